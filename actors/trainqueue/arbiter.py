@@ -1,0 +1,323 @@
+"""The GPUArbiter actor: feeds the core, performs its effects, commits in batches.
+
+The first change in a batch makes it tell itself `Flush`; FIFO puts that behind everything already queued.
+One commit, and only then all answers, events and cold starts. A hand-over to an armed runner goes out
+before the commit: its attempt's row is on disk already.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from typing import TYPE_CHECKING, Any
+
+from trainqueue import wire
+from trainqueue.actor import SelectingActor
+from trainqueue.bench import MAX_ARMED, Attempt, Bench
+from trainqueue.core import events as ev
+from trainqueue.core.job import Pending, Queued
+from trainqueue.errors import RequestError
+from trainqueue.messages import (
+    Answers,
+    Calls,
+    Due,
+    Ended,
+    Flush,
+    Gone,
+    Open,
+    Progress,
+    Publish,
+    Refill,
+    Started,
+)
+from trainqueue.recovery import recover
+from trainqueue.requests import serve
+from trainqueue.view import job_view
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pykka
+
+    from trainqueue.core.arbiter import Core
+    from trainqueue.core.job import Job
+    from trainqueue.gpus import Inventory
+    from trainqueue.home import Home
+    from trainqueue.inbox import Timer
+    from trainqueue.journal import Journal
+
+logger = logging.getLogger(__name__)
+REFILL = 0.02
+"""Seconds after a hand-over; at once would hold the interpreter lock while the next job starts."""
+RETRY_COMMIT = 1.0
+"""Seconds between tries while the disk refuses."""
+
+
+class GPUArbiter(SelectingActor):
+    """Owns all job and GPU state. Made with its collaborators; `Open` begins the work."""
+
+    def __init__(
+        self,
+        core: Core,
+        journal: Journal,
+        home: Home,
+        gpus: Inventory,
+        identity: dict[str, Any],
+        grace: float,
+        on_exit: Callable[[], None],
+    ) -> None:
+        super().__init__()
+        self.core, self.journal, self.home, self.gpus = core, journal, home, gpus
+        self.identity, self.on_exit = identity, on_exit
+        self.bench = Bench(self.actor_ref, home, gpus, grace)
+        self.desk: pykka.ActorRef[Any] | None = None
+        self.feed: pykka.ActorRef[Any] | None = None
+        self.seq = journal.last_seq()
+        self.progress: dict[int, dict[str, Any]] = {}
+        self.keys: dict[str, bytes] = {}
+        self.disk_error: str | None = None
+        self.leaving = False
+        self._dirty: dict[int, Job] = {}
+        self._rows: dict[tuple[int, int], tuple[dict[str, Any], tuple[str, ...]] | None] = {}
+        self._events: list[tuple[int, float, str, bytes]] = []
+        self._answers: list[tuple[int, bytes]] = []
+        self._cold: list[tuple[Attempt, tuple[str, ...]]] = []
+        self._flushing = False
+        self._written = 0
+        self._alarm: Timer | None = None
+
+    def on_receive(self, message: Any) -> None:  # noqa: ANN401
+        match message:
+            case Calls():
+                for call in message.calls:
+                    self._answers.append((call.slot, serve(self, call)))
+                self._changed()
+            case Flush():
+                self._flush()
+            case Started():
+                self._started(message)
+            case Ended():
+                self._ended(message)
+            case Gone():
+                self._gone(message)
+            case Progress():
+                self._progressed(message)
+            case Refill():
+                self._refill()
+            case Due():
+                self.apply(ev.Tick())
+            case Open(desk, feed):
+                self.desk, self.feed = desk, feed
+                recover(self)
+                self.apply(ev.Tick())
+                self.inbox.after(0, Refill())
+            case _:
+                logger.error("unknown message %r", message)
+
+    # -- events into the core, effects out of it
+
+    def apply(self, event: ev.Event) -> None:
+        """Raises RequestError, with nothing changed, for what cannot be had."""
+        self.perform(self.core.handle(event, time.time()))
+
+    def apply_quietly(self, event: ev.Event) -> None:
+        """During recovery: change the state and write it down, but start nothing yet."""
+        self.perform(self.core.handle(event, time.time(), dispatch=False))
+
+    def perform(self, effects: list[ev.Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case ev.Changed(job):
+                    self._job_changed(job)
+                case ev.Moved(job):
+                    self._dirty[job.id] = job
+                    self._event(f"job.{job.id}", {"type": "moved", **self._about(job)})
+                case ev.ModeChanged(paused, draining):
+                    self.journal.begin()
+                    self.journal.set("paused", "1" if paused else "")
+                    self._event("queue", {"type": "queue", "paused": paused, "draining": draining})
+                case ev.Start(job, gpu_ids):
+                    self._start(job, gpu_ids)
+                case ev.Stop(job_id, attempt, force):
+                    self.bench.stop(job_id, attempt, force=force)
+                case ev.WakeAt(at):
+                    self.inbox.drop(self._alarm)
+                    self._alarm = self.inbox.after(max(0.0, at - time.time()), Due())
+                case ev.Drained():
+                    self.leaving = True
+        self._changed()
+
+    def dirty_job(self, job_id: int) -> Job | None:
+        """A job that has changed in this batch, ended ones included."""
+        return self._dirty.get(job_id)
+
+    def counts(self) -> dict[str, int]:
+        """Jobs per state, this batch included."""
+        self.write_through()
+        return self.journal.counts()
+
+    def write_through(self) -> None:
+        """Put this batch into the open transaction, so that a query of the journal sees it."""
+        if self._dirty or self._events:
+            self.journal.begin()
+            self.journal.save(self._dirty.values())
+            self.journal.add_events(self._events[self._written :])
+            self._written = len(self._events)
+
+    def view(self, job: Job) -> dict[str, Any]:
+        return job_view(job, self.core, self.home, time.time(), self.progress.get(job.id))
+
+    def _about(self, job: Job) -> dict[str, Any]:
+        return {"id": job.id, "state": job.state.name, "job": self.view(job)}
+
+    def _job_changed(self, job: Job) -> None:
+        self._dirty[job.id] = job
+        self._event(f"job.{job.id}", {"type": "job", **self._about(job)})
+        if job.ended:
+            self.progress.pop(job.id, None)
+            self.bench.discard(job.id, job.attempt)
+            self._rows[job.id, job.attempt] = None
+
+    def _event(self, topic: str, body: dict[str, Any]) -> None:
+        self.seq += 1
+        now = time.time()
+        packed = wire.pack({"seq": self.seq, "epoch": self.identity["epoch"], "at": now, **body})
+        self._events.append((self.seq, now, topic, packed))
+
+    # -- attempts
+
+    def _start(self, job: Job, gpu_ids: tuple[str, ...]) -> None:
+        self.progress.pop(job.id, None)
+        try:
+            attempt = self.bench.arm(job)
+        except OSError as error:
+            now = time.time()
+            failed = ev.Result(None, None, "start-failed", f"cannot prepare the job: {error}", None, now)
+            self.apply(ev.AttemptEnded(job.id, job.attempt, failed))
+            return
+        self._rows[job.id, job.attempt] = (attempt.runner.identity(self.bench.boot), gpu_ids)
+        if attempt.durable:
+            self._go(attempt, gpu_ids)
+        else:
+            self._cold.append((attempt, gpu_ids))
+
+    def _go(self, attempt: Attempt, gpu_ids: tuple[str, ...]) -> None:
+        try:
+            self.bench.go(attempt, gpu_ids)
+        except OSError as error:
+            logger.warning("the runner of job %d is gone: %s", attempt.job, error)
+        self.inbox.after(REFILL, Refill())
+
+    def _refill(self) -> None:
+        """An idle runner, and the head of the line armed for the next hand-over."""
+        try:
+            self.bench.warm()
+            head = self.core.line.head()
+            if head is not None and (head.id, head.attempt) not in self.bench.attempts and self._may_arm():
+                attempt = self.bench.arm(head)
+                self._rows[head.id, head.attempt] = (attempt.runner.identity(self.bench.boot), ())
+                self._changed()
+                self.inbox.after(REFILL, Refill())  # for the idle one that was just used
+        except OSError as error:
+            logger.warning("cannot prepare the next start: %s", error)
+
+    def _may_arm(self) -> bool:
+        return self.bench.armed() < MAX_ARMED and self.disk_error is None
+
+    def _started(self, message: Started) -> None:
+        self.apply(ev.AttemptStarted(message.job, message.attempt, message.pid, message.at))
+
+    def _ended(self, message: Ended) -> None:
+        self.apply(ev.AttemptEnded(message.job, message.attempt, message.result))
+        self._rows[message.job, message.attempt] = None
+
+    def _gone(self, message: Gone) -> None:
+        self.bench.attempts.pop((message.job, message.attempt), None)
+        if message.verdict == "lost":
+            self.apply(ev.AttemptLost(message.job, message.attempt, "runner-died"))
+        elif message.verdict == "void":
+            self.apply(ev.AttemptVoid(message.job, message.attempt))
+        job = self.core.jobs.get(message.job)
+        if job is None or isinstance(job.state, Queued):
+            self._rows.setdefault((message.job, message.attempt), None)
+        self._changed()
+
+    def _progressed(self, message: Progress) -> None:
+        job = self.core.jobs.get(message.job)
+        if job is None or job.attempt != message.attempt or isinstance(job.state, Queued | Pending):
+            return
+        self.progress[message.job] = message.progress
+        body = wire.pack({"type": "progress", "at": time.time(), "job": message.job, "progress": message.progress})
+        if self.feed is not None:
+            self.feed.tell(Publish([(f"progress.{message.job}", body)], self.seq))
+
+    # -- the batch
+
+    def _changed(self) -> None:
+        if not self._flushing:
+            self._flushing = True
+            self.actor_ref.tell(Flush())
+
+    def _flush(self) -> None:
+        self._flushing = False
+        if self._dirty or self._rows or self._events or self.keys:
+            try:
+                self._write()
+            except sqlite3.Error as error:
+                self._disk_refuses(error)
+                return
+            self.disk_error = None
+        self._after_commit()
+
+    def _write(self) -> None:
+        try:
+            self.journal.begin()
+            self.journal.save(self._dirty.values())
+            self.journal.add_events(self._events[self._written :])
+            self.journal.add_keys(self.keys.items())
+            for (job, attempt), row in self._rows.items():
+                if row is None:
+                    self.journal.end_attempt(job, attempt)
+                else:
+                    self.journal.save_attempt(job, attempt, *row)
+            self.journal.commit()
+        except sqlite3.Error:
+            self.journal.rollback()
+            self._written = 0
+            raise
+
+    def _disk_refuses(self, error: sqlite3.Error) -> None:
+        """Keep everything and try again: what has not been answered has not been promised."""
+        if self.disk_error is None:
+            logger.error("cannot write %s: %s; trying again every second", self.journal.path, error)
+        self.disk_error = str(error)
+        self._flushing = True
+        self.inbox.after(RETRY_COMMIT, Flush())
+
+    def _after_commit(self) -> None:
+        events, self._events = self._events, []
+        answers, self._answers = self._answers, []
+        cold, self._cold = self._cold, []
+        for key, row in self._rows.items():
+            if row is not None and key in self.bench.attempts:
+                self.bench.attempts[key].durable = True
+        self._dirty, self._rows, self.keys = {}, {}, {}
+        self._written = 0
+        for attempt, gpu_ids in cold:
+            self._go(attempt, gpu_ids)
+        if answers and self.desk is not None:
+            self.desk.tell(Answers(answers))
+        if events and self.feed is not None:
+            self.feed.tell(Publish([(topic, body) for _, _, topic, body in events], self.seq))
+        if self.leaving:
+            self.on_exit()
+
+    def refuse_while_full(self) -> None:
+        """Raises RequestError while nothing can be written."""
+        if self.disk_error is not None:
+            msg = f"nothing can be written ({self.disk_error}); what was accepted before is safe. Free some space."
+            raise RequestError("unavailable", msg)
+
+    def release(self) -> None:
+        self.bench.close()

@@ -1,0 +1,187 @@
+"""What the core is told (events) and what it asks for (effects)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trainqueue.core.job import Cause, Job, StateName
+    from trainqueue.core.spec import JobSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """New jobs, all or none. `ended` holds the states of the ended jobs that they name as dependencies."""
+
+    specs: tuple[JobSpec, ...]
+    user: str
+    ended: Mapping[int, StateName] = field(default_factory=dict[int, "StateName"])
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    job: int
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    job: int
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    job: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """An ended job, loaded from the journal, begins a new attempt."""
+
+    job: Job
+    ended: Mapping[int, StateName] = field(default_factory=dict[int, "StateName"])
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """To a position (1-based), in front of another job, or to the back (neither given)."""
+
+    job: int
+    position: int | None = None
+    before: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    job: int
+    spec: JobSpec
+    ended: Mapping[int, StateName] = field(default_factory=dict[int, "StateName"])
+
+
+@dataclass(frozen=True, slots=True)
+class SetMode:
+    """Pause, drain, or (both False) resume."""
+
+    paused: bool
+    draining: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed: a `not_before` may be due. Also the first event after a start."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStarted:
+    job: int
+    attempt: int
+    pid: int | None
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What the runner's exit record says. Times in seconds since 1970."""
+
+    exit_code: int | None
+    signal: int | None
+    reason: Literal["cancel", "time-limit", "start-failed"] | None
+    message: str
+    started_at: float | None
+    ended_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnded:
+    job: int
+    attempt: int
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptLost:
+    """It had started, its runner is gone, and there is no exit record."""
+
+    job: int
+    attempt: int
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptVoid:
+    """It never started and never will: the claim is ours."""
+
+    job: int
+    attempt: int
+
+
+Event = (
+    Submit
+    | Cancel
+    | Hold
+    | Release
+    | Retry
+    | Move
+    | Edit
+    | SetMode
+    | Tick
+    | AttemptStarted
+    | AttemptEnded
+    | AttemptLost
+    | AttemptVoid
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Write this job down and tell the world; in the order given."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Write the job's place down; its state is the same."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class ModeChanged:
+    paused: bool
+    draining: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Begin the job's current attempt on these GPUs."""
+
+    job: Job
+    gpu_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Ask the attempt's runner to end it; `force` skips the grace."""
+
+    job: int
+    attempt: int
+    force: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WakeAt:
+    """Send a Tick at this time (seconds since 1970)."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """Draining, and the last running job has ended: the daemon may exit."""
+
+
+Effect = Changed | Moved | ModeChanged | Start | Stop | WakeAt | Drained

@@ -1,0 +1,183 @@
+"""Jobs, their states, and the table of legal transitions.
+
+Rule: everything that changes the state of a job goes through `Job.become` in this file, and `NEXT` is the
+only place that says what may follow what. A state carries its own data, so "queued with an end time"
+cannot be written down. A pending or running job holds its GPUs; a queued or ended one holds none.
+
+    queued -> pending -> running -> completed | failed | cancelled | lost
+       ^---------'----------'          (never started; preempted or retried)
+
+An ended job goes back to `queued` only through a retry, which begins a new attempt under the same id.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from trainqueue.errors import TrainqError
+
+if TYPE_CHECKING:
+    from trainqueue.core.spec import JobSpec
+
+StateName = Literal["queued", "pending", "running", "completed", "failed", "cancelled", "lost"]
+Cause = Literal[
+    "exit",
+    "signal",
+    "time-limit",
+    "stalled",
+    "out-of-memory",
+    "start-failed",
+    "dependency",
+    "reboot",
+    "runner-died",
+    "user",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """It waits in the line, or beside it while held."""
+
+    held: bool = False
+    name: StateName = field(default="queued", init=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Its GPUs are leased and its runner has been told to go."""
+
+    gpu_ids: tuple[str, ...]
+    at: float
+    stopping: bool = False
+    name: StateName = field(default="pending", init=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Its process lives."""
+
+    gpu_ids: tuple[str, ...]
+    pid: int | None
+    started_at: float
+    stopping: bool = False
+    name: StateName = field(default="running", init=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """It ended with exit code 0."""
+
+    ended_at: float
+    started_at: float | None = None
+    gpu_ids: tuple[str, ...] = ()
+    name: StateName = field(default="completed", init=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """It ended badly; `cause` says how."""
+
+    ended_at: float
+    cause: Cause
+    started_at: float | None = None
+    gpu_ids: tuple[str, ...] = ()
+    exit_code: int | None = None
+    signal: int | None = None
+    message: str = ""
+    name: StateName = field(default="failed", init=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """Somebody asked for its end, or a job it depends on did not end as asked."""
+
+    ended_at: float
+    cause: Cause = "user"
+    started_at: float | None = None
+    gpu_ids: tuple[str, ...] = ()
+    exit_code: int | None = None
+    signal: int | None = None
+    message: str = ""
+    name: StateName = field(default="cancelled", init=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Machine or runner died without an exit record: nobody knows its exit code."""
+
+    ended_at: float
+    cause: Cause
+    started_at: float | None = None
+    gpu_ids: tuple[str, ...] = ()
+    message: str = ""
+    name: StateName = field(default="lost", init=False)
+
+
+Ended = Completed | Failed | Cancelled | Lost
+State = Queued | Pending | Running | Ended
+
+NEXT: dict[StateName, frozenset[StateName]] = {
+    "queued": frozenset({"pending", "cancelled"}),
+    "pending": frozenset({"running", "failed", "cancelled", "queued"}),
+    "running": frozenset({"completed", "failed", "cancelled", "lost", "queued"}),
+    "completed": frozenset({"queued"}),
+    "failed": frozenset({"queued"}),
+    "cancelled": frozenset({"queued"}),
+    "lost": frozenset({"queued"}),
+}
+STATES: dict[str, type[State]] = {
+    "queued": Queued,
+    "pending": Pending,
+    "running": Running,
+    "completed": Completed,
+    "failed": Failed,
+    "cancelled": Cancelled,
+    "lost": Lost,
+}
+
+
+class IllegalTransitionError(TrainqError):
+    """A step that `NEXT` does not have; a fault of ours. The job is left as it was."""
+
+    def __init__(self, job: Job, to: State) -> None:
+        super().__init__(f"job {job.id} (attempt {job.attempt}): {job.state!r} -> {to!r}")
+        self.job = job
+        self.to = to
+
+
+@dataclass(slots=True)
+class Job:
+    """One job over all its attempts. `band` and `rank` say where it stands in the line."""
+
+    id: int
+    spec: JobSpec
+    user: str
+    submitted_at: float
+    band: int
+    rank: int
+    attempt: int = 1
+    state: State = field(default_factory=Queued)
+    waits_for: set[int] = field(default_factory=set[int])
+    retried: dict[str, int] = field(default_factory=dict[str, int])
+
+    def become(self, to: State) -> None:
+        """Take the next state. Raises IllegalTransitionError and changes nothing if the table forbids it."""
+        if to.name not in NEXT[self.state.name]:
+            raise IllegalTransitionError(self, to)
+        self.state = to
+
+    def restate(self, to: State) -> None:
+        """New data for the same state (held, being stopped). Raises IllegalTransitionError otherwise."""
+        if to.name != self.state.name:
+            raise IllegalTransitionError(self, to)
+        self.state = to
+
+    @property
+    def ended(self) -> bool:
+        return isinstance(self.state, Ended)
+
+    @property
+    def gpu_ids(self) -> tuple[str, ...]:
+        """The GPUs it holds now."""
+        return self.state.gpu_ids if isinstance(self.state, Pending | Running) else ()

@@ -1,0 +1,70 @@
+"""What a person asks for: the JobSpec of the contract, and the checks that types cannot express."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from trainqueue.errors import RequestError
+
+JobId = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+Seconds = Annotated[float, Meta(ge=0, le=10 * 365 * 86400)]
+Count = Annotated[int, Meta(ge=0, le=1_000_000)]
+Name = Annotated[str, Meta(max_length=1000)]
+Priority = Annotated[int, Meta(ge=-(2**31), le=2**31)] | Literal["low", "normal", "high"]
+
+BANDS: dict[str, int] = {"low": -100, "normal": 0, "high": 100}
+
+
+class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A job as submitted. Durations in seconds, times in seconds since 1970 UTC, memory in bytes."""
+
+    command: Annotated[tuple[str, ...], Meta(min_length=1, max_length=100_000)]
+    cwd: Annotated[str, Meta(min_length=1, max_length=4095)]
+    name: Name | None = None
+    env: dict[str, str] | None = None
+    gpus: Annotated[int, Meta(ge=0, le=1024)] = 1
+    gpu_memory: Annotated[int, Meta(ge=0, le=2**60)] | None = None
+    priority: Priority = "normal"
+    after: Annotated[tuple[JobId, ...], Meta(max_length=10_000)] = ()
+    after_any: Annotated[tuple[JobId, ...], Meta(max_length=10_000)] = ()
+    not_before: Annotated[float, Meta(ge=0, le=1e11)] | None = None
+    hold: bool = False
+    time_limit: Seconds | None = None
+    grace: Seconds | None = None
+    warn: Seconds | None = None
+    retries: dict[str, Count] = {}
+    tags: dict[str, str] = {}
+    group: Name | None = None
+
+
+def band(spec: JobSpec) -> int:
+    """The priority as a number; higher starts first."""
+    return BANDS[spec.priority] if isinstance(spec.priority, str) else spec.priority
+
+
+def title(spec: JobSpec) -> str:
+    """The name, or the program with its first arguments."""
+    return spec.name if spec.name is not None else " ".join(spec.command)[:80]
+
+
+def check(spec: JobSpec, where: str) -> None:
+    """Refuse what the types let through. Raises RequestError ("bad-request") naming the field."""
+    texts = [("command", text) for text in spec.command] + [("cwd", spec.cwd)]
+    texts += [("env", text) for pair in (spec.env or {}).items() for text in pair]
+    for field, text in texts:
+        if "\0" in text:
+            raise RequestError("bad-request", f"{where}.{field}: contains a NUL byte")
+    if not spec.command[0]:
+        raise RequestError("bad-request", f"{where}.command: the program's name is empty")
+    if not spec.cwd.startswith("/"):
+        raise RequestError("bad-request", f"{where}.cwd: must be an absolute path")
+    for key in spec.env or {}:
+        if not key or "=" in key:
+            raise RequestError("bad-request", f"{where}.env: {key!r} is no name for a variable")
+    numbers = (spec.time_limit, spec.grace, spec.warn, spec.not_before)
+    if any(number is not None and not math.isfinite(number) for number in numbers):
+        raise RequestError("bad-request", f"{where}: a time or duration is not a finite number")

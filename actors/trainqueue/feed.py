@@ -1,0 +1,63 @@
+"""The Feed actor: an XPUB socket that tells the world what has been committed.
+
+Subscribing is asynchronous, so a subscriber waits for the topic `welcome` before it asks for a snapshot.
+Every event carries the daemon's `epoch`; a heartbeat with the newest `seq` shows a hole at the tail.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import zmq
+
+from trainqueue.actor import SelectingActor
+from trainqueue.messages import Publish
+from trainqueue.wire import pack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HEARTBEAT = 5.0
+"""Seconds between heartbeats, sent only while somebody listens."""
+
+
+class Feed(SelectingActor):
+    """Binds in `__init__`, so that whoever starts it sees the error."""
+
+    def __init__(self, context: zmq.Context[Any], endpoint: str, epoch: str, seq: int, ready: Callable[[], None]) -> None:
+        super().__init__()
+        self.epoch, self.seq = epoch, seq
+        self.socket = context.socket(zmq.XPUB)
+        self.socket.setsockopt(zmq.LINGER, 0)
+        self.socket.setsockopt(zmq.SNDHWM, 10_000)
+        self.socket.setsockopt(zmq.XPUB_WELCOME_MSG, b"welcome")
+        self.socket.bind(endpoint)
+        ready()
+        self.topics = 0
+
+    def on_start(self) -> None:
+        self.inbox.watch(self.socket.FD, self._subscribed)
+        self.inbox.after(0, "look")
+
+    def on_receive(self, message: Any) -> None:  # noqa: ANN401
+        if isinstance(message, Publish):
+            self.seq = message.seq
+            for topic, body in message.events:
+                self.socket.send_multipart([topic.encode(), body])
+        elif message == "beat" and self.topics > 0:
+            self.socket.send_multipart([b"heartbeat", pack({"epoch": self.epoch, "seq": self.seq})])
+            self.inbox.after(HEARTBEAT, "beat")
+        self._subscribed()  # the socket's fd is edge-triggered: look again after every send
+
+    def _subscribed(self) -> None:
+        with contextlib.suppress(zmq.Again):
+            while True:
+                frame = self.socket.recv(zmq.NOBLOCK)
+                before = self.topics
+                self.topics += 1 if frame[:1] == b"\1" else -1
+                if before == 0 and self.topics > 0:
+                    self.inbox.after(HEARTBEAT, "beat")
+
+    def release(self) -> None:
+        self.socket.close(0)

@@ -1,0 +1,142 @@
+"""The FrontDesk actor: ZeroMQ requests in, actor messages to the arbiter, answers out.
+
+Sixteen REP sockets wait in its inbox behind `zmq.proxy` (ROUTER/DEALER, in C), so that REP does the
+envelopes and sixteen requests are in flight. Whatever a frame holds, exactly one reply goes out: a REP
+that does not answer is stuck for ever.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import threading
+from typing import TYPE_CHECKING, Any
+
+import zmq
+
+from trainqueue import wire
+from trainqueue.actor import SelectingActor
+from trainqueue.messages import Answers, Call, Calls
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pykka
+
+logger = logging.getLogger(__name__)
+SLOTS = 16
+_names = itertools.count()
+
+
+class FrontDesk(SelectingActor):
+    """Binds in `__init__`; `arbiter` gets the `Calls`."""
+
+    def __init__(
+        self,
+        context: zmq.Context[Any],
+        endpoint: str,
+        arbiter: pykka.ActorRef[Any],
+        user: str,
+        ready: Callable[[], None],
+    ) -> None:
+        super().__init__()
+        self.arbiter = arbiter
+        self.user = user
+        self.calls: list[Call] = []
+        name = f"inproc://trainq-desk-{next(_names)}"
+        self.front = self._socket(context, zmq.ROUTER)
+        self.front.setsockopt(zmq.MAXMSGSIZE, wire.MAX_REQUEST)
+        self.front.setsockopt(zmq.HANDSHAKE_IVL, 5000)
+        self.front.setsockopt(zmq.BACKLOG, 1024)
+        self.back = self._socket(context, zmq.DEALER)
+        self.control = self._socket(context, zmq.PAIR)
+        self.remote = self._socket(context, zmq.PAIR)
+        try:
+            self.front.bind(endpoint)
+            ready()
+            self.back.bind(name)
+            self.control.bind(name + "-control")
+            self.remote.connect(name + "-control")
+            self.slots = [self._socket(context, zmq.REP) for _ in range(SLOTS)]
+            for slot in self.slots:
+                slot.connect(name)
+        except BaseException:
+            for socket in (self.front, self.back, self.control, self.remote):
+                socket.close(0)
+            raise
+        self.proxy = threading.Thread(target=self._proxy, name="trainq-proxy", daemon=True)
+        self.proxy.start()
+
+    @staticmethod
+    def _socket(context: zmq.Context[Any], kind: int) -> zmq.Socket[bytes]:
+        socket = context.socket(kind)
+        socket.setsockopt(zmq.LINGER, 500)
+        socket.setsockopt(zmq.RCVHWM, 0)
+        return socket
+
+    def _proxy(self) -> None:
+        """Ends on TERMINATE; closes its own sockets, since a socket belongs to one thread."""
+        with contextlib.suppress(zmq.ContextTerminated):
+            zmq.proxy_steerable(self.front, self.back, None, self.control)
+        for socket in (self.front, self.back, self.control):
+            socket.close(500)
+
+    def on_start(self) -> None:
+        for at, slot in enumerate(self.slots):
+            self.inbox.watch(slot.FD, lambda at=at: self._look(at))
+
+    def on_receive(self, message: Any) -> None:  # noqa: ANN401
+        if isinstance(message, Answers):
+            for at, answer in message.answers:
+                self._reply(at, answer)
+        self._forward()
+
+    # -- one slot
+
+    def _look(self, at: int) -> object | None:
+        """The fd says only that something changed; receive if it is a request."""
+        slot = self.slots[at]
+        try:
+            while slot.get(zmq.EVENTS) & zmq.POLLIN:
+                if self._take(at, slot.recv_multipart(zmq.NOBLOCK)):
+                    break
+        except zmq.ZMQError:
+            return None
+        return "forward" if len(self.calls) == 1 else None
+
+    def _take(self, at: int, frames: list[bytes]) -> bool:
+        """Keep a good request for the arbiter (True); answer a bad one here and now (False)."""
+        try:
+            request = wire.decode(frames)
+        except wire.BadRequestError as error:
+            self.slots[at].send(wire.refusal(error.request_id, error.code, error.message))
+            return False
+        except Exception:
+            logger.exception("decoding a request failed")
+            self.slots[at].send(wire.refusal(None, "internal", "the request could not be read; see trainqd.log"))
+            return False
+        self.calls.append(Call(request, self.user, at))
+        return True
+
+    def _reply(self, at: int, answer: bytes) -> None:
+        with contextlib.suppress(zmq.ZMQError):
+            self.slots[at].send(answer)
+        self._look(at)
+
+    def _forward(self) -> None:
+        if not self.calls:
+            return
+        calls, self.calls = self.calls, []
+        try:
+            self.arbiter.tell(Calls(calls))
+        except Exception:  # noqa: BLE001  (the arbiter is gone: say so to everybody who still asks)
+            for call in calls:
+                self._reply(call.slot, wire.refusal(call.request.id, "unavailable", "the daemon is shutting down"))
+
+    def release(self) -> None:
+        if self.proxy.is_alive():
+            self.remote.send(b"TERMINATE")
+            self.proxy.join(5)
+        for socket in (*self.slots, self.remote):
+            socket.close(500)

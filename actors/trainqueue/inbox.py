@@ -1,0 +1,137 @@
+"""The selecting inbox: an actor's mailbox, its sockets, its children and its timers behind one epoll.
+
+Given to pykka through `_create_actor_inbox`, it lets an actor wait for everything at once without a second
+thread and without polling. Rules: `watch`, `forget`, `after` and `drop` are called from the actor's own
+thread only; `get` never raises, because pykka calls it outside its own try and a raise would leave a dead
+thread behind a reference that says alive.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import itertools
+import logging
+import os
+import select
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pykka._envelope import Envelope
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+FAIR = 64
+"""Under a flood of messages the sockets are looked at once every so many calls of `get`."""
+
+
+class Wake:
+    """An eventfd that lives as long as anyone may still put: closed by its finalizer, never in on_stop."""
+
+    def __init__(self) -> None:
+        self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+    def __del__(self) -> None:
+        os.close(self.fd)
+
+
+@dataclass(slots=True)
+class Timer:
+    """A promise to deliver `message`; `Inbox.drop` takes it back."""
+
+    message: object | None
+
+
+class Inbox:
+    """pykka's ActorInbox protocol (put, get, empty), plus what to wait for besides messages."""
+
+    def __init__(self) -> None:
+        self._wake = Wake()
+        self._queue: deque[Envelope[Any]] = deque()
+        self._epoll = select.epoll()
+        self._epoll.register(self._wake.fd, select.EPOLLIN)
+        self._readers: dict[int, Callable[[], object | None]] = {}
+        self._timers: list[tuple[float, int, Timer]] = []
+        self._order = itertools.count()
+        self._calls = 0
+
+    # -- any thread
+
+    def put(self, item: Envelope[Any], /) -> None:
+        self._queue.append(item)
+        os.eventfd_write(self._wake.fd, 1)
+
+    def empty(self) -> bool:
+        return not self._queue
+
+    # -- the actor's own thread
+
+    def watch(self, fd: int, read: Callable[[], object | None]) -> None:
+        """Call `read` whenever `fd` is readable; what it returns (unless None) is delivered as a message."""
+        self._readers[fd] = read
+        self._epoll.register(fd, select.EPOLLIN)
+
+    def forget(self, fd: int) -> None:
+        if self._readers.pop(fd, None) is not None:
+            with contextlib.suppress(OSError):
+                self._epoll.unregister(fd)
+
+    def after(self, seconds: float, message: object) -> Timer:
+        timer = Timer(message)
+        heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._order), timer))
+        return timer
+
+    def drop(self, timer: Timer | None) -> None:
+        if timer is not None:
+            timer.message = None
+
+    def get(self) -> Envelope[Any]:
+        while True:
+            self._due()
+            self._calls += 1
+            if not self._queue or self._calls % FAIR == 0:
+                self._look()
+            if self._queue:
+                return self._queue.popleft()
+
+    def close(self) -> None:
+        """Let go of the epoll; messages may still be put and are never read."""
+        self._epoll.close()
+
+    def _due(self) -> None:
+        now = time.monotonic()
+        while self._timers and (self._timers[0][0] <= now or self._timers[0][2].message is None):
+            message = heapq.heappop(self._timers)[2].message
+            if message is not None:
+                self._queue.append(Envelope(message))
+
+    def _look(self) -> None:
+        wait = -1.0
+        if self._queue:
+            wait = 0
+        elif self._timers:
+            wait = max(0.0, self._timers[0][0] - time.monotonic())
+        for fd, _ in self._epoll.poll(wait):
+            if fd == self._wake.fd:
+                with contextlib.suppress(BlockingIOError):
+                    os.eventfd_read(fd)
+            else:
+                self._read(fd)
+
+    def _read(self, fd: int) -> None:
+        reader = self._readers.get(fd)
+        if reader is None:
+            return
+        try:
+            message = reader()
+        except Exception:
+            # A reader that fails once would fail for ever, and `get` must not raise.
+            logger.exception("reading fd %d failed; it is watched no more", fd)
+            self.forget(fd)
+            return
+        if message is not None:
+            self._queue.append(Envelope(message))

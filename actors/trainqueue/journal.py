@@ -1,0 +1,197 @@
+"""What must survive: jobs, attempts, numbered events and answered keys, in one SQLite file.
+
+WAL with synchronous=FULL: what `commit` returned from is on disk. Written by the arbiter alone, one
+transaction per batch; ended jobs are read from here and never kept in memory.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from trainqueue.core.job import STATES, Job, Queued
+from trainqueue.core.spec import JobSpec, title
+from trainqueue.errors import TrainqError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from trainqueue.core.job import State, StateName
+
+MIGRATIONS = (
+    """
+    CREATE TABLE jobs (
+        id INTEGER PRIMARY KEY, state TEXT NOT NULL, name TEXT NOT NULL, grp TEXT, user TEXT NOT NULL,
+        submitted_at REAL NOT NULL, band INTEGER NOT NULL, rank INTEGER NOT NULL, attempt INTEGER NOT NULL,
+        spec BLOB NOT NULL, detail TEXT NOT NULL,
+        tags TEXT NOT NULL);
+    CREATE INDEX jobs_alive ON jobs (id) WHERE state IN ('queued', 'pending', 'running');
+    CREATE INDEX jobs_state ON jobs (state, id);
+    CREATE TABLE attempts (
+        job INTEGER NOT NULL, attempt INTEGER NOT NULL, runner TEXT NOT NULL, gpu_ids TEXT NOT NULL,
+        PRIMARY KEY (job, attempt)) WITHOUT ROWID;
+    CREATE TABLE events (seq INTEGER PRIMARY KEY, at REAL NOT NULL, topic TEXT NOT NULL, body BLOB NOT NULL);
+    CREATE TABLE keys (key TEXT PRIMARY KEY, answer BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    """,
+)
+ALIVE = "state IN ('queued', 'pending', 'running')"
+
+
+class JournalError(TrainqError):
+    """The database cannot be used; names the file and what is still safe. Raised at start."""
+
+
+class Journal:
+    """The open database. All methods are called from one thread."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=5000;")
+            self._migrate()
+        except sqlite3.Error as error:
+            msg = f"cannot open the database {path}: {error}. Nothing was changed."
+            raise JournalError(msg) from error
+
+    def _migrate(self) -> None:
+        version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
+        if version > len(MIGRATIONS):
+            msg = f"{self.path} was written by a newer trainq (schema {version}, this one knows {len(MIGRATIONS)})"
+            raise JournalError(msg)
+        for number, script in enumerate(MIGRATIONS[version:], version + 1):
+            self._db.executescript(f"BEGIN; {script} PRAGMA user_version={number}; COMMIT;")
+
+    def close(self) -> None:
+        self._db.close()
+
+    # -- writing; `begin` opens the batch, `commit` makes it durable
+
+    def begin(self) -> None:
+        if not self._db.in_transaction:
+            self._db.execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        """Raises sqlite3.Error when the disk refuses; the batch is then rolled back."""
+        if self._db.in_transaction:
+            self._db.execute("COMMIT")
+
+    def rollback(self) -> None:
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+
+    def save(self, jobs: Iterable[Job]) -> None:
+        self._db.executemany("INSERT OR REPLACE INTO jobs VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", map(to_row, jobs))
+
+    def add_events(self, rows: Iterable[tuple[int, float, str, bytes]]) -> None:
+        self._db.executemany("INSERT INTO events VALUES (?,?,?,?)", rows)
+
+    def add_keys(self, rows: Iterable[tuple[str, bytes]]) -> None:
+        self._db.executemany("INSERT OR IGNORE INTO keys VALUES (?,?)", rows)
+
+    def save_attempt(self, job: int, attempt: int, runner: dict[str, Any], gpu_ids: tuple[str, ...]) -> None:
+        row = (job, attempt, json.dumps(runner), json.dumps(gpu_ids))
+        self._db.execute("INSERT OR REPLACE INTO attempts VALUES (?,?,?,?)", row)
+
+    def end_attempt(self, job: int, attempt: int) -> None:
+        self._db.execute("DELETE FROM attempts WHERE job=? AND attempt=?", (job, attempt))
+
+    def set(self, name: str, value: str) -> None:
+        self._db.execute("INSERT OR REPLACE INTO settings VALUES (?,?)", (name, value))
+
+    # -- reading
+
+    def setting(self, name: str, default: str = "") -> str:
+        row = self._db.execute("SELECT value FROM settings WHERE name=?", (name,)).fetchone()
+        return str(row[0]) if row else default
+
+    def answer_to(self, key: str) -> bytes | None:
+        row = self._db.execute("SELECT answer FROM keys WHERE key=?", (key,)).fetchone()
+        return row[0] if row else None
+
+    def next_id(self) -> int:
+        return int(self._db.execute("SELECT coalesce(max(id), 0) + 1 FROM jobs").fetchone()[0])
+
+    def last_seq(self) -> int:
+        return int(self._db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])
+
+    def alive(self) -> Iterator[Job]:
+        return map(from_row, self._db.execute(f"SELECT * FROM jobs WHERE {ALIVE} ORDER BY id"))
+
+    def attempts(self) -> list[tuple[int, int, dict[str, Any], tuple[str, ...]]]:
+        rows = self._db.execute("SELECT job, attempt, runner, gpu_ids FROM attempts ORDER BY job, attempt")
+        return [(job, n, json.loads(runner), tuple(json.loads(gpus))) for job, n, runner, gpus in rows]
+
+    def job(self, job: int) -> Job | None:
+        row = self._db.execute("SELECT * FROM jobs WHERE id=?", (job,)).fetchone()
+        return from_row(row) if row else None
+
+    def states_of(self, jobs: Iterable[int]) -> dict[int, StateName]:
+        """The states of those among `jobs` that have ended."""
+        found: dict[int, StateName] = {}
+        for job in jobs:
+            row = self._db.execute(f"SELECT state FROM jobs WHERE id=? AND NOT {ALIVE}", (job,)).fetchone()
+            if row:
+                found[job] = row[0]
+        return found
+
+    def counts(self) -> dict[str, int]:
+        return dict(self._db.execute("SELECT state, count(*) FROM jobs GROUP BY state"))
+
+    def stats(self, now: float) -> dict[str, Any]:
+        """Counts per state, and seconds: GPU seconds used, waited before the start, lost."""
+        used = "json_extract(detail, '$.started_at')"
+        took = f"(coalesce(json_extract(detail, '$.ended_at'), ?) - {used})"
+        gpus = "coalesce(json_array_length(detail, '$.gpu_ids'), 0)"
+        row = self._db.execute(
+            f"SELECT sum({took} * {gpus}), sum({used} - submitted_at),"
+            f" sum(CASE WHEN state = 'lost' THEN {took} * {gpus} ELSE 0 END) FROM jobs WHERE {used} IS NOT NULL",
+            (now, now),
+        ).fetchone()
+        names = ("gpu_seconds_used", "seconds_waited", "gpu_seconds_lost")
+        return {"counts": self.counts(), **{name: value or 0.0 for name, value in zip(names, row, strict=True)}}
+
+    def find(self, where: list[tuple[str, list[Any]]], limit: int) -> list[Job]:
+        """Newest first; `where` holds SQL conditions of ours with their values."""
+        clause = " AND ".join(sql for sql, _ in where) or "1"
+        values = [value for _, some in where for value in some]
+        query = f"SELECT * FROM jobs WHERE {clause} ORDER BY id DESC LIMIT ?"
+        return [from_row(row) for row in self._db.execute(query, [*values, limit])]
+
+    def events_after(self, seq: int, limit: int) -> list[bytes]:
+        rows = self._db.execute("SELECT body FROM events WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit))
+        return [row[0] for row in rows]
+
+
+_spec_encoder = msgspec.msgpack.Encoder()
+_spec_decoder: msgspec.msgpack.Decoder[JobSpec] = msgspec.msgpack.Decoder(JobSpec)
+_json = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def to_row(job: Job) -> tuple[Any, ...]:
+    state = job.state
+    if isinstance(state, Queued) and not job.retried:
+        detail = '{"held":true}' if state.held else "{}"
+    else:
+        fields = {name: getattr(state, name) for name in state.__slots__ if name != "name"}
+        detail = _json({**fields, "retried": job.retried})
+    spec = _spec_encoder.encode(job.spec)
+    place = (job.band, job.rank, job.attempt)
+    return (job.id, state.name, title(job.spec), job.spec.group, job.user, job.submitted_at, *place, spec, detail, _json(job.spec.tags))
+
+
+def from_row(row: tuple[Any, ...]) -> Job:
+    job_id, state, _, _, user, submitted_at, band, rank, attempt, spec, detail, _ = row
+    fields = json.loads(detail)
+    retried = fields.pop("retried", {})
+    if "gpu_ids" in fields:
+        fields["gpu_ids"] = tuple(fields["gpu_ids"])
+    made: State = STATES[state](**fields)
+    return Job(
+        job_id, _spec_decoder.decode(spec), user, submitted_at, band, rank, attempt, made, retried=retried
+    )

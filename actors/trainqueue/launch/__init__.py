@@ -1,0 +1,1 @@
+"""How an attempt is started; today by a runner process on this machine."""

@@ -1,0 +1,130 @@
+"""The daemon's end of a runner: spawn it idle, arm it with an attempt, tell it to go.
+
+The protocol is described in runner/__main__.py. A runner is known (pid, start ticks, boot id) before it is
+handed anything, so that a daemon that comes later can find it again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+RUNNER = str(Path(__file__).resolve().parent.parent / "runner")
+PACKET = 256 * 1024
+FD = 3
+
+
+def boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def start_ticks(pid: int) -> int:
+    """When a process started, in clock ticks since boot; 0 when there is none."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return 0
+    return int(stat.rpartition(b")")[2].split()[19])
+
+
+@dataclass(slots=True)
+class Runner:
+    """A runner process. `sock` is None for one that an earlier daemon started."""
+
+    pid: int
+    pidfd: int
+    ticks: int
+    sock: socket.socket | None
+
+    def identity(self, boot: str) -> dict[str, Any]:
+        return {"pid": self.pid, "ticks": self.ticks, "boot_id": boot}
+
+    def arm(self, folder: Path) -> None:
+        """Hand over an attempt's folder (with its spec.json). Raises OSError when the runner is gone."""
+        self._send({"arm": str(folder)})
+
+    def go(self, env: dict[str, str]) -> None:
+        """Start what it is armed with. Raises OSError when the runner is gone."""
+        self._send({"go": {"env": env}})
+
+    def _send(self, packet: dict[str, Any]) -> None:
+        assert self.sock is not None
+        self.sock.send(json.dumps(packet).encode())
+
+    def receive(self) -> dict[str, Any] | None:
+        """The next packet; None when there is none now, {} when the runner has closed its end."""
+        assert self.sock is not None
+        try:
+            packet = self.sock.recv(PACKET)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return {}
+        return dict(json.loads(packet)) if packet else {}
+
+    def signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, number)
+
+    def gone(self, seconds: float = 0) -> bool:
+        """Whether it has died; by pidfd, since `kill 0` succeeds on zombies."""
+        poll = select.poll()
+        poll.register(self.pidfd, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
+
+    def reap(self) -> None:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, os.WNOHANG)
+
+    def close(self) -> None:
+        """Let go of it. An unarmed or armed runner exits when its socket closes; a running one goes on."""
+        if self.sock is not None:
+            self.sock.close()
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+            self.pidfd = -1
+
+
+def spawn() -> Runner:
+    """A fresh idle runner; it may be armed at once, since packets wait for it. Raises OSError."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    null = os.open(os.devnull, os.O_RDWR)
+    actions = [(os.POSIX_SPAWN_DUP2, null, fd) for fd in (0, 1, 2)]
+    actions.append((os.POSIX_SPAWN_DUP2, theirs.fileno(), FD))
+    argv = [sys.executable, "-I", "-S", RUNNER, str(FD)]
+    env = {"PATH": os.defpath, "LANG": "C.UTF-8"}
+    try:
+        if theirs.fileno() == FD:
+            os.set_inheritable(FD, True)
+        pid = os.posix_spawn(sys.executable, argv, env, file_actions=actions, setsid=True)
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+        os.close(null)
+    return Runner(pid, os.pidfd_open(pid), start_ticks(pid), ours)
+
+
+def find(identity: dict[str, Any], boot: str) -> Runner | None:
+    """The living runner that an earlier daemon wrote down, or None. pidfd first, then ticks and boot id."""
+    if identity["boot_id"] != boot:
+        return None
+    try:
+        pidfd = os.pidfd_open(identity["pid"])
+    except OSError:
+        return None
+    runner = Runner(identity["pid"], pidfd, identity["ticks"], None)
+    if start_ticks(runner.pid) == identity["ticks"] and not runner.gone():
+        return runner
+    runner.close()
+    return None

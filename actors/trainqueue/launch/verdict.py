@@ -1,0 +1,98 @@
+"""What became of an attempt, from what lies in its folder.
+
+`exit` is the runner's record. `claim` is made with O_EXCL by the runner before it starts the job, or by a
+daemon that wants to be sure that it never will: whoever makes it owns the attempt.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from trainqueue.core.events import Result
+
+if TYPE_CHECKING:
+    from trainqueue.core.spec import JobSpec
+
+
+def result_of(record: dict[str, Any]) -> Result:
+    return Result(
+        exit_code=record.get("exit_code"),
+        signal=record.get("signal"),
+        reason=record.get("reason"),
+        message=str(record.get("message") or ""),
+        started_at=record.get("started_at"),
+        ended_at=float(record["ended_at"]),
+    )
+
+
+def record_in(folder: Path) -> Result | None:
+    """The exit record, or None while there is none (it appears whole, by rename)."""
+    try:
+        return result_of(json.loads((folder / "exit").read_bytes()))
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def started_in(folder: Path) -> dict[str, Any]:
+    """What the runner wrote into its claim: `pid`, `at`, `env`; empty when it has not started the job."""
+    try:
+        return dict(json.loads((folder / "claim").read_bytes()).get("started", {}))
+    except (OSError, ValueError, AttributeError):
+        return {}
+
+
+def claim(folder: Path) -> bool:
+    """Make the claim; True means that the attempt never started and never will."""
+    try:
+        os.close(os.open(folder / "claim", os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        return False
+    except FileNotFoundError:
+        return True  # no folder: nothing was ever handed over
+    return True
+
+
+def verdict(folder: Path) -> Result | Literal["void", "lost"]:
+    """Of an attempt whose runner is gone."""
+    return record_in(folder) or ("void" if claim(folder) else "lost")
+
+
+def prepare(folder: Path, spec: JobSpec, handed: dict[str, Any]) -> None:
+    """A fresh folder for an attempt, with its spec.json. Raises OSError (no space, read-only)."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700, parents=True)
+    fields = {"argv": spec.command, "cwd": spec.cwd, "warn": spec.warn, "time_limit": spec.time_limit}
+    text = json.dumps({**fields, **handed}).encode()
+    fd = os.open(folder / "spec.json", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        file.write(text)
+
+
+def sweep(job_folder: Path, pid: int | None) -> int:
+    """Kill what a dead runner left behind: processes that carry the job's mark, or live in its session.
+
+    Returns how many were found. A job that clears its environment and leaves its session escapes this.
+    """
+    mark = b"TRAINQ_JOB_DIR=" + os.fsencode(job_folder) + b"\0"
+    found = 0
+    for entry in os.listdir("/proc"):
+        if entry.isdigit() and int(entry) != os.getpid() and _belongs(int(entry), mark, pid):
+            found += 1
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(int(entry), signal.SIGKILL)
+    return found
+
+
+def _belongs(pid: int, mark: bytes, session: int | None) -> bool:
+    try:
+        if session is not None and os.getsid(pid) == session:
+            return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] not in b"ZX"
+        return mark in Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return False

@@ -1,0 +1,108 @@
+"""What actors say to each other. Facts go up by tell; nobody asks upward."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pykka import ActorRef
+
+    from trainqueue.core.events import Result
+    from trainqueue.wire import AnyRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A decoded request of `user`, and where the answer goes."""
+
+    request: AnyRequest
+    user: str
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """Front desk to arbiter: the requests of one look at the sockets."""
+
+    calls: list[Call]
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Arbiter to front desk: (slot, bytes)."""
+
+    answers: list[tuple[int, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Flush:
+    """Arbiter to itself, behind everything already queued: commit the batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refill:
+    """Arbiter to itself, some time after a hand-over: have an idle runner and an armed one again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Arbiter to itself: a `not_before` is due."""
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Service to arbiter, once everything stands: decide unclear attempts and begin."""
+
+    desk: ActorRef[Any]
+    feed: ActorRef[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    job: int
+    attempt: int
+    pid: int | None
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Nothing of the attempt lives any more."""
+
+    job: int
+    attempt: int
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The runner has exited. Without a record before, `verdict` says what became of the attempt."""
+
+    job: int
+    attempt: int
+    verdict: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A job's progress.json has changed and is right."""
+
+    job: int
+    attempt: int
+    progress: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StopAttempt:
+    """Arbiter to trainer."""
+
+    force: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Arbiter to feed, after the commit: (topic, body), and the newest sequence number."""
+
+    events: list[tuple[str, bytes]]
+    seq: int

@@ -1,0 +1,276 @@
+"""What each op does, in the arbiter's thread: one function per op, from a typed request to its result.
+
+A refusal is raised as RequestError and changes nothing. Reads answer from memory or the journal; what they
+say is sent only after everything before them in the batch is on disk.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from trainqueue import wire
+from trainqueue.core import events as ev
+from trainqueue.core.job import Pending, Running
+from trainqueue.core.spec import check
+from trainqueue.errors import RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from trainqueue.arbiter import GPUArbiter
+    from trainqueue.core.job import Job
+    from trainqueue.core.spec import JobSpec
+    from trainqueue.messages import Call
+
+logger = logging.getLogger(__name__)
+
+
+def serve(arbiter: GPUArbiter, call: Call) -> bytes:
+    """The answer to one call; never raises."""
+    request = call.request
+    try:
+        return wire.answer(request.id, result(arbiter, call))
+    except RequestError as error:
+        return wire.refusal(request.id, error.code, error.message)
+    except Exception:
+        logger.exception("%s failed", type(request).__name__)
+        return wire.refusal(request.id, "internal", "a fault of trainq's own; see trainqd.log")
+
+
+def result(arbiter: GPUArbiter, call: Call) -> object:  # noqa: C901, PLR0911, PLR0912  (one arm an op)
+    match call.request:
+        case wire.Ping():
+            return arbiter.identity
+        case wire.Submit() as request:
+            return submit(arbiter, request, call.user)
+        case wire.Status(job=job):
+            return {"job": arbiter.view(anywhere(arbiter, job))}
+        case wire.Queue() as request:
+            return queue(arbiter, request)
+        case wire.Jobs() as request:
+            return jobs(arbiter, request)
+        case wire.Cancel(jobs=ids, force=force):
+            return each(arbiter, ids, lambda job: ev.Cancel(job, force))
+        case wire.Hold(jobs=ids):
+            return each(arbiter, ids, ev.Hold)
+        case wire.Release(jobs=ids):
+            return each(arbiter, ids, ev.Release)
+        case wire.Retry(jobs=ids):
+            return each(arbiter, ids, lambda job: retry(arbiter, job), again=True)
+        case wire.Move() as request:
+            return move(arbiter, request)
+        case wire.Edit() as request:
+            return edit(arbiter, request)
+        case wire.Pause():
+            return mode(arbiter, paused=True, draining=arbiter.core.draining)
+        case wire.Drain():
+            return mode(arbiter, paused=arbiter.core.paused, draining=True)
+        case wire.Resume():
+            return mode(arbiter, paused=False, draining=False)
+        case wire.Log() as request:
+            return log(arbiter, request)
+        case wire.Gpus():
+            return {"gpus": gpus(arbiter)}
+        case wire.Events(after=after, limit=limit):
+            return events(arbiter, after, limit)
+        case wire.Stats():
+            return arbiter.journal.stats(time.time())
+        case wire.Shutdown(jobs=what):
+            return shutdown(arbiter, cancel=what == "cancel")
+
+
+def anywhere(arbiter: GPUArbiter, job_id: int) -> Job:
+    """A living job from memory or an ended one from the journal."""
+    job = arbiter.core.jobs.get(job_id) or arbiter.dirty_job(job_id) or arbiter.journal.job(job_id)
+    if job is None:
+        raise RequestError("not-found", f"there is no job {job_id}")
+    return job
+
+
+def submit(arbiter: GPUArbiter, request: wire.Submit, user: str) -> object:
+    if request.key is not None:
+        known = arbiter.keys.get(request.key) or arbiter.journal.answer_to(request.key)
+        if known is not None:
+            return msgspec.Raw(known)
+    arbiter.refuse_while_full()
+    for at, spec in enumerate(request.jobs):
+        check(spec, f"$.jobs[{at}]")
+    first = arbiter.core.next_id
+    ended = ended_among(arbiter, request.jobs)
+    arbiter.apply(ev.Submit(request.jobs, user, ended))
+    made = [anywhere(arbiter, job) for job in range(first, first + len(request.jobs))]
+    answer = {"jobs": [{"id": job.id, "state": job.state.name, "position": position(arbiter, job)} for job in made]}
+    if request.key is not None:
+        arbiter.keys[request.key] = wire.pack(answer)
+    return answer
+
+
+def position(arbiter: GPUArbiter, job: Job) -> int | None:
+    return arbiter.core.line.position(job) if job.state.name == "queued" else None
+
+
+def ended_among(arbiter: GPUArbiter, specs: Iterable[JobSpec]) -> dict[int, Any]:
+    """The states of the ended jobs that these specs depend on."""
+    wanted = {job for spec in specs for job in (*spec.after, *spec.after_any) if job not in arbiter.core.jobs}
+    found: dict[int, Any] = {}
+    for job in wanted:
+        fresh = arbiter.dirty_job(job)
+        if fresh is not None:
+            found[job] = fresh.state.name
+    return {**arbiter.journal.states_of(wanted - found.keys()), **found}
+
+
+def queue(arbiter: GPUArbiter, request: wire.Queue) -> object:
+    core = arbiter.core
+    running = [job for job in core.active() if isinstance(job.state, Pending | Running)]
+    running.sort(key=lambda job: job.id)
+    waiting = core.line.page(request.offset, request.limit)
+    return {
+        "paused": core.paused,
+        "draining": core.draining,
+        "running": [arbiter.view(job) for job in running],
+        "queued": [arbiter.view(job) for job in waiting],
+        "counts": arbiter.counts(),
+        "gpus": gpus(arbiter),
+    }
+
+
+def jobs(arbiter: GPUArbiter, request: wire.Jobs) -> object:
+    arbiter.write_through()
+    found = arbiter.journal.find(conditions(request), request.limit + 1)
+    shown = [arbiter.view(arbiter.core.jobs.get(job.id, job)) for job in found[: request.limit]]
+    return {"jobs": shown, "more": len(found) > request.limit}
+
+
+def conditions(request: wire.Jobs) -> list[tuple[str, list[Any]]]:
+    """SQL conditions with their values."""
+    where: list[tuple[str, list[Any]]] = []
+    if request.jobs is not None:
+        where.append(("id IN (SELECT value FROM json_each(?))", [msgspec.json.encode(request.jobs).decode()]))
+    if request.states is not None:
+        where.append((f"state IN ({','.join('?' * len(request.states))})", [*request.states]))
+    if request.name is not None:
+        where.append(("name = ?", [request.name]))
+    if request.group is not None:
+        where.append(("grp = ?", [request.group]))
+    if request.before is not None:
+        where.append(("id < ?", [request.before]))
+    for key, value in (request.tag or {}).items():
+        where.append(("EXISTS (SELECT 1 FROM json_each(tags) WHERE key = ? AND value = ?)", [key, value]))
+    return where
+
+
+def each(arbiter: GPUArbiter, ids: Iterable[int], event: Callable[[int], ev.Event], *, again: bool = False) -> object:
+    """One verb on many jobs: an answer per job, whatever happens to the others."""
+    arbiter.refuse_while_full()
+    answers: list[dict[str, Any]] = []
+    for job_id in ids:
+        error: dict[str, str] | None = None
+        try:
+            job = anywhere(arbiter, job_id)
+            if job.ended and not again:
+                raise RequestError("conflict", f"job {job_id} has ended already ({job.state.name})")
+            arbiter.apply(event(job_id))
+        except RequestError as refusal:
+            error = {"code": refusal.code, "message": refusal.message}
+        answers.append({"id": job_id, "ok": error is None, "state": state_of(arbiter, job_id), "error": error})
+    return {"jobs": answers}
+
+
+def state_of(arbiter: GPUArbiter, job_id: int) -> str | None:
+    try:
+        return anywhere(arbiter, job_id).state.name
+    except RequestError:
+        return None
+
+
+def retry(arbiter: GPUArbiter, job_id: int) -> ev.Event:
+    job = anywhere(arbiter, job_id)
+    return ev.Retry(job, ended_among(arbiter, [job.spec]))
+
+
+def move(arbiter: GPUArbiter, request: wire.Move) -> object:
+    given = [name for name in ("to", "before", "position") if getattr(request, name) is not msgspec.UNSET]
+    if len(given) != 1:
+        raise RequestError("bad-request", "$: exactly one of to, before, position is needed")
+    position = 1 if request.to == "front" else None
+    before = None
+    if request.position is not msgspec.UNSET:
+        position = request.position
+    if request.before is not msgspec.UNSET:
+        before = request.before
+        anywhere(arbiter, before)
+    anywhere(arbiter, request.job)
+    waiting(arbiter, request.job)
+    arbiter.apply(ev.Move(request.job, position, before))
+    return {"job": arbiter.view(anywhere(arbiter, request.job))}
+
+
+def waiting(arbiter: GPUArbiter, job_id: int) -> Job:
+    job = anywhere(arbiter, job_id)
+    if job.state.name != "queued":
+        raise RequestError("conflict", f"job {job_id} is {job.state.name}; only a queued job can be changed")
+    return job
+
+
+def edit(arbiter: GPUArbiter, request: wire.Edit) -> object:
+    arbiter.refuse_while_full()
+    job = waiting(arbiter, request.job)
+    spec = wire.edited(job.spec, request.set)
+    check(spec, "$.set")
+    arbiter.apply(ev.Edit(job.id, spec, ended_among(arbiter, [spec])))
+    return {"job": arbiter.view(anywhere(arbiter, job.id))}
+
+
+def mode(arbiter: GPUArbiter, *, paused: bool, draining: bool) -> object:
+    arbiter.apply(ev.SetMode(paused, draining))
+    return {"paused": paused, "draining": draining}
+
+
+def log(arbiter: GPUArbiter, request: wire.Log) -> object:
+    job = anywhere(arbiter, request.job)
+    attempt = request.attempt or job.attempt
+    if attempt > job.attempt:
+        raise RequestError("not-found", f"$.attempt: job {job.id} has had {job.attempt} attempts, not {attempt}")
+    over = job.ended or attempt < job.attempt
+    data, start, size = b"", max(0, request.offset), 0
+    try:
+        with arbiter.home.log_of(job.id, attempt).open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            start = max(0, size + request.offset) if request.offset < 0 else min(request.offset, size)
+            data = os.pread(file.fileno(), request.limit, start)
+    except FileNotFoundError:
+        start = 0
+    end = start + len(data)
+    return {"data": data, "offset": start, "next": end, "size": size, "eof": over and end >= size}
+
+
+def gpus(arbiter: GPUArbiter) -> list[dict[str, Any]]:
+    holders = arbiter.core.leases.holder
+    samples = arbiter.gpus.sample()
+    for gpu in samples:
+        holder = holders.get(gpu["id"])
+        gpu["jobs"] = [] if holder is None else [holder]
+    return samples
+
+
+def events(arbiter: GPUArbiter, after: int, limit: int) -> object:
+    arbiter.write_through()
+    found = arbiter.journal.events_after(after, limit)
+    return {"events": [msgspec.Raw(body) for body in found], "last": arbiter.seq, "epoch": arbiter.identity["epoch"]}
+
+
+def shutdown(arbiter: GPUArbiter, *, cancel: bool) -> object:
+    if cancel:
+        arbiter.core.draining = True
+        for job in arbiter.core.active():
+            arbiter.apply(ev.Cancel(job.id))
+        arbiter.apply(ev.Tick())
+    else:
+        arbiter.leaving = True
+    return {}

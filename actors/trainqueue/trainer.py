@@ -1,0 +1,123 @@
+"""One TrainerActor per attempt: watches its runner and its progress, and tells the arbiter what happened."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+from trainqueue.actor import SelectingActor
+from trainqueue.core.events import Result
+from trainqueue.launch import verdict
+from trainqueue.messages import Ended, Gone, Progress, Started, StopAttempt
+from trainqueue.progress import ProgressFile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pykka
+
+    from trainqueue.launch.local import Runner
+
+SWEEPS = 200
+"""Rounds, 10 ms apart, to wait for the end of what a dead runner left behind."""
+
+
+class TrainerActor(SelectingActor):
+    """Created when a runner is armed, or when a daemon adopts one; stops itself when the runner has exited."""
+
+    def __init__(self, arbiter: pykka.ActorRef[Any], runner: Runner, job: int, attempt: int, folder: Path) -> None:
+        super().__init__()
+        self.arbiter = arbiter
+        self.runner = runner
+        self.job = job
+        self.attempt = attempt
+        self.folder = folder
+        self.ended = False
+        self.progress: ProgressFile | None = None
+
+    def on_start(self) -> None:
+        if self.runner.sock is not None:
+            self.inbox.watch(self.runner.sock.fileno(), self._packet)
+        else:
+            self._watch_progress()
+        self.inbox.watch(self.runner.pidfd, self._exited)
+
+    def on_receive(self, message: Any) -> None:  # noqa: ANN401
+        if isinstance(message, StopAttempt):
+            self.runner.signal(signal.SIGQUIT if message.force else signal.SIGTERM)
+
+    # -- what the runner says
+
+    def _packet(self) -> None:
+        assert self.runner.sock is not None
+        while (packet := self.runner.receive()) is not None:
+            if not packet:
+                self.inbox.forget(self.runner.sock.fileno())
+                return
+            self._said(packet)
+
+    def _said(self, packet: dict[str, Any]) -> None:
+        if "started" in packet:
+            started = packet["started"]
+            self.arbiter.tell(Started(self.job, self.attempt, started["pid"], started["at"]))
+            self._watch_progress()
+        elif "ended" in packet:
+            self._tell_ended(verdict.result_of(packet["ended"]))
+        elif "error" in packet:
+            now = time.time()
+            self._tell_ended(Result(None, None, "start-failed", str(packet["error"]), now, now))
+
+    def _tell_ended(self, result: Result) -> None:
+        if not self.ended:
+            self.ended = True
+            if self.progress is not None:
+                self._progress()  # the last word, written just before the end
+            self.arbiter.tell(Ended(self.job, self.attempt, result))
+
+    def _exited(self) -> None:
+        """The pidfd is readable: the runner is gone, and what it said lies in the socket or the folder."""
+        self.inbox.forget(self.runner.pidfd)
+        if self.runner.sock is not None:
+            self._packet()
+        self.runner.reap()
+        found = None if self.ended else verdict.verdict(self.folder)
+        if isinstance(found, Result):
+            self._tell_ended(found)
+            found = None
+        if found == "lost":
+            self._clear_away()
+        with contextlib.suppress(Exception):  # the arbiter may have stopped: the next one will find the record
+            self.arbiter.tell(Gone(self.job, self.attempt, found))
+        self.stop()
+
+    def _clear_away(self) -> None:
+        """A killed runner cannot clean up: its tree must be gone before the GPU is given on."""
+        pid = verdict.started_in(self.folder).get("pid")
+        for _ in range(SWEEPS):
+            if not verdict.sweep(self.folder.parent, pid):
+                return
+            time.sleep(0.01)
+
+    # -- progress
+
+    def _watch_progress(self) -> None:
+        if self.progress is None:
+            self.progress = ProgressFile(self.folder.parent / "progress.json")
+            if self.progress.fd is not None:
+                self.inbox.watch(self.progress.fd, self._progress)
+
+    def _progress(self) -> None:
+        assert self.progress is not None
+        values = self.progress.read()
+        if values is not None:
+            self.arbiter.tell(Progress(self.job, self.attempt, values))
+
+    def stop(self) -> None:
+        self.actor_ref.stop(block=False)
+
+    def release(self) -> None:
+        if self.progress is not None:
+            self.progress.close()
+        self.runner.close()

@@ -1,0 +1,61 @@
+"""Jobs as the wire shows them. Fields that do not apply are null, never missing; the environment is left out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trainqueue.core.job import Pending, Queued, Running
+from trainqueue.core.spec import title
+from trainqueue.core.why import why
+
+if TYPE_CHECKING:
+    from trainqueue.core.arbiter import Core
+    from trainqueue.core.job import Job
+    from trainqueue.home import Home
+
+
+
+def job_view(job: Job, core: Core, home: Home, now: float, progress: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The contract's Job."""
+    spec, state = job.spec, job.state
+    why_code, sentence = why(core, job, now)
+    active = isinstance(state, Pending | Running)
+    return {
+        "id": job.id,
+        "name": title(spec),
+        "state": state.name,
+        "cause": getattr(state, "cause", None),
+        "message": getattr(state, "message", None) or None,
+        "why": sentence,
+        "why_code": why_code,
+        "position": core.line.position(job) if isinstance(state, Queued) else None,
+        "attempt": job.attempt,
+        "gpu_ids": list(getattr(state, "gpu_ids", ())),
+        "stopping": active and state.stopping,
+        "user": job.user,
+        "pid": getattr(state, "pid", None),
+        "exit_code": 0 if state.name == "completed" else getattr(state, "exit_code", None),
+        "signal": getattr(state, "signal", None),
+        "submitted_at": job.submitted_at,
+        "started_at": getattr(state, "started_at", None),
+        "ended_at": getattr(state, "ended_at", None),
+        "expected_start_at": None,
+        "expected_end_at": None,
+        "progress": progress,
+        "log": str(home.log_of(job.id, job.attempt)),
+        "command": spec.command,
+        "cwd": spec.cwd,
+        "gpus": spec.gpus,
+        "gpu_memory": spec.gpu_memory,
+        "priority": spec.priority,
+        "after": spec.after,
+        "after_any": spec.after_any,
+        "not_before": spec.not_before,
+        "hold": state.held if isinstance(state, Queued) else spec.hold,
+        "time_limit": spec.time_limit,
+        "grace": spec.grace,
+        "warn": spec.warn,
+        "retries": spec.retries,
+        "tags": spec.tags,
+        "group": spec.group,
+    }

@@ -1,0 +1,232 @@
+"""Wire protocol 1: bytes to typed requests, answers to bytes. No socket in here.
+
+A request is one MessagePack map. It is decoded straight into one of the structs below, so an unknown
+field, a wrong type or a number out of range is refused by name before anything looks at it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from trainqueue.core.spec import Count, JobId, JobSpec, Name
+from trainqueue.errors import RequestError
+
+MAX_REQUEST = 16 * 2**20
+"""Bytes in one request."""
+
+Ids = Annotated[tuple[JobId, ...], Meta(min_length=1, max_length=100_000)]
+Limit = Annotated[int, Meta(ge=1, le=10_000)]
+
+
+class Request(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="op"):
+    """Base of all requests; `id` is echoed in the reply."""
+
+    id: Any = None
+
+
+class Ping(Request, tag="ping"):
+    pass
+
+
+class Submit(Request, tag="submit"):
+    jobs: Annotated[tuple[JobSpec, ...], Meta(min_length=1, max_length=100_000)]
+    key: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+
+
+class Status(Request, tag="status"):
+    job: JobId
+
+
+class Queue(Request, tag="queue"):
+    limit: Limit = 100
+    offset: Annotated[int, Meta(ge=0, le=2**53)] = 0
+
+
+class Jobs(Request, tag="jobs"):
+    jobs: Annotated[tuple[JobId, ...], Meta(max_length=100_000)] | None = None
+    states: (
+        tuple[Literal["queued", "pending", "running", "completed", "failed", "cancelled", "lost"], ...] | None
+    ) = None
+    name: Name | None = None
+    tag: dict[str, str] | None = None
+    group: Name | None = None
+    limit: Limit = 100
+    before: JobId | None = None
+
+
+class Cancel(Request, tag="cancel"):
+    jobs: Ids
+    force: bool = False
+
+
+class Hold(Request, tag="hold"):
+    jobs: Ids
+
+
+class Release(Request, tag="release"):
+    jobs: Ids
+
+
+class Retry(Request, tag="retry"):
+    jobs: Ids
+
+
+class Move(Request, tag="move"):
+    job: JobId
+    to: Literal["front", "back"] | UnsetType = UNSET
+    before: JobId | UnsetType = UNSET
+    position: Annotated[int, Meta(ge=1, le=2**53)] | UnsetType = UNSET
+
+
+class Edit(Request, tag="edit"):
+    job: JobId
+    set: dict[str, Any]
+
+
+class Pause(Request, tag="pause"):
+    pass
+
+
+class Resume(Request, tag="resume"):
+    pass
+
+
+class Drain(Request, tag="drain"):
+    pass
+
+
+class Log(Request, tag="log"):
+    job: JobId
+    attempt: Annotated[int, Meta(ge=1, le=2**31)] | None = None
+    offset: Annotated[int, Meta(ge=-(2**53), le=2**53)] = 0
+    limit: Annotated[int, Meta(ge=1, le=4 * 2**20)] = 256 * 2**10
+
+
+class Gpus(Request, tag="gpus"):
+    pass
+
+
+class Events(Request, tag="events"):
+    after: Annotated[int, Meta(ge=0, le=2**63 - 1)]
+    limit: Limit = 1000
+
+
+class Stats(Request, tag="stats"):
+    pass
+
+
+class Shutdown(Request, tag="shutdown"):
+    jobs: Literal["keep", "cancel"] = "keep"
+
+
+AnyRequest = (
+    Ping
+    | Submit
+    | Status
+    | Queue
+    | Jobs
+    | Cancel
+    | Hold
+    | Release
+    | Retry
+    | Move
+    | Edit
+    | Pause
+    | Resume
+    | Drain
+    | Log
+    | Gpus
+    | Events
+    | Stats
+    | Shutdown
+)
+OPS = frozenset(
+    {"ping", "submit", "status", "queue", "jobs", "cancel", "hold", "release", "retry", "move", "edit"}
+    | {"pause", "resume", "drain", "log", "gpus", "events", "stats", "shutdown"}
+)
+
+_decoder: msgspec.msgpack.Decoder[AnyRequest] = msgspec.msgpack.Decoder(AnyRequest)
+_encoder = msgspec.msgpack.Encoder()
+BAD_BYTES = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+class Envelope(Struct):
+    """What an error reply needs of a request that could not be decoded as a whole."""
+
+    op: Any = None
+    id: Any = None
+
+
+_envelope: msgspec.msgpack.Decoder[Envelope] = msgspec.msgpack.Decoder(Envelope)
+
+
+class BadRequestError(RequestError):
+    """A request that could not be decoded; knows the id to echo."""
+
+    request_id: Any = None
+
+
+def decode(frames: list[bytes]) -> AnyRequest:
+    """One request. Raises BadRequestError, whatever the frames hold, and nothing else."""
+    if len(frames) != 1:
+        raise BadRequestError("bad-request", f"a request is one frame, not {len(frames)}")
+    if len(frames[0]) > MAX_REQUEST:
+        raise BadRequestError("too-large", f"a request has at most {MAX_REQUEST} bytes")
+    try:
+        return _decoder.decode(frames[0])
+    except BAD_BYTES as error:
+        raise _explain(frames[0], error) from None
+
+
+def _explain(frame: bytes, error: Exception) -> BadRequestError:
+    try:
+        envelope = _envelope.decode(frame)
+    except BAD_BYTES:
+        return BadRequestError("bad-request", f"not a MessagePack map: {plain(error)}")
+    if isinstance(envelope.op, str) and envelope.op not in OPS:
+        refusal = BadRequestError("unknown-op", f"$.op: there is no op {envelope.op[:100]!r}")
+    elif envelope.op is None:
+        refusal = BadRequestError("bad-request", "$.op: is missing")
+    else:
+        refusal = BadRequestError("bad-request", plain(error))
+    refusal.request_id = envelope.id
+    return refusal
+
+
+def plain(error: Exception) -> str:
+    """msgspec's sentence with the field first: "$.jobs[0].gpus: Expected `int`, got `str`"."""
+    if not isinstance(error, msgspec.MsgspecError):
+        return "nested too deep" if isinstance(error, RecursionError) else "text that is not UTF-8"
+    sentence, found, path = str(error).partition(" - at `")
+    if found:
+        return f"{path.rstrip('`')}: {sentence}"
+    field = sentence.partition("unknown field `")[2].partition("`")[0]
+    field = field or sentence.partition("missing required field `")[2].partition("`")[0]
+    return f"$.{field}: {sentence}" if field else f"$: {sentence}"
+
+
+def edited(spec: JobSpec, changes: dict[str, Any]) -> JobSpec:
+    """The spec with some fields set anew. Raises RequestError naming the field."""
+    fields = msgspec.to_builtins(spec)
+    fields.update(changes)
+    try:
+        return msgspec.convert(fields, JobSpec)
+    except BAD_BYTES as error:
+        raise RequestError("bad-request", plain(error).replace("$", "$.set", 1)) from None
+
+
+def answer(request_id: object, result: object) -> bytes:
+    return _encoder.encode({"ok": True, "id": request_id, "result": result})
+
+
+def refusal(request_id: object, code: str, message: str) -> bytes:
+    error = {"code": code, "message": message}
+    return _encoder.encode({"ok": False, "id": request_id, "error": error})
+
+
+def pack(value: object) -> bytes:
+    """An event's body."""
+    return _encoder.encode(value)
