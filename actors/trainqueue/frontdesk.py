@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import logging
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import zmq
@@ -84,7 +85,9 @@ class FrontDesk(SelectingActor):
 
     def on_start(self) -> None:
         for at, slot in enumerate(self.slots):
-            self.inbox.watch(slot.FD, lambda at=at: self._look(at))
+            self.inbox.watch(slot.FD, partial(self._look, at))
+            self._look(at)  # the fd signals only after somebody has looked in vain
+        self.inbox.after(0, "forward")
 
     def on_receive(self, message: Any) -> None:  # noqa: ANN401
         if isinstance(message, Answers):

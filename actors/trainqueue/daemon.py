@@ -1,0 +1,85 @@
+"""`trainqd`: a Service as a process of its own, with a log and signals.
+
+SIGTERM and SIGINT stop it and leave running jobs running. SIGHUP is ignored, so that the daemon outlives
+the terminal it was started from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import logging.handlers
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from trainqueue.errors import HomeHeldError, SettingsError, TrainqError
+from trainqueue.home import Home
+from trainqueue.service import Service
+from trainqueue.settings import Settings, load
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+EXIT_FAILED, EXIT_USAGE, EXIT_HELD = 1, 2, 3
+logger = logging.getLogger("trainqueue")
+
+
+def main() -> None:
+    """The console script. Exit code 3: another process holds the home; 2: bad settings; 1: anything else."""
+    parser = argparse.ArgumentParser(prog="trainqd", description="The daemon of trainq, the job queue for your GPU.")
+    parser.add_argument("--home", help="home folder (default: $TRAINQ_HOME, else ~/.local/state/trainq)")
+    parser.add_argument("--config", help="settings file (default: $TRAINQ_CONFIG, else ~/.config/trainq/trainq.toml)")
+    parser.add_argument("--foreground", action="store_true", help="log to the terminal instead of trainqd.log")
+    options = parser.parse_args()
+    try:
+        run(Home.find(options.home), load(options.config), foreground=options.foreground)
+    except HomeHeldError as error:
+        fail(error, EXIT_HELD)
+    except SettingsError as error:
+        fail(error, EXIT_USAGE)
+    except (TrainqError, OSError, ValueError) as error:
+        fail(error, EXIT_FAILED)
+
+
+def fail(error: Exception, code: int) -> None:
+    sys.stderr.write(f"trainqd: {error}\n")
+    sys.exit(code)
+
+
+def run(home: Home, settings: Settings, *, foreground: bool) -> None:
+    home.prepare()
+    log_to(home, settings, foreground=foreground)
+    service = Service(home, settings)
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        del frame
+        logger.info("signal %d: stopping; running jobs run on", number)
+        service.leaving.set()
+
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGINT, leave)
+    logger.info("serving %s", home.path)
+    try:
+        service.wait()
+    finally:
+        service.stop()
+        logger.info("stopped")
+
+
+def log_to(home: Home, settings: Settings, *, foreground: bool) -> None:
+    chosen = settings.daemon
+    handler: logging.Handler = logging.StreamHandler()
+    if not foreground:
+        handler = logging.handlers.RotatingFileHandler(
+            home.log, maxBytes=chosen.log_max_bytes, backupCount=chosen.log_backups, encoding="utf-8"
+        )
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(chosen.log_level.upper())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""The runner: one small process per attempt, which outlives the daemon. Standard library only.
+
+Run as `python -I -S <this folder> FD`, FD being one end of a SEQPACKET socketpair. Packets are JSON:
+
+    runner  {"ready": true, "pid": n}
+    daemon  {"arm": FOLDER}               may come again before "go"; FOLDER/spec.json says what to run
+    runner  {"armed": true} or {"error": sentence}
+    daemon  {"go": {"env": {...}}}        makes FOLDER/claim and starts; without the claim it starts nothing
+    runner  {"started": {"pid", "at", "env"}}
+    runner  {"ended": record}             nothing of the job lives any more
+    (file)  FOLDER/exit                   the same record, durable, just after
+
+SIGTERM to the runner ends the job with grace, SIGQUIT at once. When the daemon goes away before "go" the
+runner exits; afterwards it does not care.
+"""
+
+import json
+import os
+import signal
+import socket
+import sys
+from typing import Any
+
+import attempt
+import tree
+
+PACKET = 256 * 1024
+
+
+def main() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, attempt.SIGNALS)
+    tree.become_subreaper()
+    if os.getpid() != os.getsid(0):
+        os.setsid()
+    with socket.socket(fileno=int(sys.argv[1])) as sock:
+        sock.set_inheritable(False)
+        try:
+            handed = wait_for_go(sock)
+        except OSError:
+            return  # the daemon went away first: nothing was started
+        if handed is not None:
+            attempt.run(sock, *handed)
+
+
+def wait_for_go(sock: socket.socket) -> tuple[str, dict[str, Any], dict[str, str]] | None:
+    """(folder, spec, more environment), or None when the daemon has closed its end."""
+    sock.send(json.dumps({"ready": True, "pid": os.getpid()}).encode())
+    folder, spec = "", None
+    while packet := sock.recv(PACKET):
+        message = json.loads(packet)
+        if "arm" in message:
+            folder = message["arm"]
+            spec = load(sock, folder)
+        elif "go" in message and spec is not None:
+            return folder, spec, message["go"]["env"]
+    return None
+
+
+def load(sock: socket.socket, folder: str) -> dict[str, Any] | None:
+    try:
+        with open(folder + "/spec.json", "rb") as file:
+            spec: dict[str, Any] = json.loads(file.read())
+    except (OSError, ValueError) as error:
+        sock.send(json.dumps({"error": f"cannot read {folder}/spec.json: {error}"}).encode())
+        return None
+    sock.send(b'{"armed": true}')
+    return spec
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""One attempt: claim, start, watch, end. Limits and grace hold while no daemon lives, too."""
+
+import contextlib
+import errno
+import json
+import os
+import resource
+import signal
+import socket
+import time
+from typing import Any
+
+import record
+import tree
+
+SIGNALS = {
+    signal.SIGCHLD,
+    signal.SIGTERM,
+    signal.SIGQUIT,
+    signal.SIGINT,
+    signal.SIGHUP,
+}
+FOR_EVER = 3600.0
+
+
+def run(sock: socket.socket, folder: str, spec: dict[str, Any], env: dict[str, str]) -> None:
+    try:
+        claim = os.open(folder + "/claim", os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return  # the attempt is somebody else's, or void
+    began, at = time.monotonic(), time.time()
+    try:
+        child = start(spec, {**spec["env"], **env})
+    except (OSError, ValueError) as error:
+        sentence = explain(error, spec)
+        say_in_log(spec["log"], sentence)
+        finish(sock, folder, record.start_failed(sentence, at))
+        return
+    started = json.dumps({"started": {"pid": child, "at": at, "env": env}}).encode()
+    tell(sock, started)
+    os.write(claim, started)
+    os.close(claim)
+    status, reason = watch(child, spec, began)
+    tree.kill_rest()
+    seconds = time.monotonic() - began
+    finish(sock, folder, record.ended(child, status, reason, at, seconds))
+
+
+def start(spec: dict[str, Any], env: dict[str, str]) -> int:
+    """The job's process, in a session of its own. Raises OSError when it cannot be started."""
+    log = os.open(spec["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    actions = [
+        (os.POSIX_SPAWN_DUP2, null, 0),
+        (os.POSIX_SPAWN_DUP2, log, 1),
+        (os.POSIX_SPAWN_DUP2, log, 2),
+    ]
+    argv = [os.fsencode(word) for word in spec["argv"]]
+    clean = {os.fsencode(name): os.fsencode(value) for name, value in env.items()}
+    try:
+        os.chdir(spec["cwd"])
+        return os.posix_spawn(
+            program(spec["argv"][0], env.get("PATH", os.defpath)),
+            argv,
+            clean,
+            file_actions=actions,
+            setsid=True,
+            setsigmask=[],
+            setsigdef=[signal.SIGPIPE, signal.SIGINT, signal.SIGXFSZ],
+        )
+    finally:
+        os.chdir("/")
+        os.close(log)
+        os.close(null)
+
+
+def program(name: str, path: str) -> bytes:
+    """Found on the job's own PATH, not on the runner's."""
+    if "/" in name:
+        return os.fsencode(name)
+    denied = False
+    for folder in path.split(os.pathsep):
+        candidate = os.path.join(folder or ".", name)
+        if os.path.isfile(candidate):
+            if os.access(candidate, os.X_OK):
+                return os.fsencode(candidate)
+            denied = True
+    code = errno.EACCES if denied else errno.ENOENT
+    raise OSError(code, os.strerror(code), name)
+
+
+def explain(error: Exception, spec: dict[str, Any]) -> str:
+    if isinstance(error, OSError) and not os.path.isdir(spec["cwd"]):
+        return f"cannot start: no folder {spec['cwd']!r}"
+    number = error.errno if isinstance(error, OSError) else None
+    if number == errno.ENOEXEC:
+        return f"cannot start {spec['argv'][0]!r}: not a program (a script needs a #! line)"
+    return f"cannot start {spec['argv'][0]!r}: {os.strerror(number) if number else error}"
+
+
+def say_in_log(path: str, sentence: str) -> None:
+    with contextlib.suppress(OSError):
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        os.write(fd, f"trainq: {sentence}\n".encode(errors="surrogateescape"))
+        os.close(fd)
+
+
+def watch(child: int, spec: dict[str, Any], began: float) -> tuple[int, str | None]:
+    """Wait for the main process: (wait status, why we ended it). Every wait has its deadline; no polling."""
+    limit, warn = spec.get("time_limit"), spec.get("warn")
+    end_at = None if limit is None else began + limit
+    warn_at = None if end_at is None or not warn else max(began, end_at - warn)
+    kill_at: float | None = None
+    reason: str | None = None
+    while True:
+        status = reap(child)
+        if status is not None:
+            return status, reason
+        moments = [at for at in (end_at, warn_at, kill_at) if at is not None]
+        patience = max(0.0, min(moments) - time.monotonic()) if moments else FOR_EVER
+        caught = signal.sigtimedwait(SIGNALS, patience)
+        number, now = (caught.si_signo if caught else 0), time.monotonic()
+        if warn_at is not None and now >= warn_at:
+            warn_at = None
+            tree.signal_group(child, signal.SIGUSR1)
+        if reason is None and (number == signal.SIGTERM or (end_at is not None and now >= end_at)):
+            reason = "cancel" if number == signal.SIGTERM else "time-limit"
+            end_at = warn_at = None
+            kill_at = now + spec["grace"]
+            tree.signal_group(child, signal.SIGTERM)
+            tree.signal_group(child, signal.SIGCONT)
+        if number == signal.SIGQUIT or (kill_at is not None and now >= kill_at):
+            reason = reason or "cancel"
+            end_at = warn_at = kill_at = None
+            tree.signal_group(child, signal.SIGKILL)
+
+
+def reap(child: int) -> int | None:
+    """Reap whoever has died, orphans too; the main process's wait status once it has."""
+    found = None
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                break
+            if pid == child:
+                found = status
+    return found
+
+
+def finish(sock: socket.socket, folder: str, result: dict[str, Any]) -> None:
+    """Tell the daemon first and let it run, then make the record durable: the next job need not wait for it."""
+    result["max_rss"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    tell(sock, json.dumps({"ended": result}).encode())
+    os.sched_yield()
+    record.write(folder, result)
+
+
+def tell(sock: socket.socket, packet: bytes) -> None:
+    with contextlib.suppress(OSError):
+        sock.send(packet)

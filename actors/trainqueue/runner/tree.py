@@ -1,0 +1,41 @@
+"""The job's process tree: nobody may be left.
+
+As a subreaper the runner becomes the parent of every orphan below it, and a living descendant always has a
+chain to a direct child. So killing direct children until wait says ECHILD is the proof that none is left,
+and it is free of pid reuse, since only this single thread reaps them.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def become_subreaper() -> None:
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "cannot become a subreaper")
+
+
+def kill_rest() -> None:
+    """Kill every descendant; returns when the kernel says that there is none."""
+    while True:
+        with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
+            children = file.read().split()
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(child), signal.SIGKILL)
+        try:
+            os.waitpid(-1, 0)
+            # Drain before looking again, else the kills grow with the square of the children.
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            return
+
+
+def signal_group(leader: int, number: signal.Signals) -> None:
+    if leader > 1:  # a negative pid of 0 or 1 would reach far more than the job
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(leader, number)

@@ -1,0 +1,71 @@
+"""Settings: one TOML file, every field with a default; conf/trainq.toml shows them all."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from trainqueue.errors import SettingsError
+
+
+class DaemonSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_max_bytes: Annotated[int, Meta(ge=10_000)] = 5_000_000
+    log_backups: Annotated[int, Meta(ge=0, le=100)] = 3
+
+
+class QueueSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    default_grace: Annotated[float, Meta(ge=0, le=86400)] = 10.0
+    """Seconds between SIGTERM and SIGKILL where a job does not say."""
+    max_waiting: Annotated[int, Meta(ge=1)] = 1_000_000
+    """Jobs that may wait at a time; one more is refused with the code `limit`."""
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+    daemon: DaemonSettings = DaemonSettings()
+    queue: QueueSettings = QueueSettings()
+
+
+def load(explicit: str | None = None) -> Settings:
+    """From `explicit`, else $TRAINQ_CONFIG, else the XDG place; a missing default file means defaults.
+
+    Raises SettingsError naming file and field.
+    """
+    chosen = explicit or os.environ.get("TRAINQ_CONFIG")
+    base = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
+    path = Path(chosen or f"{base}/trainq/trainq.toml").expanduser()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        if chosen:
+            msg = f"there is no settings file {path}"
+            raise SettingsError(msg) from None
+        return Settings()
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"cannot read the settings file {path}: {error}"
+        raise SettingsError(msg) from error
+    return parse(text, str(path))
+
+
+def parse(text: str, name: str) -> Settings:
+    """Raises SettingsError naming `name` and the field."""
+    try:
+        return msgspec.convert(tomllib.loads(text), Settings)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        msg = f"{name}: {error}{hint(str(error))}"
+        raise SettingsError(msg) from None
+
+
+def hint(message: str) -> str:
+    """Did you mean …, for a misspelt field."""
+    found = re.search(r"unknown field `([^`]*)`", message)
+    known = [*Settings.__struct_fields__, *DaemonSettings.__struct_fields__, *QueueSettings.__struct_fields__]
+    near = difflib.get_close_matches(found[1], known, 1) if found else []
+    return f" (did you mean {near[0]!r}?)" if near else ""
