@@ -1,0 +1,246 @@
+"""A typed Python client: `with Client() as trainq: trainq.submit([JobSpec(...)])`.
+
+Every change carries a key made here, so a repeated request is executed once. "Nobody serves this home" and
+"somebody does and is silent" are two different errors.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+import uuid
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+import zmq
+
+from trainqueue.errors import NoDaemonError, NotAnsweringError, RequestError
+from trainqueue.home import Home
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from trainqueue.core.spec import JobSpec
+
+ENDED = frozenset({"completed", "failed", "cancelled", "lost"})
+TIMEOUT = 10.0
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """The contract's Job; fields that do not apply are None. Unknown fields are ignored."""
+
+    id: int
+    name: str
+    state: str
+    cause: str | None = None
+    message: str | None = None
+    why: str | None = None
+    why_code: str | None = None
+    position: int | None = None
+    attempt: int = 1
+    gpu_ids: tuple[str, ...] = ()
+    user: str = ""
+    pid: int | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    submitted_at: float = 0.0
+    started_at: float | None = None
+    ended_at: float | None = None
+    expected_start_at: float | None = None
+    expected_end_at: float | None = None
+    progress: dict[str, Any] | None = None
+    log: str = ""
+    command: tuple[str, ...] = ()
+    cwd: str = ""
+    gpus: int = 1
+    priority: int | str = "normal"
+    tags: dict[str, str] = {}
+    group: str | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+    @property
+    def status(self) -> int:
+        """As an exit status: the job's own code, 128 + signal, or 1 where it has none."""
+        if self.signal is not None:
+            return 128 + self.signal
+        if self.exit_code is not None and self.state != "cancelled":
+            return self.exit_code
+        return 0 if self.state == "completed" else self.exit_code or 1
+
+
+def held(home: Home) -> bool:
+    """Whether a living process holds the home."""
+    try:
+        fd = os.open(home.lock, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+class Client:
+    """One REQ socket to the daemon of a home. Not for use from two threads at once."""
+
+    def __init__(
+        self,
+        home: Home | str | None = None,
+        *,
+        timeout: float = TIMEOUT,
+        context: zmq.Context[Any] | None = None,
+    ) -> None:
+        """Raises NoDaemonError when nobody serves the home."""
+        self.home = home if isinstance(home, Home) else Home.find(home)
+        self.timeout = timeout
+        self._own = context is None
+        self._context: zmq.Context[Any] = context or zmq.Context()
+        self._socket: zmq.Socket[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close(0)
+            self._socket = None
+        if self._own:
+            self._context.destroy(0)
+
+    def call(self, op: str, *, timeout: float | None = None, **fields: object) -> dict[str, Any]:
+        """One request, its result. Raises RequestError, NoDaemonError or NotAnsweringError."""
+        request = msgspec.msgpack.encode({"op": op, "id": uuid.uuid4().hex, **fields})
+        deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
+        try:
+            socket = self._connected()
+            socket.setsockopt(zmq.SNDTIMEO, 2000)
+            socket.send(request)
+            if not socket.poll(max(0.0, deadline - time.monotonic()) * 1000):
+                raise zmq.Again
+            reply = cast("dict[str, Any]", msgspec.msgpack.decode(socket.recv()))
+        except zmq.Again:
+            raise self._silent() from None
+        if not reply["ok"]:
+            raise RequestError(reply["error"]["code"], reply["error"]["message"])
+        return cast("dict[str, Any]", reply["result"])
+
+    def _connected(self) -> zmq.Socket[bytes]:
+        if self._socket is None:
+            socket: zmq.Socket[bytes] = self._context.socket(zmq.REQ)
+            for option in (zmq.REQ_RELAXED, zmq.REQ_CORRELATE, zmq.IMMEDIATE):
+                socket.setsockopt(option, 1)
+            socket.setsockopt(zmq.LINGER, 0)
+            socket.connect(self._endpoint())
+            self._socket = socket
+        return self._socket
+
+    def _endpoint(self) -> str:
+        try:
+            return self.home.endpoint_file.read_text(encoding="utf-8").strip()
+        except OSError:
+            raise self._silent() from None
+
+    def _silent(self) -> NoDaemonError | NotAnsweringError:
+        if held(self.home):
+            return NotAnsweringError(f"the daemon of {self.home.path} did not answer in time; nothing is lost, try again")
+        return NoDaemonError(f"no daemon serves {self.home.path}; start one with: trainq-cli daemon start")
+
+    # -- one method an op
+
+    def ping(self) -> dict[str, Any]:
+        return self.call("ping")
+
+    def submit(self, jobs: Sequence[JobSpec | dict[str, Any]], *, key: str | None = None) -> list[dict[str, Any]]:
+        """All or none; returns [{id, state, position}] in the order given. On disk when this returns."""
+        key = key or uuid.uuid4().hex
+        for last in (False, True):
+            try:
+                return cast("list[dict[str, Any]]", self.call("submit", jobs=jobs, key=key)["jobs"])
+            except NotAnsweringError:
+                if last:
+                    raise
+        raise AssertionError
+
+    def status(self, job: int) -> Job:
+        return as_job(self.call("status", job=job)["job"])
+
+    def queue(self, limit: int = 100, offset: int = 0) -> dict[str, Any]:
+        return self.call("queue", limit=limit, offset=offset)
+
+    def jobs(self, **filters: object) -> tuple[list[Job], bool]:
+        """Newest first, and whether there are more. Filters as on the wire."""
+        result = self.call("jobs", **filters)
+        return [as_job(job) for job in result["jobs"]], result["more"]
+
+    def verb(self, op: str, jobs: Sequence[int], **fields: object) -> list[dict[str, Any]]:
+        """cancel, hold, release, retry: an answer per job."""
+        return cast("list[dict[str, Any]]", self.call(op, jobs=jobs, **fields)["jobs"])
+
+    def cancel(self, jobs: Sequence[int], *, force: bool = False) -> list[dict[str, Any]]:
+        return self.verb("cancel", jobs, force=force)
+
+    def log(self, job: int, **fields: object) -> dict[str, Any]:
+        return self.call("log", job=job, **fields)
+
+    def events(self, after: int, limit: int = 1000) -> dict[str, Any]:
+        return self.call("events", after=after, limit=limit)
+
+    def shutdown(self, jobs: str = "keep") -> None:
+        self.call("shutdown", jobs=jobs)
+
+    # -- waiting
+
+    def follow(self, topics: Sequence[str] = ("job.", "queue"), *, patience: float = 2.0) -> Iterator[dict[str, Any] | None]:
+        """Events as they come; None first, once the subscription is live, and after `patience` seconds of silence.
+
+        Whoever follows looks at the state at each None: a snapshot after the first one misses nothing.
+        """
+        socket: zmq.Socket[bytes] = self._context.socket(zmq.SUB)
+        socket.setsockopt(zmq.LINGER, 0)
+        try:
+            socket.subscribe(b"welcome")
+            for topic in topics:
+                socket.subscribe(topic.encode())
+            socket.connect(self.ping()["events"])
+            while True:
+                if not socket.poll(patience * 1000):
+                    yield None
+                    continue
+                frames = socket.recv_multipart()
+                yield None if len(frames) != 2 else msgspec.msgpack.decode(frames[1])
+        finally:
+            socket.close(0)
+
+    def wait(self, jobs: Sequence[int], timeout: float | None = None) -> list[Job]:
+        """Until all have ended. Raises TimeoutError; RequestError ("not-found") for an unknown one."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        ended = {job: found for job in jobs if (found := self.status(job)).ended}
+        patience = 2.0 if timeout is None else min(2.0, max(0.01, timeout))
+        events = self.follow([f"job.{job}" for job in jobs], patience=patience)
+        while len(ended) < len(set(jobs)):
+            next(events)
+            for job in jobs:
+                if job not in ended and (found := self.status(job)).ended:
+                    ended[job] = found
+            if len(ended) < len(set(jobs)) and deadline is not None and time.monotonic() >= deadline:
+                raise TimeoutError
+        return [ended[job] for job in jobs]
+
+
+def as_job(fields: dict[str, Any]) -> Job:
+    return msgspec.convert(fields, Job)
