@@ -1,0 +1,93 @@
+"""`trainq-cli`: one module per group of commands, imported when used, so that each call is quick."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+COMMANDS = {
+    "submit": ("submit", "Queue a job and print its id."),
+    "run": ("submit", "Queue a job, follow its log, exit with its exit code."),
+    "status": ("look", "The queue at a glance, or one job in full."),
+    "queue": ("look", "Running and waiting jobs."),
+    "history": ("look", "Ended jobs, newest first."),
+    "gpus": ("look", "The GPUs and who holds them."),
+    "stats": ("look", "Counts, GPU seconds used, waited and lost."),
+    "events": ("look", "What has happened; -f follows."),
+    "logs": ("follow", "A job's output; -f follows."),
+    "wait": ("follow", "Until the jobs have ended."),
+    "cancel": ("change", "Cancel waiting or running jobs."),
+    "hold": ("change", "Keep waiting jobs from starting."),
+    "release": ("change", "Let held jobs start."),
+    "retry": ("change", "Queue ended jobs again, as a new attempt."),
+    "move": ("change", "Give a waiting job another place."),
+    "pause": ("change", "Start nothing until resumed."),
+    "resume": ("change", "End pause and drain."),
+    "drain": ("change", "Start nothing; exit when the last running job ends."),
+    "daemon": ("daemon", "start, stop or status of the daemon."),
+    "doctor": ("daemon", "Check home, disk, daemon and driver, and say what to do."),
+}
+
+
+class LazyGroup(click.Group):
+    """Help needs no import of any command."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return [*COMMANDS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"{__name__}.{COMMANDS[cmd_name][0]}"), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--home", help="Home folder (default: $TRAINQ_HOME, else ~/.local/state/trainq).")
+@click.pass_context
+def cli(ctx: click.Context, home: str | None) -> None:
+    """The job queue for the GPU under your desk."""
+    ctx.obj = home
+
+
+def main() -> NoReturn:
+    """The console script. Leaves by os._exit: tearing ZeroMQ down costs 8 ms and saves nothing."""
+    code = run()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:
+        code = code or 1
+    os._exit(code)
+
+
+def run() -> int:
+    try:
+        return cli.main(standalone_mode=False) or 0
+    except click.exceptions.Exit as leave:
+        return leave.exit_code
+    except click.Abort:
+        click.echo("interrupted", err=True)
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return 1
+    except Exception as error:
+        from trainqueue.cli.common import explain
+
+        return explain(error)

@@ -1,0 +1,5 @@
+"""`python -m trainqueue.cli`, for a checkout."""
+
+from trainqueue.cli import main
+
+main()
