@@ -21,8 +21,7 @@ from trainqueue.home import Home
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import TracebackType
-
-    from typing_extensions import Self
+    from typing import Self
 
     from trainqueue.core.spec import JobSpec
 
@@ -157,7 +156,9 @@ class Client:
 
     def _silent(self) -> NoDaemonError | NotAnsweringError:
         if held(self.home):
-            return NotAnsweringError(f"the daemon of {self.home.path} did not answer in time; nothing is lost, try again")
+            return NotAnsweringError(
+                f"the daemon of {self.home.path} did not answer in time; nothing is lost, try again"
+            )
         return NoDaemonError(f"no daemon serves {self.home.path}; start one with: trainq-cli daemon start")
 
     # -- one method an op
@@ -205,7 +206,9 @@ class Client:
 
     # -- waiting
 
-    def follow(self, topics: Sequence[str] = ("job.", "queue"), *, patience: float = 2.0) -> Iterator[dict[str, Any] | None]:
+    def follow(
+        self, topics: Sequence[str] = ("job.", "queue"), *, patience: float = 2.0
+    ) -> Iterator[dict[str, Any] | None]:
         """Events as they come; None first, once the subscription is live, and after `patience` seconds of silence.
 
         Whoever follows looks at the state at each None: a snapshot after the first one misses nothing.

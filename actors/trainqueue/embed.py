@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
     from types import TracebackType
-
-    from typing_extensions import Self
+    from typing import Self
 
     from trainqueue.client import Job
 

@@ -1,13 +1,13 @@
 """The exceptions of trainq.
 
-    TrainqError
-    ├── RequestError        the daemon refused a request ("you did wrong"); carries the wire's code
-    ├── SettingsError       the settings file cannot be used; names file and field
-    ├── IllegalTransitionError   our own fault: the core was asked for a step its table does not have
-    └── DaemonError         no answer came
-        ├── NoDaemonError   nobody serves this home
-        ├── NotAnsweringError    somebody holds the home and is silent
-        └── HomeHeldError   another daemon holds the home that we wanted for ourselves
+TrainqError
+├── RequestError        the daemon refused a request ("you did wrong"); carries the wire's code
+├── SettingsError       the settings file cannot be used; names file and field
+├── IllegalTransitionError   our own fault: the core was asked for a step its table does not have
+└── DaemonError         no answer came
+├── NoDaemonError   nobody serves this home
+├── NotAnsweringError    somebody holds the home and is silent
+└── HomeHeldError   another daemon holds the home that we wanted for ourselves
 """
 
 from __future__ import annotations

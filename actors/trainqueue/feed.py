@@ -25,7 +25,9 @@ HEARTBEAT = 5.0
 class Feed(SelectingActor):
     """Binds in `__init__`, so that whoever starts it sees the error."""
 
-    def __init__(self, context: zmq.Context[Any], endpoint: str, epoch: str, seq: int, ready: Callable[[], None]) -> None:
+    def __init__(
+        self, context: zmq.Context[Any], endpoint: str, epoch: str, seq: int, ready: Callable[[], None]
+    ) -> None:
         super().__init__()
         self.epoch, self.seq = epoch, seq
         self.socket = context.socket(zmq.XPUB)

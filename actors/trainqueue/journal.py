@@ -182,7 +182,18 @@ def to_row(job: Job) -> tuple[Any, ...]:
         detail = _json({**fields, "retried": job.retried})
     spec = _spec_encoder.encode(job.spec)
     place = (job.band, job.rank, job.attempt)
-    return (job.id, state.name, title(job.spec), job.spec.group, job.user, job.submitted_at, *place, spec, detail, _json(job.spec.tags))
+    return (
+        job.id,
+        state.name,
+        title(job.spec),
+        job.spec.group,
+        job.user,
+        job.submitted_at,
+        *place,
+        spec,
+        detail,
+        _json(job.spec.tags),
+    )
 
 
 def from_row(row: tuple[Any, ...]) -> Job:
@@ -192,6 +203,4 @@ def from_row(row: tuple[Any, ...]) -> Job:
     if "gpu_ids" in fields:
         fields["gpu_ids"] = tuple(fields["gpu_ids"])
     made: State = STATES[state](**fields)
-    return Job(
-        job_id, _spec_decoder.decode(spec), user, submitted_at, band, rank, attempt, made, retried=retried
-    )
+    return Job(job_id, _spec_decoder.decode(spec), user, submitted_at, band, rank, attempt, made, retried=retried)

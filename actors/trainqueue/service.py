@@ -145,7 +145,7 @@ def load(core: Core, journal: Journal) -> None:
 
 
 def raise_file_limit() -> None:
-    """libzmq aborts the process when it runs out of descriptors on ipc."""
+    """Libzmq aborts the process when it runs out of descriptors on ipc."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         with contextlib.suppress(OSError, ValueError):

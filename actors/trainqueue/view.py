@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from trainqueue.home import Home
 
 
-
 def job_view(job: Job, core: Core, home: Home, now: float, progress: dict[str, Any] | None = None) -> dict[str, Any]:
     """The contract's Job."""
     spec, state = job.spec, job.state

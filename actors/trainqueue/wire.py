@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from trainqueue.core.spec import Count, JobId, JobSpec, Name
+from trainqueue.core.spec import JobId, JobSpec, Name
 from trainqueue.errors import RequestError
 
 MAX_REQUEST = 16 * 2**20
@@ -47,9 +47,9 @@ class Queue(Request, tag="queue"):
 
 class Jobs(Request, tag="jobs"):
     jobs: Annotated[tuple[JobId, ...], Meta(max_length=100_000)] | None = None
-    states: (
-        tuple[Literal["queued", "pending", "running", "completed", "failed", "cancelled", "lost"], ...] | None
-    ) = None
+    states: tuple[Literal["queued", "pending", "running", "completed", "failed", "cancelled", "lost"], ...] | None = (
+        None
+    )
     name: Name | None = None
     tag: dict[str, str] | None = None
     group: Name | None = None
@@ -197,7 +197,7 @@ def _explain(frame: bytes, error: Exception) -> BadRequestError:
 
 
 def plain(error: Exception) -> str:
-    """msgspec's sentence with the field first: "$.jobs[0].gpus: Expected `int`, got `str`"."""
+    """Msgspec's sentence with the field first: "$.jobs[0].gpus: Expected `int`, got `str`"."""
     if not isinstance(error, msgspec.MsgspecError):
         return "nested too deep" if isinstance(error, RecursionError) else "text that is not UTF-8"
     sentence, found, path = str(error).partition(" - at `")

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 DONE, REFUSED, USAGE, NO_DAEMON, NO_JOB, TIMED_OUT, INTERRUPTED = 0, 1, 2, 3, 4, 124, 130
 """The contract's exit codes."""
 
-as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document (or one a line) with the wire's names.")
+as_json = click.option(
+    "--json", "as_json", is_flag=True, help="One JSON document (or one a line) with the wire's names."
+)
 
 
 def client() -> Client:

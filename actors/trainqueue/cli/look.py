@@ -27,7 +27,9 @@ def show_queue(*, document: bool, limit: int = 100) -> None:
         return
     if found["paused"] or found["draining"]:
         state = "PAUSED" if found["paused"] else "DRAINING"
-        click.secho(f"The queue is {state}: nothing starts. trainq-cli resume ends it.", fg="yellow", bold=True, err=True)
+        click.secho(
+            f"The queue is {state}: nothing starts. trainq-cli resume ends it.", fg="yellow", bold=True, err=True
+        )
     table(HEADS, map(row, [*found["running"], *found["queued"]]))
 
 
@@ -68,7 +70,10 @@ def history(limit: int, as_json: bool) -> None:  # noqa: FBT001
     if as_json:
         show_json(found)
         return
-    rows = ((job["id"], job["state"], job["exit_code"], job["cause"], job["name"], clock(job["ended_at"])) for job in found["jobs"])
+    rows = (
+        (job["id"], job["state"], job["exit_code"], job["cause"], job["name"], clock(job["ended_at"]))
+        for job in found["jobs"]
+    )
     table(("ID", "STATE", "EXIT", "CAUSE", "NAME", "ENDED"), rows)
 
 
