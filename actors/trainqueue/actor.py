@@ -19,7 +19,7 @@ class SelectingActor(pykka.ThreadingActor):
     """An actor that may wait for sockets, processes and timers through `self.inbox`."""
 
     @staticmethod
-    def _create_actor_inbox() -> Any:  # noqa: ANN401  (pykka's own hook, typed Any there)
+    def _create_actor_inbox() -> Any:
         return Inbox()
 
     @property

@@ -87,7 +87,7 @@ class GPUArbiter(SelectingActor):
         self._written = 0
         self._alarm: Timer | None = None
 
-    def on_receive(self, message: Any) -> None:  # noqa: ANN401
+    def on_receive(self, message: Any) -> None:
         match message:
             case Calls():
                 for call in message.calls:

@@ -129,7 +129,7 @@ class Client:
             socket = self._connected()
             socket.setsockopt(zmq.SNDTIMEO, 2000)
             socket.send(request)
-            if not socket.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            if not socket.poll(max(0, round((deadline - time.monotonic()) * 1000))):
                 raise zmq.Again
             reply = cast("dict[str, Any]", msgspec.msgpack.decode(socket.recv()))
         except zmq.Again:
@@ -183,19 +183,19 @@ class Client:
     def queue(self, limit: int = 100, offset: int = 0) -> dict[str, Any]:
         return self.call("queue", limit=limit, offset=offset)
 
-    def jobs(self, **filters: object) -> tuple[list[Job], bool]:
+    def jobs(self, **filters: Any) -> tuple[list[Job], bool]:
         """Newest first, and whether there are more. Filters as on the wire."""
         result = self.call("jobs", **filters)
         return [as_job(job) for job in result["jobs"]], result["more"]
 
-    def verb(self, op: str, jobs: Sequence[int], **fields: object) -> list[dict[str, Any]]:
+    def verb(self, op: str, jobs: Sequence[int], **fields: Any) -> list[dict[str, Any]]:
         """cancel, hold, release, retry: an answer per job."""
         return cast("list[dict[str, Any]]", self.call(op, jobs=jobs, **fields)["jobs"])
 
     def cancel(self, jobs: Sequence[int], *, force: bool = False) -> list[dict[str, Any]]:
         return self.verb("cancel", jobs, force=force)
 
-    def log(self, job: int, **fields: object) -> dict[str, Any]:
+    def log(self, job: int, **fields: Any) -> dict[str, Any]:
         return self.call("log", job=job, **fields)
 
     def events(self, after: int, limit: int = 1000) -> dict[str, Any]:
@@ -221,7 +221,7 @@ class Client:
                 socket.subscribe(topic.encode())
             socket.connect(self.ping()["events"])
             while True:
-                if not socket.poll(patience * 1000):
+                if not socket.poll(round(patience * 1000)):
                     yield None
                     continue
                 frames = socket.recv_multipart()

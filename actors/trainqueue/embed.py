@@ -59,7 +59,7 @@ class Queue:
     ) -> None:
         self.close()
 
-    def submit(self, command: Sequence[str], *, cwd: str | None = None, **fields: Any) -> QueuedJob:  # noqa: ANN401
+    def submit(self, command: Sequence[str], *, cwd: str | None = None, **fields: Any) -> QueuedJob:
         """One job; `fields` are those of JobSpec. The submitter's environment goes with it unless `env` is given."""
         import os
 

@@ -42,7 +42,7 @@ class Feed(SelectingActor):
         self.inbox.watch(self.socket.FD, self._subscribed)
         self.inbox.after(0, "look")
 
-    def on_receive(self, message: Any) -> None:  # noqa: ANN401
+    def on_receive(self, message: Any) -> None:
         if isinstance(message, Publish):
             self.seq = message.seq
             for topic, body in message.events:

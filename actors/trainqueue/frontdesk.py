@@ -71,7 +71,7 @@ class FrontDesk(SelectingActor):
 
     @staticmethod
     def _socket(context: zmq.Context[Any], kind: int) -> zmq.Socket[bytes]:
-        socket = context.socket(kind)
+        socket: zmq.Socket[bytes] = context.socket(kind)
         socket.setsockopt(zmq.LINGER, 500)
         socket.setsockopt(zmq.RCVHWM, 0)
         return socket
@@ -89,7 +89,7 @@ class FrontDesk(SelectingActor):
             self._look(at)  # the fd signals only after somebody has looked in vain
         self.inbox.after(0, "forward")
 
-    def on_receive(self, message: Any) -> None:  # noqa: ANN401
+    def on_receive(self, message: Any) -> None:
         if isinstance(message, Answers):
             for at, answer in message.answers:
                 self._reply(at, answer)
@@ -101,7 +101,7 @@ class FrontDesk(SelectingActor):
         """The fd says only that something changed; receive if it is a request."""
         slot = self.slots[at]
         try:
-            while slot.get(zmq.EVENTS) & zmq.POLLIN:
+            while int(slot.get(zmq.EVENTS)) & zmq.POLLIN:
                 if self._take(at, slot.recv_multipart(zmq.NOBLOCK)):
                     break
         except zmq.ZMQError:

@@ -44,7 +44,7 @@ class TrainerActor(SelectingActor):
             self._watch_progress()
         self.inbox.watch(self.runner.pidfd, self._exited)
 
-    def on_receive(self, message: Any) -> None:  # noqa: ANN401
+    def on_receive(self, message: Any) -> None:
         if isinstance(message, StopAttempt):
             self.runner.signal(signal.SIGQUIT if message.force else signal.SIGTERM)
 

@@ -18,7 +18,6 @@ def job_view(job: Job, core: Core, home: Home, now: float, progress: dict[str, A
     """The contract's Job."""
     spec, state = job.spec, job.state
     why_code, sentence = why(core, job, now)
-    active = isinstance(state, Pending | Running)
     return {
         "id": job.id,
         "name": title(spec),
@@ -30,7 +29,7 @@ def job_view(job: Job, core: Core, home: Home, now: float, progress: dict[str, A
         "position": core.line.position(job) if isinstance(state, Queued) else None,
         "attempt": job.attempt,
         "gpu_ids": list(getattr(state, "gpu_ids", ())),
-        "stopping": active and state.stopping,
+        "stopping": isinstance(state, Pending | Running) and state.stopping,
         "user": job.user,
         "pid": getattr(state, "pid", None),
         "exit_code": 0 if state.name == "completed" else getattr(state, "exit_code", None),

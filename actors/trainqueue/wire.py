@@ -27,25 +27,25 @@ class Request(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag
     id: Any = None
 
 
-class Ping(Request, tag="ping"):
+class Ping(Request, frozen=True, tag="ping"):
     pass
 
 
-class Submit(Request, tag="submit"):
+class Submit(Request, frozen=True, tag="submit"):
     jobs: Annotated[tuple[JobSpec, ...], Meta(min_length=1, max_length=100_000)]
     key: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
 
 
-class Status(Request, tag="status"):
+class Status(Request, frozen=True, tag="status"):
     job: JobId
 
 
-class Queue(Request, tag="queue"):
+class Queue(Request, frozen=True, tag="queue"):
     limit: Limit = 100
     offset: Annotated[int, Meta(ge=0, le=2**53)] = 0
 
 
-class Jobs(Request, tag="jobs"):
+class Jobs(Request, frozen=True, tag="jobs"):
     jobs: Annotated[tuple[JobId, ...], Meta(max_length=100_000)] | None = None
     states: tuple[Literal["queued", "pending", "running", "completed", "failed", "cancelled", "lost"], ...] | None = (
         None
@@ -57,68 +57,68 @@ class Jobs(Request, tag="jobs"):
     before: JobId | None = None
 
 
-class Cancel(Request, tag="cancel"):
+class Cancel(Request, frozen=True, tag="cancel"):
     jobs: Ids
     force: bool = False
 
 
-class Hold(Request, tag="hold"):
+class Hold(Request, frozen=True, tag="hold"):
     jobs: Ids
 
 
-class Release(Request, tag="release"):
+class Release(Request, frozen=True, tag="release"):
     jobs: Ids
 
 
-class Retry(Request, tag="retry"):
+class Retry(Request, frozen=True, tag="retry"):
     jobs: Ids
 
 
-class Move(Request, tag="move"):
+class Move(Request, frozen=True, tag="move"):
     job: JobId
     to: Literal["front", "back"] | UnsetType = UNSET
     before: JobId | UnsetType = UNSET
     position: Annotated[int, Meta(ge=1, le=2**53)] | UnsetType = UNSET
 
 
-class Edit(Request, tag="edit"):
+class Edit(Request, frozen=True, tag="edit"):
     job: JobId
     set: dict[str, Any]
 
 
-class Pause(Request, tag="pause"):
+class Pause(Request, frozen=True, tag="pause"):
     pass
 
 
-class Resume(Request, tag="resume"):
+class Resume(Request, frozen=True, tag="resume"):
     pass
 
 
-class Drain(Request, tag="drain"):
+class Drain(Request, frozen=True, tag="drain"):
     pass
 
 
-class Log(Request, tag="log"):
+class Log(Request, frozen=True, tag="log"):
     job: JobId
     attempt: Annotated[int, Meta(ge=1, le=2**31)] | None = None
     offset: Annotated[int, Meta(ge=-(2**53), le=2**53)] = 0
     limit: Annotated[int, Meta(ge=1, le=4 * 2**20)] = 256 * 2**10
 
 
-class Gpus(Request, tag="gpus"):
+class Gpus(Request, frozen=True, tag="gpus"):
     pass
 
 
-class Events(Request, tag="events"):
+class Events(Request, frozen=True, tag="events"):
     after: Annotated[int, Meta(ge=0, le=2**63 - 1)]
     limit: Limit = 1000
 
 
-class Stats(Request, tag="stats"):
+class Stats(Request, frozen=True, tag="stats"):
     pass
 
 
-class Shutdown(Request, tag="shutdown"):
+class Shutdown(Request, frozen=True, tag="shutdown"):
     jobs: Literal["keep", "cancel"] = "keep"
 
 

@@ -81,7 +81,7 @@ def step(core: Core, ended: dict[int, Job], draw: st.DrawFn) -> ev.Event | None:
     job = core.jobs.get(some)
     attempt = job.attempt if job is not None else 1
     code = draw(st.sampled_from([0, 1]))
-    reason = draw(st.sampled_from([None, "cancel", "time-limit", "start-failed"]))
+    reason: Any = draw(st.sampled_from([None, "cancel", "time-limit", "start-failed"]))
     choices: list[ev.Event] = [
         ev.Submit((spec,) * draw(st.integers(1, 3)), "me", states),
         ev.Cancel(some),

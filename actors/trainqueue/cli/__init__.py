@@ -87,7 +87,7 @@ def run() -> int:
         return 130
     except BrokenPipeError:
         return 1
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  (explain raises what is not ours)
         from trainqueue.cli.common import explain
 
         return explain(error)

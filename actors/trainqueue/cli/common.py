@@ -55,7 +55,7 @@ class Ids(click.ParamType[Any]):
 
     name = "ids"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:  # noqa: ANN401
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
         found: list[int] = []
         for part in str(value).split(","):
             match = re.fullmatch(r"(\d{1,18})(?:-(\d{1,18}))?", part)
@@ -75,7 +75,7 @@ class Duration(click.ParamType[float]):
 
     name = "duration"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", str(value))
         if match is None:
             self.fail(f"{value!r} is no duration; durations look like 90s, 30m, 4h or 2d", param, ctx)

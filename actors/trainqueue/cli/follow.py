@@ -32,7 +32,7 @@ def stream(trainq: Client, job: int, offset: int = 0) -> None:
 
 def last_lines(trainq: Client, job: int, lines: int) -> int:
     """The offset at which the last `lines` lines begin."""
-    size = trainq.log(job, offset=-1, limit=1)["size"]
+    size: int = trainq.log(job, offset=-1, limit=1)["size"]
     tail, step = b"", 64 * 1024
     while size > len(tail) and tail.rstrip(b"\n").count(b"\n") < lines:
         start = max(0, size - len(tail) - step)

@@ -30,7 +30,7 @@ OPTIONS = [
 ]
 
 
-def with_options(function: Any) -> Any:  # noqa: ANN401
+def with_options(function: Any) -> Any:
     for option in reversed(OPTIONS):
         function = option(function)
     return function
@@ -72,7 +72,7 @@ def encodable(text: str) -> bool:
 
 @click.command(context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
 @with_options
-def submit(as_json: bool, **fields: Any) -> None:  # noqa: ANN401, FBT001
+def submit(as_json: bool, **fields: Any) -> None:  # noqa: FBT001
     """Queue a job and print its id."""
     made = queue_it(fields)
     if as_json:
@@ -86,7 +86,7 @@ def submit(as_json: bool, **fields: Any) -> None:  # noqa: ANN401, FBT001
 
 @click.command(context_settings={"allow_interspersed_args": False})
 @with_options
-def run(as_json: bool, **fields: Any) -> int:  # noqa: ANN401, FBT001
+def run(as_json: bool, **fields: Any) -> int:  # noqa: FBT001
     """Queue a job, follow its log, exit with its exit code. Ctrl-C asks whether to cancel or detach."""
     from trainqueue.cli.follow import stream
 

@@ -87,7 +87,10 @@ class Core:
     # -- the one door
 
     def handle(self, event: ev.Event, now: float, *, dispatch: bool = True) -> list[ev.Effect]:
-        """Decide. `dispatch=False` (while recovering) starts nothing. Raises RequestError (nothing changed) for what a person asked and cannot have."""
+        """Decide; `dispatch=False` (while recovering) starts nothing.
+
+        Raises RequestError, with nothing changed, for what a person asked and cannot have.
+        """
         match event:
             case ev.Submit():
                 self._submit(event, now)

@@ -96,7 +96,7 @@ class Runner:
 def spawn() -> Runner:
     """A fresh idle runner; it may be armed at once, since packets wait for it. Raises OSError."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    ours.setblocking(False)
+    ours.setblocking(False)  # noqa: FBT003
     null = os.open(os.devnull, os.O_RDWR)
     actions = [(os.POSIX_SPAWN_DUP2, null, fd) for fd in (0, 1, 2)]
     actions.append((os.POSIX_SPAWN_DUP2, theirs.fileno(), FD))
@@ -104,7 +104,7 @@ def spawn() -> Runner:
     env = {"PATH": os.defpath, "LANG": "C.UTF-8"}
     try:
         if theirs.fileno() == FD:
-            os.set_inheritable(FD, True)
+            os.set_inheritable(FD, True)  # noqa: FBT003
         pid = os.posix_spawn(sys.executable, argv, env, file_actions=actions, setsid=True)
     except BaseException:
         ours.close()

@@ -81,7 +81,7 @@ def sweep(job_folder: Path, pid: int | None) -> int:
     """
     mark = b"TRAINQ_JOB_DIR=" + os.fsencode(job_folder) + b"\0"
     found = 0
-    for entry in os.listdir("/proc"):
+    for entry in os.listdir("/proc"):  # noqa: PTH208
         if entry.isdigit() and int(entry) != os.getpid() and _belongs(int(entry), mark, pid):
             found += 1
             with contextlib.suppress(ProcessLookupError, PermissionError):
