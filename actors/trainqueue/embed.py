@@ -63,7 +63,8 @@ class Queue:
         """One job; `fields` are those of JobSpec. The submitter's environment goes with it unless `env` is given."""
         import os
 
-        spec = JobSpec(command=tuple(command), cwd=cwd or os.getcwd(), **{"env": dict(os.environ), **fields})  # noqa: PTH109
+        fields.setdefault("env", dict(os.environ))
+        spec = JobSpec(command=tuple(command), cwd=cwd or os.getcwd(), **fields)  # noqa: PTH109
         return QueuedJob(self.client, self.client.submit([spec])[0]["id"])
 
     def close(self) -> None:
