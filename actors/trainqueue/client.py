@@ -19,7 +19,7 @@ from trainqueue.errors import NoDaemonError, NotAnsweringError, RequestError
 from trainqueue.home import Home
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -208,7 +208,7 @@ class Client:
 
     def follow(
         self, topics: Sequence[str] = ("job.", "queue"), *, patience: float = 2.0
-    ) -> Iterator[dict[str, Any] | None]:
+    ) -> Generator[dict[str, Any] | None, None, None]:
         """Events as they come; None first, once the subscription is live, and after `patience` seconds of silence.
 
         Whoever follows looks at the state at each None: a snapshot after the first one misses nothing.
