@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Client", "Queue", "report"]
 
+__version__ = "0.1.0"
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 _HOMES = {"Client": "client", "Queue": "embed", "report": "report"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,6 +14,15 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 logger = logging.getLogger(__name__)
+
+
+def stop_and_join(ref: pykka.ActorRef[Any], seconds: float) -> None:
+    """Stop an actor and wait for the end of its thread, which pykka's own `stop` does not."""
+    with contextlib.suppress(pykka.ActorDeadError, pykka.Timeout):
+        ref.stop(block=True, timeout=seconds)
+    thread = cast("Inbox", ref.actor_inbox).thread
+    if thread is not None:
+        thread.join(seconds)
 
 
 class SelectingActor(pykka.ThreadingActor):

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from trainqueue import wire
 from trainqueue.actor import SelectingActor
+from trainqueue.batch import Batch
 from trainqueue.bench import MAX_ARMED, Attempt, Bench
 from trainqueue.core import events as ev
-from trainqueue.core.job import Pending, Queued
+from trainqueue.core.job import Queued, Running
 from trainqueue.errors import RequestError
 from trainqueue.messages import (
     Answers,
@@ -74,17 +75,12 @@ class GPUArbiter(SelectingActor):
         self.desk: pykka.ActorRef[Any] | None = None
         self.feed: pykka.ActorRef[Any] | None = None
         self.seq = journal.last_seq()
-        self.progress: dict[int, dict[str, Any]] = {}
-        self.keys: dict[str, bytes] = {}
+        self.batch = Batch()
         self.disk_error: str | None = None
         self.leaving = False
-        self._dirty: dict[int, Job] = {}
-        self._rows: dict[tuple[int, int], tuple[dict[str, Any], tuple[str, ...]] | None] = {}
-        self._events: list[tuple[int, float, str, bytes]] = []
         self._answers: list[tuple[int, bytes]] = []
         self._cold: list[tuple[Attempt, tuple[str, ...]]] = []
         self._flushing = False
-        self._written = 0
         self._alarm: Timer | None = None
 
     def on_receive(self, message: Any) -> None:
@@ -131,11 +127,10 @@ class GPUArbiter(SelectingActor):
                 case ev.Changed(job):
                     self._job_changed(job)
                 case ev.Moved(job):
-                    self._dirty[job.id] = job
+                    self.batch.jobs[job.id] = job
                     self._event(f"job.{job.id}", {"type": "moved", **self._about(job)})
                 case ev.ModeChanged(paused, draining):
-                    self.journal.begin()
-                    self.journal.set("paused", "1" if paused else "")
+                    self.batch.settings |= {"paused": "1" if paused else "", "draining": "1" if draining else ""}
                     self._event("queue", {"type": "queue", "paused": paused, "draining": draining})
                 case ev.Start(job, gpu_ids):
                     self._start(job, gpu_ids)
@@ -145,58 +140,45 @@ class GPUArbiter(SelectingActor):
                     self.inbox.drop(self._alarm)
                     self._alarm = self.inbox.after(max(0.0, at - time.time()), Due())
                 case ev.Drained():
-                    self.leaving = True
+                    self.leave()
         self._changed()
 
-    def dirty_job(self, job_id: int) -> Job | None:
-        """A job that has changed in this batch, ended ones included."""
-        return self._dirty.get(job_id)
-
-    def counts(self) -> dict[str, int]:
-        """Jobs per state, this batch included."""
-        self.write_through()
-        return self.journal.counts()
-
-    def write_through(self) -> None:
-        """Put this batch into the open transaction, so that a query of the journal sees it."""
-        if self._dirty or self._events:
-            self.journal.begin()
-            self.journal.save(self._dirty.values())
-            self.journal.add_events(self._events[self._written :])
-            self._written = len(self._events)
+    def leave(self) -> None:
+        """Stop serving once this batch is on disk; a drain is over with it."""
+        self.leaving = True
+        self.batch.settings["draining"] = ""
 
     def view(self, job: Job) -> dict[str, Any]:
-        return job_view(job, self.core, self.home, time.time(), self.progress.get(job.id))
+        return job_view(job, self.core, self.home, time.time())
 
     def _about(self, job: Job) -> dict[str, Any]:
         return {"id": job.id, "state": job.state.name, "job": self.view(job)}
 
     def _job_changed(self, job: Job) -> None:
-        self._dirty[job.id] = job
+        self.batch.jobs[job.id] = job
         self._event(f"job.{job.id}", {"type": "job", **self._about(job)})
         if job.ended:
-            self.progress.pop(job.id, None)
             self.bench.discard(job.id, job.attempt)
-            self._rows[job.id, job.attempt] = None
+            self.batch.rows[job.id, job.attempt] = None
 
     def _event(self, topic: str, body: dict[str, Any]) -> None:
         self.seq += 1
         now = time.time()
         packed = wire.pack({"seq": self.seq, "epoch": self.identity["epoch"], "at": now, **body})
-        self._events.append((self.seq, now, topic, packed))
+        self.batch.events.append((self.seq, now, topic, packed))
 
     # -- attempts
 
     def _start(self, job: Job, gpu_ids: tuple[str, ...]) -> None:
-        self.progress.pop(job.id, None)
         try:
             attempt = self.bench.arm(job)
         except OSError as error:
-            now = time.time()
-            failed = ev.Result(None, None, "start-failed", f"cannot prepare the job: {error}", None, now)
-            self.apply(ev.AttemptEnded(job.id, job.attempt, failed))
+            # The machine's trouble, not the job's: it keeps its place and waits.
+            logger.warning("cannot prepare job %d: %s", job.id, error)
+            self.apply_quietly(ev.AttemptVoid(job.id, job.attempt))
+            self.apply_quietly(ev.Block(f"nothing can be started: {error.strerror or error}"))
             return
-        self._rows[job.id, job.attempt] = (attempt.runner.identity(self.bench.boot), gpu_ids)
+        self.batch.rows[job.id, job.attempt] = (attempt.runner.identity(self.bench.boot), gpu_ids)
         if attempt.durable:
             self._go(attempt, gpu_ids)
         else:
@@ -216,7 +198,7 @@ class GPUArbiter(SelectingActor):
             head = self.core.line.head()
             if head is not None and (head.id, head.attempt) not in self.bench.attempts and self._may_arm():
                 attempt = self.bench.arm(head)
-                self._rows[head.id, head.attempt] = (attempt.runner.identity(self.bench.boot), ())
+                self.batch.rows[head.id, head.attempt] = (attempt.runner.identity(self.bench.boot), ())
                 self._changed()
                 self.inbox.after(REFILL, Refill())  # for the idle one that was just used
         except OSError as error:
@@ -230,24 +212,25 @@ class GPUArbiter(SelectingActor):
 
     def _ended(self, message: Ended) -> None:
         self.apply(ev.AttemptEnded(message.job, message.attempt, message.result))
-        self._rows[message.job, message.attempt] = None
+        self.batch.rows[message.job, message.attempt] = None
 
     def _gone(self, message: Gone) -> None:
-        self.bench.attempts.pop((message.job, message.attempt), None)
+        self.bench.forget(message.job, message.attempt)
         if message.verdict == "lost":
             self.apply(ev.AttemptLost(message.job, message.attempt, "runner-died"))
         elif message.verdict == "void":
             self.apply(ev.AttemptVoid(message.job, message.attempt))
         job = self.core.jobs.get(message.job)
         if job is None or isinstance(job.state, Queued):
-            self._rows.setdefault((message.job, message.attempt), None)
+            self.batch.rows.setdefault((message.job, message.attempt), None)
         self._changed()
 
     def _progressed(self, message: Progress) -> None:
+        """Kept in memory and on the feed; written down only when the job's row is."""
         job = self.core.jobs.get(message.job)
-        if job is None or job.attempt != message.attempt or isinstance(job.state, Queued | Pending):
+        if job is None or job.attempt != message.attempt or not isinstance(job.state, Running):
             return
-        self.progress[message.job] = message.progress
+        job.progress = message.progress
         body = wire.pack({"type": "progress", "at": time.time(), "job": message.job, "progress": message.progress})
         if self.feed is not None:
             self.feed.tell(Publish([(f"progress.{message.job}", body)], self.seq))
@@ -261,31 +244,14 @@ class GPUArbiter(SelectingActor):
 
     def _flush(self) -> None:
         self._flushing = False
-        if self._dirty or self._rows or self._events or self.keys:
+        if self.batch:
             try:
-                self._write()
+                self.batch.commit(self.journal)
             except sqlite3.Error as error:
                 self._disk_refuses(error)
                 return
             self.disk_error = None
         self._after_commit()
-
-    def _write(self) -> None:
-        try:
-            self.journal.begin()
-            self.journal.save(self._dirty.values())
-            self.journal.add_events(self._events[self._written :])
-            self.journal.add_keys(self.keys.items())
-            for (job, attempt), row in self._rows.items():
-                if row is None:
-                    self.journal.end_attempt(job, attempt)
-                else:
-                    self.journal.save_attempt(job, attempt, *row)
-            self.journal.commit()
-        except sqlite3.Error:
-            self.journal.rollback()
-            self._written = 0
-            raise
 
     def _disk_refuses(self, error: sqlite3.Error) -> None:
         """Keep everything and try again: what has not been answered has not been promised."""
@@ -296,20 +262,18 @@ class GPUArbiter(SelectingActor):
         self.inbox.after(RETRY_COMMIT, Flush())
 
     def _after_commit(self) -> None:
-        events, self._events = self._events, []
+        batch, self.batch = self.batch, Batch()
         answers, self._answers = self._answers, []
         cold, self._cold = self._cold, []
-        for key, row in self._rows.items():
+        for key, row in batch.rows.items():
             if row is not None and key in self.bench.attempts:
                 self.bench.attempts[key].durable = True
-        self._dirty, self._rows, self.keys = {}, {}, {}
-        self._written = 0
         for attempt, gpu_ids in cold:
             self._go(attempt, gpu_ids)
         if answers and self.desk is not None:
             self.desk.tell(Answers(answers))
-        if events and self.feed is not None:
-            self.feed.tell(Publish([(topic, body) for _, _, topic, body in events], self.seq))
+        if batch.events and self.feed is not None:
+            self.feed.tell(Publish([(topic, body) for _, _, topic, body in batch.events], self.seq))
         if self.leaving:
             self.on_exit()
 

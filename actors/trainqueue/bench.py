@@ -12,6 +12,7 @@ import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from trainqueue.actor import stop_and_join
 from trainqueue.launch import local, verdict
 from trainqueue.messages import StopAttempt
 from trainqueue.trainer import TrainerActor
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from trainqueue.gpus import Inventory
     from trainqueue.home import Home
 
+STOP = 5.0
+"""Seconds that a trainer gets to stop."""
 MAX_ARMED = 4
 """Moves and holds may change the head of the line; armed runners (9 MB each) are kept up to this number."""
 
@@ -51,6 +54,7 @@ class Bench:
         self.boot = local.boot_id()
         self.idle: local.Runner | None = None
         self.attempts: dict[tuple[int, int], Attempt] = {}
+        self._leaving: list[pykka.ActorRef[TrainerActor]] = []
 
     def warm(self) -> None:
         """Have an idle runner."""
@@ -69,6 +73,7 @@ class Bench:
         if known is not None and known.spec is job.spec:
             return known
         folder = self.home.attempt(job.id, job.attempt)
+        self.home.progress_of(job.id).unlink(missing_ok=True)  # of an earlier attempt
         verdict.prepare(folder, job.spec, self._handed(job))
         if known is not None:
             known.runner.arm(folder)
@@ -111,6 +116,13 @@ class Bench:
         if attempt is not None and not attempt.going:
             attempt.runner.signal(signal.SIGKILL)
 
+    def forget(self, job: int, number: int) -> None:
+        """Its runner has gone and its trainer is about to end."""
+        attempt = self.attempts.pop((job, number), None)
+        self._leaving = [ref for ref in self._leaving if ref.is_alive()]
+        if attempt is not None:
+            self._leaving.append(attempt.trainer)
+
     def close(self) -> None:
         """Let all runners go: idle and armed ones exit, the others run on without us."""
         if self.idle is not None:
@@ -118,8 +130,9 @@ class Bench:
         for attempt in self.attempts.values():
             if not attempt.going:
                 attempt.runner.signal(signal.SIGKILL)
-            if attempt.trainer.is_alive():
-                attempt.trainer.stop(block=True, timeout=5)
+            self._leaving.append(attempt.trainer)
+        for trainer in self._leaving:
+            stop_and_join(trainer, STOP)
 
     def _handed(self, job: Job) -> dict[str, Any]:
         spec = job.spec
@@ -127,6 +140,7 @@ class Bench:
             "job": job.id,
             "attempt": job.attempt,
             "cwd": spec.cwd,
+            "umask": spec.umask,
             "log": str(self.home.log_of(job.id, job.attempt)),
             "grace": self.grace if spec.grace is None else spec.grace,
             "env": {**(plain_environment() if spec.env is None else spec.env), **self._marks(job)},
@@ -140,7 +154,7 @@ class Bench:
             "TRAINQ_JOB_ID": str(job.id),
             "TRAINQ_ATTEMPT": str(job.attempt),
             "TRAINQ_JOB_DIR": str(folder),
-            "TRAINQ_PROGRESS": str(folder / "progress.json"),
+            "TRAINQ_PROGRESS": str(self.home.progress_of(job.id)),
         }
         return marks | ({"TRAINQ_RESUME": "1"} if job.attempt > 1 else {})
 

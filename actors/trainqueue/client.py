@@ -216,16 +216,15 @@ class Client:
         socket: zmq.Socket[bytes] = self._context.socket(zmq.SUB)
         socket.setsockopt(zmq.LINGER, 0)
         try:
-            socket.subscribe(b"welcome")
-            for topic in topics:
-                socket.subscribe(topic.encode())
+            for wanted in (*topics, "welcome"):  # last of all: it is answered, and what came before is in place
+                socket.subscribe(wanted)
             socket.connect(self.ping()["events"])
             while True:
                 if not socket.poll(round(patience * 1000)):
                     yield None
                     continue
-                frames = socket.recv_multipart()
-                yield None if len(frames) != 2 else msgspec.msgpack.decode(frames[1])
+                topic, body = socket.recv_multipart()
+                yield None if topic == b"welcome" else msgspec.msgpack.decode(body)
         finally:
             socket.close(0)
 

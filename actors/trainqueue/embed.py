@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from trainqueue.client import Client
 from trainqueue.core.spec import JobSpec
 from trainqueue.errors import HomeHeldError
-from trainqueue.home import Home
+from trainqueue.home import Home, current_umask
 from trainqueue.service import Service
 from trainqueue.settings import Settings, load
 
@@ -64,6 +64,7 @@ class Queue:
         import os
 
         fields.setdefault("env", dict(os.environ))
+        fields.setdefault("umask", current_umask())
         spec = JobSpec(command=tuple(command), cwd=cwd or os.getcwd(), **fields)  # noqa: PTH109
         return QueuedJob(self.client, self.client.submit([spec])[0]["id"])
 

@@ -1,6 +1,7 @@
 """The Feed actor: an XPUB socket that tells the world what has been committed.
 
-Subscribing is asynchronous, so a subscriber waits for the topic `welcome` before it asks for a snapshot.
+Subscribing is asynchronous, so a subscriber asks for the topic `welcome` last of all and waits for that
+message: from there on it misses nothing, and may ask for a snapshot.
 Every event carries the daemon's `epoch`; a heartbeat with the newest `seq` shows a hole at the tail.
 """
 
@@ -33,7 +34,7 @@ class Feed(SelectingActor):
         self.socket = context.socket(zmq.XPUB)
         self.socket.setsockopt(zmq.LINGER, 0)
         self.socket.setsockopt(zmq.SNDHWM, 10_000)
-        self.socket.setsockopt(zmq.XPUB_WELCOME_MSG, b"welcome")
+        self.socket.setsockopt(zmq.XPUB_VERBOSER, 1)  # every subscription is shown, not only the first of its topic
         self.socket.bind(endpoint)
         ready()
         self.topics = 0
@@ -48,7 +49,7 @@ class Feed(SelectingActor):
             for topic, body in message.events:
                 self.socket.send_multipart([topic.encode(), body])
         elif message == "beat" and self.topics > 0:
-            self.socket.send_multipart([b"heartbeat", pack({"epoch": self.epoch, "seq": self.seq})])
+            self._say(b"heartbeat")
             self.inbox.after(HEARTBEAT, "beat")
         self._subscribed()  # the socket's fd is edge-triggered: look again after every send
 
@@ -56,10 +57,15 @@ class Feed(SelectingActor):
         with contextlib.suppress(zmq.Again):
             while True:
                 frame = self.socket.recv(zmq.NOBLOCK)
+                if frame == b"\1welcome":
+                    self._say(b"welcome")
                 before = self.topics
                 self.topics += 1 if frame[:1] == b"\1" else -1
                 if before == 0 and self.topics > 0:
                     self.inbox.after(HEARTBEAT, "beat")
+
+    def _say(self, topic: bytes) -> None:
+        self.socket.send_multipart([topic, pack({"type": topic.decode(), "epoch": self.epoch, "seq": self.seq})])
 
     def release(self) -> None:
         self.socket.close(0)

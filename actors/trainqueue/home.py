@@ -12,6 +12,12 @@ MAX_SOCKET_PATH = 100
 """Bytes; a Unix socket's path has at most 107."""
 
 
+def current_umask() -> int:
+    """Of this process; from /proc, since asking the kernel would change it for all threads."""
+    with Path("/proc/self/status").open(encoding="ascii", errors="replace") as file:
+        return next((int(line.split()[1], 8) for line in file if line.startswith("Umask:")), 0o022)
+
+
 @dataclass(frozen=True, slots=True)
 class Home:
     """Paths only; `prepare` makes the folder."""
@@ -51,6 +57,9 @@ class Home:
 
     def log_of(self, job: int, attempt: int) -> Path:
         return self.job(job) / ("output.log" if attempt == 1 else f"output.{attempt}.log")
+
+    def progress_of(self, job: int) -> Path:
+        return self.job(job) / "progress.json"
 
     def socket(self, name: str) -> Path:
         """In the home, or in the runtime folder where the home's path is too long for a Unix socket."""

@@ -14,6 +14,7 @@ import itertools
 import logging
 import os
 import select
+import threading
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -58,6 +59,8 @@ class Inbox:
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
         self._calls = 0
+        self.thread: threading.Thread | None = None
+        """The actor's, once it runs: what to join to be sure that it has ended."""
 
     # -- any thread
 
@@ -90,6 +93,7 @@ class Inbox:
             timer.message = None
 
     def get(self) -> Envelope[Any]:
+        self.thread = self.thread or threading.current_thread()
         while True:
             self._due()
             self._calls += 1

@@ -28,7 +28,7 @@ MIGRATIONS = (
         id INTEGER PRIMARY KEY, state TEXT NOT NULL, name TEXT NOT NULL, grp TEXT, user TEXT NOT NULL,
         submitted_at REAL NOT NULL, band INTEGER NOT NULL, rank INTEGER NOT NULL, attempt INTEGER NOT NULL,
         spec BLOB NOT NULL, detail TEXT NOT NULL,
-        tags TEXT NOT NULL);
+        tags TEXT NOT NULL, progress TEXT);
     CREATE INDEX jobs_alive ON jobs (id) WHERE state IN ('queued', 'pending', 'running');
     CREATE INDEX jobs_state ON jobs (state, id);
     CREATE TABLE attempts (
@@ -86,7 +86,7 @@ class Journal:
             self._db.execute("ROLLBACK")
 
     def save(self, jobs: Iterable[Job]) -> None:
-        self._db.executemany("INSERT OR REPLACE INTO jobs VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", map(to_row, jobs))
+        self._db.executemany("INSERT OR REPLACE INTO jobs VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", map(to_row, jobs))
 
     def add_events(self, rows: Iterable[tuple[int, float, str, bytes]]) -> None:
         self._db.executemany("INSERT INTO events VALUES (?,?,?,?)", rows)
@@ -140,11 +140,11 @@ class Journal:
                 found[job] = row[0]
         return found
 
-    def counts(self) -> dict[str, int]:
-        return dict(self._db.execute("SELECT state, count(*) FROM jobs GROUP BY state"))
+    def ended_counts(self) -> dict[str, int]:
+        return dict(self._db.execute(f"SELECT state, count(*) FROM jobs WHERE NOT {ALIVE} GROUP BY state"))
 
     def stats(self, now: float) -> dict[str, Any]:
-        """Counts per state, and seconds: GPU seconds used, waited before the start, lost."""
+        """Seconds: GPU seconds used, waited before the start, lost."""
         used = "json_extract(detail, '$.started_at')"
         took = f"(coalesce(json_extract(detail, '$.ended_at'), ?) - {used})"
         gpus = "coalesce(json_array_length(detail, '$.gpu_ids'), 0)"
@@ -154,7 +154,7 @@ class Journal:
             (now, now),
         ).fetchone()
         names = ("gpu_seconds_used", "seconds_waited", "gpu_seconds_lost")
-        return {"counts": self.counts(), **{name: value or 0.0 for name, value in zip(names, row, strict=True)}}
+        return {name: value or 0.0 for name, value in zip(names, row, strict=True)}
 
     def find(self, where: list[tuple[str, list[Any]]], limit: int) -> list[Job]:
         """Newest first; `where` holds SQL conditions of ours with their values."""
@@ -192,15 +192,18 @@ def to_row(job: Job) -> tuple[Any, ...]:
         *place,
         spec,
         detail,
-        _json(job.spec.tags),
+        _json(job.spec.tags) if job.spec.tags else "{}",
+        None if job.progress is None else _json(job.progress),
     )
 
 
 def from_row(row: tuple[Any, ...]) -> Job:
-    job_id, state, _, _, user, submitted_at, band, rank, attempt, spec, detail, _ = row
+    job_id, state, _, _, user, submitted_at, band, rank, attempt, spec, detail, _, progress = row
     fields = json.loads(detail)
     retried = fields.pop("retried", {})
     if "gpu_ids" in fields:
         fields["gpu_ids"] = tuple(fields["gpu_ids"])
     made: State = STATES[state](**fields)
-    return Job(job_id, _spec_decoder.decode(spec), user, submitted_at, band, rank, attempt, made, retried=retried)
+    job = Job(job_id, _spec_decoder.decode(spec), user, submitted_at, band, rank, attempt, made, retried=retried)
+    job.progress = json.loads(progress) if progress else None
+    return job

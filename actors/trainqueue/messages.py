@@ -94,6 +94,11 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class LookAtProgress:
+    """Trainer to itself, some time after the last look."""
+
+
+@dataclass(frozen=True, slots=True)
 class StopAttempt:
     """Arbiter to trainer."""
 

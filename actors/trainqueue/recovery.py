@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from trainqueue.core import events as ev
 from trainqueue.core.job import Queued
 from trainqueue.launch import local, verdict
+from trainqueue.progress import ProgressFile
 
 if TYPE_CHECKING:
     from trainqueue.arbiter import GPUArbiter
@@ -56,6 +57,9 @@ def decide(arbiter: GPUArbiter, job: Job, identity: dict[str, Any], gpu_ids: tup
         lost_or_void(arbiter, job, cause, gpu_ids, void=runner is not None or verdict.claim(folder))
         return
     hold_gpus(arbiter, job, gpu_ids)
+    progress = ProgressFile(arbiter.home.progress_of(job.id))
+    job.progress = progress.read()
+    progress.close()
     arbiter.apply_quietly(ev.AttemptEnded(job.id, job.attempt, found))
 
 

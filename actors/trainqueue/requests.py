@@ -79,14 +79,14 @@ def result(arbiter: GPUArbiter, call: Call) -> object:  # noqa: PLR0912  (one ar
         case wire.Events(after=after, limit=limit):
             return events(arbiter, after, limit)
         case wire.Stats():
-            return arbiter.journal.stats(time.time())
+            return stats(arbiter)
         case wire.Shutdown(jobs=what):
             return shutdown(arbiter, cancel=what == "cancel")
 
 
 def anywhere(arbiter: GPUArbiter, job_id: int) -> Job:
     """A living job from memory or an ended one from the journal."""
-    job = arbiter.core.jobs.get(job_id) or arbiter.dirty_job(job_id) or arbiter.journal.job(job_id)
+    job = arbiter.core.jobs.get(job_id) or arbiter.batch.jobs.get(job_id) or arbiter.journal.job(job_id)
     if job is None:
         raise RequestError("not-found", f"there is no job {job_id}")
     return job
@@ -94,7 +94,7 @@ def anywhere(arbiter: GPUArbiter, job_id: int) -> Job:
 
 def submit(arbiter: GPUArbiter, request: wire.Submit, user: str) -> object:
     if request.key is not None:
-        known = arbiter.keys.get(request.key) or arbiter.journal.answer_to(request.key)
+        known = arbiter.batch.keys.get(request.key) or arbiter.journal.answer_to(request.key)
         if known is not None:
             return msgspec.Raw(known)
     arbiter.refuse_while_full()
@@ -106,7 +106,7 @@ def submit(arbiter: GPUArbiter, request: wire.Submit, user: str) -> object:
     made = [anywhere(arbiter, job) for job in range(first, first + len(request.jobs))]
     answer = {"jobs": [{"id": job.id, "state": job.state.name, "position": position(arbiter, job)} for job in made]}
     if request.key is not None:
-        arbiter.keys[request.key] = wire.pack(answer)
+        arbiter.batch.keys[request.key] = wire.pack(answer)
     return answer
 
 
@@ -119,7 +119,7 @@ def ended_among(arbiter: GPUArbiter, specs: Iterable[JobSpec]) -> dict[int, Any]
     wanted = {job for spec in specs for job in (*spec.after, *spec.after_any) if job not in arbiter.core.jobs}
     found: dict[int, Any] = {}
     for job in wanted:
-        fresh = arbiter.dirty_job(job)
+        fresh = arbiter.batch.jobs.get(job)
         if fresh is not None:
             found[job] = fresh.state.name
     return {**arbiter.journal.states_of(wanted - found.keys()), **found}
@@ -135,13 +135,22 @@ def queue(arbiter: GPUArbiter, request: wire.Queue) -> object:
         "draining": core.draining,
         "running": [arbiter.view(job) for job in running],
         "queued": [arbiter.view(job) for job in waiting],
-        "counts": arbiter.counts(),
+        "counts": counts(arbiter),
         "gpus": gpus(arbiter),
     }
 
 
+def counts(arbiter: GPUArbiter) -> dict[str, int]:
+    return {state: count for state, count in arbiter.core.counts.items() if count}
+
+
+def stats(arbiter: GPUArbiter) -> object:
+    arbiter.batch.show(arbiter.journal)
+    return {"counts": counts(arbiter), **arbiter.journal.stats(time.time())}
+
+
 def jobs(arbiter: GPUArbiter, request: wire.Jobs) -> object:
-    arbiter.write_through()
+    arbiter.batch.show(arbiter.journal)
     found = arbiter.journal.find(conditions(request), request.limit + 1)
     shown = [arbiter.view(arbiter.core.jobs.get(job.id, job)) for job in found[: request.limit]]
     return {"jobs": shown, "more": len(found) > request.limit}
@@ -260,17 +269,16 @@ def gpus(arbiter: GPUArbiter) -> list[dict[str, Any]]:
 
 
 def events(arbiter: GPUArbiter, after: int, limit: int) -> object:
-    arbiter.write_through()
+    arbiter.batch.show(arbiter.journal)
     found = arbiter.journal.events_after(after, limit)
     return {"events": [msgspec.Raw(body) for body in found], "last": arbiter.seq, "epoch": arbiter.identity["epoch"]}
 
 
 def shutdown(arbiter: GPUArbiter, *, cancel: bool) -> object:
-    if cancel:
-        arbiter.core.draining = True
-        for job in arbiter.core.active():
-            arbiter.apply(ev.Cancel(job.id))
-        arbiter.apply(ev.Tick())
-    else:
-        arbiter.leaving = True
+    if not cancel:
+        arbiter.leave()
+        return {}
+    arbiter.apply(ev.SetMode(arbiter.core.paused, draining=True))
+    for job in arbiter.core.active():
+        arbiter.apply(ev.Cancel(job.id))
     return {}

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
+from trainqueue import __version__
+from trainqueue.actor import stop_and_join
 from trainqueue.arbiter import GPUArbiter
 from trainqueue.core.arbiter import Core
 from trainqueue.errors import HomeHeldError
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
     from trainqueue.home import Home
     from trainqueue.settings import Settings
 
-VERSION = "0.1.0"
 STOP = 10.0
 """Seconds that an actor gets to stop."""
 
@@ -47,15 +48,21 @@ def hold(path: Path) -> int:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        with contextlib.suppress(ValueError):
-            holder = json.loads(os.read(fd, 4096) or b"{}")
-            os.close(fd)
-            msg = f"{path.parent} is held by process {holder.get('pid', '(unknown)')}; it goes on serving it"
-            raise HomeHeldError(msg) from None
-        raise
+        holder = os.read(fd, 4096)
+        os.close(fd)
+        msg = f"{path.parent} is held by {holder_name(holder)}; it goes on serving it"
+        raise HomeHeldError(msg) from None
     os.ftruncate(fd, 0)
     os.write(fd, json.dumps({"pid": os.getpid(), "started_at": time.time()}).encode())
     return fd
+
+
+def holder_name(written: bytes) -> str:
+    """Who holds the lock, from what it wrote there."""
+    try:
+        return f"process {int(json.loads(written)['pid'])}"
+    except (ValueError, KeyError, TypeError):
+        return "another process (which has not written its name yet)"
 
 
 class Service:
@@ -84,6 +91,7 @@ class Service:
             cpu_jobs=os.cpu_count() or 1,
             next_id=journal.next_id(),
             max_waiting=self.settings.queue.max_waiting,
+            counts=journal.ended_counts(),
         )
         load(core, journal)
         context: zmq.Context[Any] = zmq.Context()
@@ -105,7 +113,7 @@ class Service:
         self._publish(request, events)
 
     def _identity(self, events: str) -> dict[str, Any]:
-        fixed = {"server": "trainqd", "version": VERSION, "protocol": 1, "pid": os.getpid()}
+        fixed = {"server": "trainqd", "version": __version__, "protocol": 1, "pid": os.getpid()}
         return {
             **fixed,
             "started_at": time.time(),
@@ -141,7 +149,7 @@ def load(core: Core, journal: Journal) -> None:
         core.jobs[job.id] = job  # all known first: a dependency may have been moved behind
     for job in jobs:
         core.load(job, ended, now)
-    core.paused = bool(journal.setting("paused"))
+    core.paused, core.draining = bool(journal.setting("paused")), bool(journal.setting("draining"))
 
 
 def raise_file_limit() -> None:
@@ -153,4 +161,4 @@ def raise_file_limit() -> None:
 
 
 def stop(ref: pykka.ActorRef[Any]) -> None:
-    ref.stop(block=True, timeout=STOP)
+    stop_and_join(ref, STOP)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import signal
 import time
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from trainqueue.actor import SelectingActor
 from trainqueue.core.events import Result
 from trainqueue.launch import verdict
-from trainqueue.messages import Ended, Gone, Progress, Started, StopAttempt
+from trainqueue.messages import Ended, Gone, LookAtProgress, Progress, Started, StopAttempt
 from trainqueue.progress import ProgressFile
 
 if TYPE_CHECKING:
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 
     from trainqueue.launch.local import Runner
 
+logger = logging.getLogger(__name__)
+BLIND = 1.0
+"""Seconds between looks at progress.json where inotify cannot be had."""
+CALM = 0.1
+"""Seconds from one reading of progress.json to the next."""
 SWEEPS = 200
 """Rounds, 10 ms apart, to wait for the end of what a dead runner left behind."""
 
@@ -45,8 +51,13 @@ class TrainerActor(SelectingActor):
         self.inbox.watch(self.runner.pidfd, self._exited)
 
     def on_receive(self, message: Any) -> None:
-        if isinstance(message, StopAttempt):
-            self.runner.signal(signal.SIGQUIT if message.force else signal.SIGTERM)
+        match message:
+            case StopAttempt(force):
+                self.runner.signal(signal.SIGQUIT if force else signal.SIGTERM)
+            case LookAtProgress():
+                self._progress()
+            case _:
+                logger.error("unknown message %r", message)
 
     # -- what the runner says
 
@@ -72,8 +83,7 @@ class TrainerActor(SelectingActor):
     def _tell_ended(self, result: Result) -> None:
         if not self.ended:
             self.ended = True
-            if self.progress is not None:
-                self._progress()  # the last word, written just before the end
+            self._report()  # the last word, written just before the end
             self.arbiter.tell(Ended(self.job, self.attempt, result))
 
     def _exited(self) -> None:
@@ -105,12 +115,27 @@ class TrainerActor(SelectingActor):
     def _watch_progress(self) -> None:
         if self.progress is None:
             self.progress = ProgressFile(self.folder.parent / "progress.json")
-            if self.progress.fd is not None:
-                self.inbox.watch(self.progress.fd, self._progress)
+            self._progress()  # it may have begun already
 
     def _progress(self) -> None:
+        """Tell what is new, then wait for the next change; where inotify is blind, look again and again."""
         assert self.progress is not None
-        values = self.progress.read()
+        self._report()
+        if self.progress.fd is None:
+            self.inbox.after(BLIND, LookAtProgress())
+        else:
+            self.inbox.watch(self.progress.fd, self._changed)
+
+    def _changed(self) -> None:
+        """Let a script that reports a thousand times a second wake us a few times only."""
+        assert self.progress is not None
+        assert self.progress.fd is not None
+        self.inbox.forget(self.progress.fd)
+        self._report()
+        self.inbox.after(CALM, LookAtProgress())
+
+    def _report(self) -> None:
+        values = self.progress.read() if self.progress is not None else None
         if values is not None:
             self.arbiter.tell(Progress(self.job, self.attempt, values))
 

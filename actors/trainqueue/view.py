@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from trainqueue.home import Home
 
 
-def job_view(job: Job, core: Core, home: Home, now: float, progress: dict[str, Any] | None = None) -> dict[str, Any]:
+def job_view(job: Job, core: Core, home: Home, now: float) -> dict[str, Any]:
     """The contract's Job."""
     spec, state = job.spec, job.state
     why_code, sentence = why(core, job, now)
@@ -39,10 +39,11 @@ def job_view(job: Job, core: Core, home: Home, now: float, progress: dict[str, A
         "ended_at": getattr(state, "ended_at", None),
         "expected_start_at": None,
         "expected_end_at": None,
-        "progress": progress,
+        "progress": job.progress,
         "log": str(home.log_of(job.id, job.attempt)),
         "command": spec.command,
         "cwd": spec.cwd,
+        "umask": spec.umask,
         "gpus": spec.gpus,
         "gpu_memory": spec.gpu_memory,
         "priority": spec.priority,

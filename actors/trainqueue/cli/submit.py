@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from trainqueue.cli.common import INTERRUPTED, Duration, Ids, as_json, client, flat, show_json
+from trainqueue.home import current_umask
 
 OPTIONS = [
     click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED),
@@ -52,6 +53,7 @@ def queue_it(fields: dict[str, Any]) -> dict[str, Any]:
         fields["priority"] = int(priority) if priority.lstrip("-").isdigit() else priority
     fields["tags"] = pairs(fields.pop("tag"), "--tag")
     fields["env"] = {**os.environ, **pairs(fields.pop("env"), "--env")}
+    fields["umask"] = current_umask()
     fields["cwd"] = os.path.abspath(fields["cwd"])  # noqa: PTH100  (must not follow links)
     fields["after"], fields["after_any"] = flat(fields["after"]), flat(fields["after_any"])
     fields["env"] = {key: value for key, value in fields["env"].items() if encodable(key + value)}

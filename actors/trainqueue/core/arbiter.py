@@ -8,6 +8,7 @@ the memory as soon as the effect that writes them down is returned.
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from typing import TYPE_CHECKING, assert_never
 
 from trainqueue.core import events as ev
@@ -30,8 +31,11 @@ from trainqueue.errors import RequestError, TrainqError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from trainqueue.core.job import Cause, StateName
+    from trainqueue.core.job import Cause, State, StateName
     from trainqueue.core.spec import JobSpec
+
+UNBLOCK = 1.0
+"""Seconds until the next try where the machine refused to prepare a start."""
 
 
 class InvariantError(TrainqError):
@@ -39,7 +43,7 @@ class InvariantError(TrainqError):
 
 
 class Core:
-    """Waiting and active jobs, the line, the leases, and whether the queue is paused or draining."""
+    """Waiting and active jobs, the line, the leases, the counts; whether it is paused, draining or blocked."""
 
     def __init__(
         self,
@@ -48,12 +52,16 @@ class Core:
         cpu_jobs: int = 1,
         next_id: int = 1,
         max_waiting: int = 1_000_000,
+        counts: Mapping[str, int] | None = None,
     ) -> None:
+        """`counts` are the ended jobs per state that the journal knows; living ones are counted as they come."""
         self.jobs: dict[int, Job] = {}
         self.line = Line()
         self.leases = Leases(gpu_ids, cpu_jobs)
         self.paused = False
         self.draining = False
+        self.blocked: str | None = None
+        self.counts = Counter[str](counts or {})
         self.next_id = next_id
         self.next_rank = GAP
         self.max_waiting = max_waiting
@@ -66,6 +74,7 @@ class Core:
     def load(self, job: Job, ended: Mapping[int, StateName], now: float) -> None:
         """Take over a waiting or active job at start; nothing is dispatched before the first event."""
         self.jobs[job.id] = job
+        self.counts[job.state.name] += 1
         self.next_rank = max(self.next_rank, job.rank + GAP)
         if isinstance(job.state, Queued):
             self._wait_for(job, ended)
@@ -76,7 +85,7 @@ class Core:
     def adopt(self, job: Job, gpu_ids: tuple[str, ...], now: float) -> None:
         """A waiting job turns out to have been handed over just before the last daemon died."""
         self.line.remove(job)
-        job.become(Pending(gpu_ids, now))
+        self._become(job, Pending(gpu_ids, now))
         self.leases.take(job.id, gpu_ids)
         self._effects.append(ev.Changed(job))
 
@@ -86,7 +95,9 @@ class Core:
 
     # -- the one door
 
-    def handle(self, event: ev.Event, now: float, *, dispatch: bool = True) -> list[ev.Effect]:
+    def handle(  # noqa: PLR0912  (one arm an event)
+        self, event: ev.Event, now: float, *, dispatch: bool = True
+    ) -> list[ev.Effect]:
         """Decide; `dispatch=False` (while recovering) starts nothing.
 
         Raises RequestError, with nothing changed, for what a person asked and cannot have.
@@ -109,7 +120,11 @@ class Core:
             case ev.SetMode():
                 self.paused, self.draining = event.paused, event.draining
                 self._effects.append(ev.ModeChanged(event.paused, event.draining))
+            case ev.Block():
+                self.blocked = event.reason
+                self._effects.append(ev.WakeAt(now + UNBLOCK))
             case ev.Tick():
+                self.blocked = None
                 self._tick(now)
             case ev.AttemptStarted() | ev.AttemptEnded() | ev.AttemptLost() | ev.AttemptVoid():
                 self._attempt(event, now)
@@ -131,6 +146,7 @@ class Core:
             self.next_id += 1
             self.next_rank += GAP
             self.jobs[job.id] = job
+            self.counts["queued"] += 1
             self._wait_for(job, event.ended)
             self._enqueue(job, now)
             self._effects.append(ev.Changed(job))
@@ -231,7 +247,7 @@ class Core:
         match event:
             case ev.AttemptStarted():
                 if isinstance(job.state, Pending):
-                    job.become(Running(job.state.gpu_ids, event.pid, event.at, job.state.stopping))
+                    self._become(job, Running(job.state.gpu_ids, event.pid, event.at, job.state.stopping))
                     self._effects.append(ev.Changed(job))
             case ev.AttemptVoid():
                 self._void(job, now)
@@ -250,7 +266,7 @@ class Core:
         if stopping:
             self._end(job, Cancelled(ended_at=now), now)
             return
-        job.become(Queued())
+        self._become(job, Queued())
         self.leases.release(job.id)
         self._enqueue(job, now)
         self._effects.append(ev.Changed(job))
@@ -263,7 +279,7 @@ class Core:
     def _as_running(self, job: Job, started_at: float) -> None:
         """The news of its start was lost with a daemon: take that step first."""
         if isinstance(job.state, Pending):
-            job.become(Running(job.state.gpu_ids, None, started_at, job.state.stopping))
+            self._become(job, Running(job.state.gpu_ids, None, started_at, job.state.stopping))
 
     def _finish(self, job: Job, to: Ended, now: float) -> None:
         cause = None if isinstance(to, Completed) else to.cause
@@ -288,6 +304,12 @@ class Core:
 
     # -- the steps shared by all of the above
 
+    def _become(self, job: Job, to: State) -> None:
+        before = job.state.name
+        job.become(to)
+        self.counts[before] -= 1
+        self.counts[to.name] += 1
+
     def _find(self, job: int) -> Job:
         if job not in self.jobs:
             raise RequestError("not-found", f"there is no waiting or running job {job}")
@@ -300,8 +322,10 @@ class Core:
         return job
 
     def ready(self, job: Job, now: float) -> bool:
+        """Whether only its turn is missing. One that wants more GPUs than there are must not stop the others."""
         held = isinstance(job.state, Queued) and job.state.held
-        return not held and not job.waits_for and (job.spec.not_before or 0) <= now
+        possible = job.spec.gpus <= len(self.leases.holder)
+        return possible and not held and not job.waits_for and (job.spec.not_before or 0) <= now
 
     def _enqueue(self, job: Job, now: float) -> None:
         self.line.add(job, ready=self.ready(job, now))
@@ -310,8 +334,9 @@ class Core:
             self._effects.append(ev.WakeAt(self._alarms[0][0]))
 
     def _requeue(self, job: Job, rank: int, ended: Mapping[int, StateName], now: float) -> None:
-        job.become(Queued())
+        self._become(job, Queued())
         job.attempt += 1
+        job.progress = None
         job.rank = rank
         self.jobs[job.id] = job
         self._wait_for(job, ended)
@@ -347,7 +372,7 @@ class Core:
             if isinstance(job.state, Queued):
                 self.line.remove(job)
             self._forget_dependencies(job)
-            job.become(to)
+            self._become(job, to)
             self.leases.release(job.id)
             del self.jobs[job.id]
             self._effects.append(ev.Changed(job))
@@ -363,15 +388,18 @@ class Core:
     def _dispatch(self, now: float) -> None:
         if self.draining and not any(isinstance(job.state, Pending | Running) for job in self.active()):
             self._effects.append(ev.Drained())
-        while not (self.paused or self.draining):
+        while self._may_start():
             job = self._startable()
             if job is None:
                 return
             gpu_ids = self.leases.fit(job.spec.gpus) or ()
             self.line.remove(job)
-            job.become(Pending(gpu_ids, now))
+            self._become(job, Pending(gpu_ids, now))
             self.leases.take(job.id, gpu_ids)
             self._effects += [ev.Changed(job), ev.Start(job, gpu_ids)]
+
+    def _may_start(self) -> bool:
+        return not (self.paused or self.draining or self.blocked)
 
     def active(self) -> list[Job]:
         """Pending and running jobs."""
@@ -409,7 +437,10 @@ class Core:
                     yield f"GPU {gpu} is held by jobs {held[gpu]} and {job.id}"
         if held != {gpu: job for gpu, job in self.leases.holder.items() if job is not None}:
             yield f"leases {self.leases.holder} differ from what jobs hold {held}"
-        if not (self.paused or self.draining) and self._startable() is not None:
+        alive = Counter(job.state.name for job in self.jobs.values())
+        if alive != Counter({name: self.counts[name] for name in ("queued", "pending", "running")}):
+            yield f"counted {self.counts}, alive are {alive}"
+        if self._may_start() and self._startable() is not None:
             yield f"job {self._startable()} could start and does not"
 
 

@@ -70,8 +70,15 @@ class SetMode:
 
 
 @dataclass(frozen=True, slots=True)
+class Block:
+    """The machine refuses to prepare a start (disk full, no processes): start nothing until the next Tick."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
-    """Time has passed: a `not_before` may be due. Also the first event after a start."""
+    """Time has passed: a `not_before` may be due, a block is tried again. Also the first event after a start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +134,7 @@ Event = (
     | Move
     | Edit
     | SetMode
+    | Block
     | Tick
     | AttemptStarted
     | AttemptEnded

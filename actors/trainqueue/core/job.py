@@ -13,7 +13,7 @@ An ended job goes back to `queued` only through a retry, which begins a new atte
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from trainqueue.errors import TrainqError
 
@@ -160,6 +160,8 @@ class Job:
     state: State = field(default_factory=Queued)
     waits_for: set[int] = field(default_factory=set[int])
     retried: dict[str, int] = field(default_factory=dict[str, int])
+    progress: dict[str, Any] | None = None
+    """The newest of the current attempt, as the wire shows it; kept when it ends."""
 
     def become(self, to: State) -> None:
         """Take the next state. Raises IllegalTransitionError and changes nothing if the table forbids it."""

@@ -26,6 +26,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     cwd: Annotated[str, Meta(min_length=1, max_length=4095)]
     name: Name | None = None
     env: dict[str, str] | None = None
+    umask: Annotated[int, Meta(ge=0, le=0o777)] | None = None
     gpus: Annotated[int, Meta(ge=0, le=1024)] = 1
     gpu_memory: Annotated[int, Meta(ge=0, le=2**60)] | None = None
     priority: Priority = "normal"

@@ -26,6 +26,8 @@ def why(core: Core, job: Job, now: float) -> tuple[str, str] | tuple[None, None]
         return "draining", "the queue is draining: nothing starts until it is resumed"
     if core.paused:
         return "paused", "the queue is paused: nothing starts until it is resumed"
+    if core.blocked:
+        return "backoff", f"{core.blocked}; tried again every second"
     gpus = len(core.leases.holder)
     if job.spec.gpus > gpus:
         return "gpu-count", f"needs {job.spec.gpus} GPUs, this machine has {gpus}"

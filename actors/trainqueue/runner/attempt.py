@@ -59,6 +59,8 @@ def start(spec: dict[str, Any], env: dict[str, str]) -> int:
     clean = {os.fsencode(name): os.fsencode(value) for name, value in env.items()}
     try:
         os.chdir(spec["cwd"])
+        if spec.get("umask") is not None:
+            os.umask(spec["umask"])
         return os.posix_spawn(
             program(spec["argv"][0], env.get("PATH", os.defpath)),
             argv,
