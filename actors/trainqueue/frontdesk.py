@@ -78,8 +78,10 @@ class FrontDesk(SelectingActor):
 
     def _proxy(self) -> None:
         """Ends on TERMINATE; closes its own sockets, since a socket belongs to one thread."""
-        with contextlib.suppress(zmq.ContextTerminated):
+        with contextlib.suppress(zmq.ContextTerminated, zmq.Again):
             zmq.proxy_steerable(self.front, self.back, None, self.control)
+            while True:  # answers given just before the end, that of a shutdown among them
+                self.front.send_multipart(self.back.recv_multipart(zmq.NOBLOCK))
         for socket in (self.front, self.back, self.control):
             socket.close(500)
 

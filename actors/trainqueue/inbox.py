@@ -31,7 +31,7 @@ FAIR = 64
 
 
 class Wake:
-    """An eventfd that lives as long as anyone may still put: closed by its finalizer, never in on_stop."""
+    """An eventfd that lives as long as anyone is putting: closed by its finalizer, when the last one lets go."""
 
     def __init__(self) -> None:
         self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -51,10 +51,11 @@ class Inbox:
     """pykka's ActorInbox protocol (put, get, empty), plus what to wait for besides messages."""
 
     def __init__(self) -> None:
-        self._wake = Wake()
+        self._wake: Wake | None = Wake()
+        self._wake_fd = self._wake.fd
         self._queue: deque[Envelope[Any]] = deque()
         self._epoll = select.epoll()
-        self._epoll.register(self._wake.fd, select.EPOLLIN)
+        self._epoll.register(self._wake_fd, select.EPOLLIN)
         self._readers: dict[int, Callable[[], object | None]] = {}
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
@@ -66,7 +67,9 @@ class Inbox:
 
     def put(self, item: Envelope[Any], /) -> None:
         self._queue.append(item)
-        os.eventfd_write(self._wake.fd, 1)
+        wake = self._wake  # held until the write is done, whatever `close` does meanwhile
+        if wake is not None:
+            os.eventfd_write(wake.fd, 1)
 
     def empty(self) -> bool:
         return not self._queue
@@ -97,13 +100,16 @@ class Inbox:
         while True:
             self._due()
             self._calls += 1
-            if not self._queue or self._calls % FAIR == 0:
+            if not self._queue or (self._calls % FAIR == 0 and self._wake is not None):
                 self._look()
             if self._queue:
                 return self._queue.popleft()
 
     def close(self) -> None:
-        """Let go of the epoll; messages may still be put and are never read."""
+        """Let go of everything; messages may still be put, and those in the queue be got (pykka drains it)."""
+        self._wake = None
+        self._readers.clear()
+        self._timers.clear()
         self._epoll.close()
 
     def _due(self) -> None:
@@ -120,7 +126,7 @@ class Inbox:
         elif self._timers:
             wait = max(0.0, self._timers[0][0] - time.monotonic())
         for fd, _ in self._epoll.poll(wait):
-            if fd == self._wake.fd:
+            if fd == self._wake_fd:
                 with contextlib.suppress(BlockingIOError):
                     os.eventfd_read(fd)
             else:

@@ -45,16 +45,27 @@ STOP = 10.0
 def hold(path: Path) -> int:
     """The single-instance guard: an exclusive flock, freed by the kernel on any death. Raises HomeHeldError."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not locked(fd):
         holder = os.read(fd, 4096)
         os.close(fd)
         msg = f"{path.parent} is held by {holder_name(holder)}; it goes on serving it"
-        raise HomeHeldError(msg) from None
+        raise HomeHeldError(msg)
     os.ftruncate(fd, 0)
     os.write(fd, json.dumps({"pid": os.getpid(), "started_at": time.time()}).encode())
     return fd
+
+
+def locked(fd: int) -> bool:
+    """Whether the lock is ours now. A client that looks whether a daemon lives holds it for a moment, too."""
+    for last in (False,) * 20 + (True,):
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not last:
+                time.sleep(0.005)
+        else:
+            return True
+    return False
 
 
 def holder_name(written: bytes) -> str:

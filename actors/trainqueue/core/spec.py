@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from trainqueue.core.job import Cause
 from trainqueue.errors import RequestError
 
 JobId = Annotated[int, Meta(ge=1, le=2**63 - 1)]
@@ -37,7 +38,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     time_limit: Seconds | None = None
     grace: Seconds | None = None
     warn: Seconds | None = None
-    retries: dict[str, Count] = {}
+    retries: dict[Cause, Count] = {}
     tags: dict[str, str] = {}
     group: Name | None = None
 

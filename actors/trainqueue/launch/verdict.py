@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import signal
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,6 +19,10 @@ from trainqueue.core.events import Result
 
 if TYPE_CHECKING:
     from trainqueue.core.spec import JobSpec
+
+
+VOID = b'{"void": true}'
+"""What a daemon writes into the claim; a runner's is empty, or says whom it has started."""
 
 
 def result_of(record: dict[str, Any]) -> Result:
@@ -48,13 +53,20 @@ def started_in(folder: Path) -> dict[str, Any]:
 
 
 def claim(folder: Path) -> bool:
-    """Make the claim; True means that the attempt never started and never will."""
+    """Make the claim; True means that the attempt never started and never will.
+
+    It appears with its content, so that a daemon that dies right after it is understood by the next one.
+    """
+    ours = folder / f"claim.{os.getpid()}.{threading.get_native_id()}"
     try:
-        os.close(os.open(folder / "claim", os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        ours.write_bytes(VOID)
+        os.link(ours, folder / "claim")
     except FileExistsError:
-        return False
+        return (folder / "claim").read_bytes() == VOID
     except FileNotFoundError:
         return True  # no folder: nothing was ever handed over
+    finally:
+        ours.unlink(missing_ok=True)
     return True
 
 
