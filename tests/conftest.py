@@ -4,30 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
-import subprocess
-import sys
 import threading
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support import Daemon, wait_until
 
 from trainqueue.client import Client
 from trainqueue.home import Home
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-ACTORS = Path(__file__).resolve().parents[1] / "actors"
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    """Fails the test when `condition` has not come true in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not true after {seconds} s: {condition}"
-        threading.Event().wait(0.005)
+    from collections.abc import Iterator
 
 
 def children() -> set[int]:
@@ -74,42 +62,6 @@ def reaped(pids: set[int]) -> bool:
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     return Home(tmp_path / "home")
-
-
-class Daemon:
-    """A real trainqd as a process; `start` may be called again after its death."""
-
-    def __init__(self, home: Home) -> None:
-        self.home = home
-        self.process: subprocess.Popen[bytes] | None = None
-        self.env: dict[str, str] = {**os.environ, "PYTHONPATH": str(ACTORS), "TRAINQ_CONFIG": ""}
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "trainqueue.daemon", "--home", str(self.home.path)]
-        self.process = subprocess.Popen(command, env=self.env, start_new_session=True)
-        wait_until(self.answers, 20)
-
-    def answers(self) -> bool:
-        assert self.process is not None
-        assert self.process.poll() is None, f"the daemon died with {self.process.returncode}"
-        if not self.home.endpoint_file.exists():
-            return False
-        with Client(self.home, timeout=1) as client:
-            try:
-                return bool(client.ping()["pid"] == self.process.pid)
-            except Exception:  # noqa: BLE001  (a stale endpoint of the one before)
-                return False
-
-    def kill(self) -> None:
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self) -> int:
-        """By SIGTERM; its exit code."""
-        assert self.process is not None
-        self.process.terminate()
-        return self.process.wait(20)
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ from trainqueue.messages import (
     Started,
 )
 from trainqueue.recovery import recover
-from trainqueue.requests import serve
+from trainqueue.requests import serve, unwritten
 from trainqueue.view import job_view
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from trainqueue.home import Home
     from trainqueue.inbox import Timer
     from trainqueue.journal import Journal
+    from trainqueue.messages import Call
 
 logger = logging.getLogger(__name__)
 REFILL = 0.02
@@ -77,8 +78,10 @@ class GPUArbiter(SelectingActor):
         self.seq = journal.last_seq()
         self.batch = Batch()
         self.disk_error: str | None = None
+        self.closing = False
+        """A shutdown has been answered; `leaving` follows when no job has to be waited for."""
         self.leaving = False
-        self._answers: list[tuple[int, bytes]] = []
+        self._answers: list[tuple[Call, bytes]] = []
         self._cold: list[tuple[Attempt, tuple[str, ...]]] = []
         self._flushing = False
         self._alarm: Timer | None = None
@@ -87,7 +90,7 @@ class GPUArbiter(SelectingActor):
         match message:
             case Calls():
                 for call in message.calls:
-                    self._answers.append((call.slot, serve(self, call)))
+                    self._answers.append((call, serve(self, call)))
                 self._changed()
             case Flush():
                 self._flush()
@@ -254,33 +257,43 @@ class GPUArbiter(SelectingActor):
         self._after_commit()
 
     def _disk_refuses(self, error: sqlite3.Error) -> None:
-        """Keep everything and try again: what has not been answered has not been promised."""
+        """Keep everything and try again; say so to those who wait, and promise nothing."""
         if self.disk_error is None:
             logger.error("cannot write %s: %s; trying again every second", self.journal.path, error)
         self.disk_error = str(error)
+        self._answers = [(call, unwritten(call, answer, str(error))) for call, answer in self._answers]
+        self._answer()
+        if self.leaving:
+            self.on_exit()
         self._flushing = True
         self.inbox.after(RETRY_COMMIT, Flush())
 
+    def _answer(self) -> None:
+        """Calls may come before `Open` has told us whose they are; their answers wait for it."""
+        if self._answers and self.desk is not None:
+            self.desk.tell(Answers([(call.slot, answer) for call, answer in self._answers]))
+            self._answers = []
+
     def _after_commit(self) -> None:
         batch, self.batch = self.batch, Batch()
-        answers, self._answers = self._answers, []
         cold, self._cold = self._cold, []
         for key, row in batch.rows.items():
             if row is not None and key in self.bench.attempts:
                 self.bench.attempts[key].durable = True
         for attempt, gpu_ids in cold:
             self._go(attempt, gpu_ids)
-        if answers and self.desk is not None:
-            self.desk.tell(Answers(answers))
+        self._answer()
         if batch.events and self.feed is not None:
             self.feed.tell(Publish([(topic, body) for _, _, topic, body in batch.events], self.seq))
         if self.leaving:
             self.on_exit()
 
-    def refuse_while_full(self) -> None:
-        """Raises RequestError while nothing can be written."""
+    def refuse_changes(self) -> None:
+        """Raises RequestError while nothing can be written, and once a shutdown has been answered."""
+        if self.closing:
+            raise RequestError("unavailable", "the daemon is shutting down; nothing was changed")
         if self.disk_error is not None:
-            msg = f"nothing can be written ({self.disk_error}); what was accepted before is safe. Free some space."
+            msg = f"nothing can be written ({self.disk_error}); nothing was changed, what was accepted before is safe"
             raise RequestError("unavailable", msg)
 
     def release(self) -> None:

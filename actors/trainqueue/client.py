@@ -1,6 +1,6 @@
 """A typed Python client: `with Client() as trainq: trainq.submit([JobSpec(...)])`.
 
-Every change carries a key made here, so a repeated request is executed once. "Nobody serves this home" and
+Every submit carries a key made here, so a repeated request is executed once. "Nobody serves this home" and
 "somebody does and is silent" are two different errors.
 """
 
@@ -115,9 +115,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        if self._socket is not None:
-            self._socket.close(0)
-            self._socket = None
+        self._hang_up()
         if self._own:
             self._context.destroy(0)
 
@@ -127,23 +125,28 @@ class Client:
         deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
         try:
             socket = self._connected()
-            socket.setsockopt(zmq.SNDTIMEO, 2000)
             socket.send(request)
             if not socket.poll(max(0, round((deadline - time.monotonic()) * 1000))):
                 raise zmq.Again
             reply = cast("dict[str, Any]", msgspec.msgpack.decode(socket.recv()))
         except zmq.Again:
+            self._hang_up()
             raise self._silent() from None
         if not reply["ok"]:
             raise RequestError(reply["error"]["code"], reply["error"]["message"])
         return cast("dict[str, Any]", reply["result"])
 
+    def _hang_up(self) -> None:
+        """Throw the socket away with what waits in it: nothing may be executed late, when a daemon is back."""
+        if self._socket is not None:
+            self._socket.close(0)
+            self._socket = None
+
     def _connected(self) -> zmq.Socket[bytes]:
         if self._socket is None:
             socket: zmq.Socket[bytes] = self._context.socket(zmq.REQ)
-            for option in (zmq.REQ_RELAXED, zmq.REQ_CORRELATE, zmq.IMMEDIATE):
-                socket.setsockopt(option, 1)
             socket.setsockopt(zmq.LINGER, 0)
+            socket.setsockopt(zmq.SNDTIMEO, 2000)
             socket.connect(self._endpoint())
             self._socket = socket
         return self._socket

@@ -38,6 +38,7 @@ class Feed(SelectingActor):
         self.socket.bind(endpoint)
         ready()
         self.topics = 0
+        self.beating = False
 
     def on_start(self) -> None:
         self.inbox.watch(self.socket.FD, self._subscribed)
@@ -48,9 +49,10 @@ class Feed(SelectingActor):
             self.seq = message.seq
             for topic, body in message.events:
                 self.socket.send_multipart([topic.encode(), body])
-        elif message == "beat" and self.topics > 0:
-            self._say(b"heartbeat")
-            self.inbox.after(HEARTBEAT, "beat")
+        elif message == "beat":
+            self.beating = False
+            if self.topics > 0:
+                self._say(b"heartbeat")
         self._subscribed()  # the socket's fd is edge-triggered: look again after every send
 
     def _subscribed(self) -> None:
@@ -59,10 +61,10 @@ class Feed(SelectingActor):
                 frame = self.socket.recv(zmq.NOBLOCK)
                 if frame == b"\1welcome":
                     self._say(b"welcome")
-                before = self.topics
                 self.topics += 1 if frame[:1] == b"\1" else -1
-                if before == 0 and self.topics > 0:
-                    self.inbox.after(HEARTBEAT, "beat")
+        if self.topics > 0 and not self.beating:
+            self.beating = True
+            self.inbox.after(HEARTBEAT, "beat")
 
     def _say(self, topic: bytes) -> None:
         self.socket.send_multipart([topic, pack({"type": topic.decode(), "epoch": self.epoch, "seq": self.seq})])

@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import logging
 import threading
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 SLOTS = 16
+PARTING = 0.05
+"""Seconds before we hang up: a client with ZMQ_IMMEDIATE drops an answer that it has not read by then."""
 _names = itertools.count()
 
 
@@ -47,7 +50,7 @@ class FrontDesk(SelectingActor):
         self.calls: list[Call] = []
         name = f"inproc://trainq-desk-{next(_names)}"
         self.front = self._socket(context, zmq.ROUTER)
-        self.front.setsockopt(zmq.MAXMSGSIZE, wire.MAX_REQUEST)
+        self.front.setsockopt(zmq.MAXMSGSIZE, 2 * wire.MAX_REQUEST)
         self.front.setsockopt(zmq.HANDSHAKE_IVL, 5000)
         self.front.setsockopt(zmq.BACKLOG, 1024)
         self.back = self._socket(context, zmq.DEALER)
@@ -82,6 +85,7 @@ class FrontDesk(SelectingActor):
             zmq.proxy_steerable(self.front, self.back, None, self.control)
             while True:  # answers given just before the end, that of a shutdown among them
                 self.front.send_multipart(self.back.recv_multipart(zmq.NOBLOCK))
+        time.sleep(PARTING)
         for socket in (self.front, self.back, self.control):
             socket.close(500)
 

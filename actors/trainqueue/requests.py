@@ -28,18 +28,33 @@ if TYPE_CHECKING:
     from trainqueue.messages import Call
 
 logger = logging.getLogger(__name__)
+CHANGES = (
+    *(wire.Submit, wire.Cancel, wire.Hold, wire.Release, wire.Retry, wire.Move, wire.Edit),
+    *(wire.Pause, wire.Resume, wire.Drain),
+)
+"""What must be on disk before it is answered; refused while nothing can be written."""
 
 
 def serve(arbiter: GPUArbiter, call: Call) -> bytes:
     """The answer to one call; never raises."""
     request = call.request
     try:
+        if isinstance(request, CHANGES):
+            arbiter.refuse_changes()
         return wire.answer(request.id, result(arbiter, call))
     except RequestError as error:
         return wire.refusal(request.id, error.code, error.message)
     except Exception:
         logger.exception("%s failed", type(request).__name__)
         return wire.refusal(request.id, "internal", "a fault of trainq's own; see trainqd.log")
+
+
+def unwritten(call: Call, answer: bytes, error: str) -> bytes:
+    """The answer to a call whose batch could not be written: a look stays true, a change is no promise."""
+    if not isinstance(call.request, CHANGES):
+        return answer
+    advice = "It is done once there is space, unless the daemon dies before: look at the queue then"
+    return wire.refusal(call.request.id, "unavailable", f"this could not be written down yet ({error}). {advice}")
 
 
 def result(arbiter: GPUArbiter, call: Call) -> object:  # noqa: PLR0912  (one arm an op)
@@ -97,7 +112,6 @@ def submit(arbiter: GPUArbiter, request: wire.Submit, user: str) -> object:
         known = arbiter.batch.keys.get(request.key) or arbiter.journal.answer_to(request.key)
         if known is not None:
             return msgspec.Raw(known)
-    arbiter.refuse_while_full()
     for at, spec in enumerate(request.jobs):
         check(spec, f"$.jobs[{at}]")
     first = arbiter.core.next_id
@@ -136,6 +150,8 @@ def queue(arbiter: GPUArbiter, request: wire.Queue) -> object:
         "running": [arbiter.view(job) for job in running],
         "queued": [arbiter.view(job) for job in waiting],
         "counts": counts(arbiter),
+        "seq": arbiter.seq,
+        "epoch": arbiter.identity["epoch"],
         "gpus": gpus(arbiter),
     }
 
@@ -176,7 +192,6 @@ def conditions(request: wire.Jobs) -> list[tuple[str, list[Any]]]:
 
 def each(arbiter: GPUArbiter, ids: Iterable[int], event: Callable[[int], ev.Event], *, again: bool = False) -> object:
     """One verb on many jobs: an answer per job, whatever happens to the others."""
-    arbiter.refuse_while_full()
     answers: list[dict[str, Any]] = []
     for job_id in ids:
         error: dict[str, str] | None = None
@@ -228,7 +243,6 @@ def waiting(arbiter: GPUArbiter, job_id: int) -> Job:
 
 
 def edit(arbiter: GPUArbiter, request: wire.Edit) -> object:
-    arbiter.refuse_while_full()
     job = waiting(arbiter, request.job)
     spec = wire.edited(job.spec, request.set)
     check(spec, "$.set")
@@ -275,6 +289,7 @@ def events(arbiter: GPUArbiter, after: int, limit: int) -> object:
 
 
 def shutdown(arbiter: GPUArbiter, *, cancel: bool) -> object:
+    arbiter.closing = True
     if not cancel:
         arbiter.leave()
         return {}

@@ -6,6 +6,7 @@ field, a wrong type or a number out of range is refused by name before anything 
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -15,7 +16,7 @@ from trainqueue.core.spec import JobId, JobSpec, Name
 from trainqueue.errors import RequestError
 
 MAX_REQUEST = 16 * 2**20
-"""Bytes in one request."""
+"""Bytes in one request. Up to twice as many are read, to be refused with words; more ends the connection."""
 
 Ids = Annotated[tuple[JobId, ...], Meta(min_length=1, max_length=100_000)]
 Limit = Annotated[int, Meta(ge=1, le=10_000)]
@@ -200,12 +201,10 @@ def plain(error: Exception) -> str:
     """Msgspec's sentence with the field first: "$.jobs[0].gpus: Expected `int`, got `str`"."""
     if not isinstance(error, msgspec.MsgspecError):
         return "nested too deep" if isinstance(error, RecursionError) else "text that is not UTF-8"
-    sentence, found, path = str(error).partition(" - at `")
-    if found:
-        return f"{path.rstrip('`')}: {sentence}"
-    field = sentence.partition("unknown field `")[2].partition("`")[0]
-    field = field or sentence.partition("missing required field `")[2].partition("`")[0]
-    return f"$.{field}: {sentence}" if field else f"$: {sentence}"
+    sentence, _, place = str(error).partition(" - at `")
+    path = re.search(r"\$[^`]*", place)
+    field = re.search(r"(?:unknown|missing required) field `([^`]*)`", sentence)
+    return f"{path[0] if path else '$'}{'.' + field[1] if field else ''}: {sentence}"
 
 
 def edited(spec: JobSpec, changes: dict[str, Any]) -> JobSpec:

@@ -21,9 +21,9 @@ def main() -> None:
     parser.add_argument("--crash-in-epoch", type=int, default=0, help="to see what a crash looks like")
     options = parser.parse_args()
 
-    data = load_digits()
+    images, digits = load_digits(return_X_y=True)
     train_x, test_x, train_y, test_y = train_test_split(
-        data.data / 16.0, data.target, test_size=0.25, random_state=options.seed
+        images / 16.0, digits, test_size=0.25, random_state=options.seed
     )
     model = SGDClassifier(loss="log_loss", learning_rate="constant", eta0=options.lr, random_state=options.seed)
     accuracy = 0.0

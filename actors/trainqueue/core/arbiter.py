@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
+from copy import copy
 from typing import TYPE_CHECKING, assert_never
 
 from trainqueue.core import events as ev
@@ -87,7 +88,7 @@ class Core:
         self.line.remove(job)
         self._become(job, Pending(gpu_ids, now))
         self.leases.take(job.id, gpu_ids)
-        self._effects.append(ev.Changed(job))
+        self._effects.append(ev.Changed(copy(job)))
 
     def take_effects(self) -> list[ev.Effect]:
         effects, self._effects = self._effects, []
@@ -149,7 +150,7 @@ class Core:
             self.counts["queued"] += 1
             self._wait_for(job, event.ended)
             self._enqueue(job, now)
-            self._effects.append(ev.Changed(job))
+            self._effects.append(ev.Changed(copy(job)))
             self._fail_if_impossible(job, event.ended, now)
 
     def _check_dependencies(self, spec: JobSpec, ended: Mapping[int, StateName], where: str) -> None:
@@ -164,10 +165,10 @@ class Core:
                 self._end(job, Cancelled(ended_at=now), now)
             case Pending(gpu_ids, at):
                 job.restate(Pending(gpu_ids, at, stopping=True))
-                self._effects += [ev.Changed(job), ev.Stop(job.id, job.attempt, force)]
+                self._effects += [ev.Changed(copy(job)), ev.Stop(job.id, job.attempt, force)]
             case Running(gpu_ids, pid, started_at):
                 job.restate(Running(gpu_ids, pid, started_at, stopping=True))
-                self._effects += [ev.Changed(job), ev.Stop(job.id, job.attempt, force)]
+                self._effects += [ev.Changed(copy(job)), ev.Stop(job.id, job.attempt, force)]
             case _:
                 raise RequestError("conflict", f"job {job.id} has ended already ({job.state.name})")
 
@@ -175,7 +176,7 @@ class Core:
         self.line.remove(job)
         job.restate(Queued(held=held))
         self._enqueue(job, now)
-        self._effects.append(ev.Changed(job))
+        self._effects.append(ev.Changed(copy(job)))
 
     def _retry(self, event: ev.Retry, now: float) -> None:
         job = event.job
@@ -195,12 +196,12 @@ class Core:
         self.line.remove(job)
         spot = self._spot(event, job)
         if spot is None:
-            self._effects += [ev.Moved(other) for other in self.line.renumber()]
+            self._effects += [ev.Moved(copy(other)) for other in self.line.renumber()]
             spot = self._spot(event, job) or (job.band, self.next_rank)
         job.band, job.rank = spot
         self.next_rank = max(self.next_rank, job.rank + GAP)
         self._enqueue(job, now)
-        self._effects.append(ev.Moved(job))
+        self._effects.append(ev.Moved(copy(job)))
 
     def _spot(self, event: ev.Move, job: Job) -> tuple[int, int] | None:
         position = event.position
@@ -221,7 +222,7 @@ class Core:
         self._forget_dependencies(job)
         self._wait_for(job, event.ended)
         self._enqueue(job, now)
-        self._effects.append(ev.Changed(job))
+        self._effects.append(ev.Changed(copy(job)))
         self._fail_if_impossible(job, event.ended, now)
 
     def _check_cycle(self, job: int, spec: JobSpec) -> None:
@@ -248,7 +249,7 @@ class Core:
             case ev.AttemptStarted():
                 if isinstance(job.state, Pending):
                     self._become(job, Running(job.state.gpu_ids, event.pid, event.at, job.state.stopping))
-                    self._effects.append(ev.Changed(job))
+                    self._effects.append(ev.Changed(copy(job)))
             case ev.AttemptVoid():
                 self._void(job, now)
             case ev.AttemptLost():
@@ -269,7 +270,7 @@ class Core:
         self._become(job, Queued())
         self.leases.release(job.id)
         self._enqueue(job, now)
-        self._effects.append(ev.Changed(job))
+        self._effects.append(ev.Changed(copy(job)))
 
     def _as_pending_only(self, job: Job) -> None:
         if not isinstance(job.state, Pending):
@@ -341,7 +342,7 @@ class Core:
         self.jobs[job.id] = job
         self._wait_for(job, ended)
         self._enqueue(job, now)
-        self._effects.append(ev.Changed(job))
+        self._effects.append(ev.Changed(copy(job)))
 
     def _wait_for(self, job: Job, ended: Mapping[int, StateName]) -> None:
         wanted = {*job.spec.after, *job.spec.after_any}
@@ -375,7 +376,7 @@ class Core:
             self._become(job, to)
             self.leases.release(job.id)
             del self.jobs[job.id]
-            self._effects.append(ev.Changed(job))
+            self._effects.append(ev.Changed(copy(job)))
             for waiting in sorted(self._dependents.pop(job.id, ())):
                 other = self.jobs[waiting]
                 other.waits_for.discard(job.id)
@@ -396,7 +397,7 @@ class Core:
             self.line.remove(job)
             self._become(job, Pending(gpu_ids, now))
             self.leases.take(job.id, gpu_ids)
-            self._effects += [ev.Changed(job), ev.Start(job, gpu_ids)]
+            self._effects += [ev.Changed(copy(job)), ev.Start(job, gpu_ids)]
 
     def _may_start(self) -> bool:
         return not (self.paused or self.draining or self.blocked)

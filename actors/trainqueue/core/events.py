@@ -145,7 +145,7 @@ Event = (
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """Write this job down and tell the world; in the order given."""
+    """Write this job down and tell the world, in the order given. `job` is a copy: the next step may follow at once."""
 
     job: Job
 

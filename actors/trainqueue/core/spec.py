@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from trainqueue.core.job import Cause
+from trainqueue.core.job import Cause  # noqa: TC001  (msgspec looks it up at run time)
 from trainqueue.errors import RequestError
 
 JobId = Annotated[int, Meta(ge=1, le=2**63 - 1)]

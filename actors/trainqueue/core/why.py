@@ -32,6 +32,8 @@ def why(core: Core, job: Job, now: float) -> tuple[str, str] | tuple[None, None]
     if job.spec.gpus > gpus:
         return "gpu-count", f"needs {job.spec.gpus} GPUs, this machine has {gpus}"
     position = core.line.position(job)
+    if position is None:
+        return "position", "its turn has come"
     if position == 1:
         busy = sum(holder is not None for holder in core.leases.holder.values())
         return "position", f"next in line; {busy} of {gpus} GPUs are in use"

@@ -97,21 +97,20 @@ def spawn() -> Runner:
     """A fresh idle runner; it may be armed at once, since packets wait for it. Raises OSError."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setblocking(False)  # noqa: FBT003
-    null = os.open(os.devnull, os.O_RDWR)
-    actions = [(os.POSIX_SPAWN_DUP2, null, fd) for fd in (0, 1, 2)]
-    actions.append((os.POSIX_SPAWN_DUP2, theirs.fileno(), FD))
+    # The socket first: a daemon without standard streams may have it as 0, 1 or 2.
+    actions: list[tuple[Any, ...]] = [(os.POSIX_SPAWN_DUP2, theirs.fileno(), FD)]
+    actions += [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
     argv = [sys.executable, "-I", "-S", RUNNER, str(FD)]
     env = {"PATH": os.defpath, "LANG": "C.UTF-8"}
     try:
         if theirs.fileno() == FD:
             os.set_inheritable(FD, True)  # noqa: FBT003
-        pid = os.posix_spawn(sys.executable, argv, env, file_actions=actions, setsid=True)
+        pid = os.posix_spawn(sys.executable, argv, env, file_actions=actions, setsid=True, setsigdef=[signal.SIGCHLD])
     except BaseException:
         ours.close()
         raise
     finally:
         theirs.close()
-        os.close(null)
     return Runner(pid, os.pidfd_open(pid), start_ticks(pid), ours)
 
 

@@ -14,6 +14,7 @@ SIGTERM to the runner ends the job with grace, SIGQUIT at once. When the daemon 
 runner exits; afterwards it does not care.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -28,7 +29,8 @@ PACKET = 256 * 1024
 
 
 def main() -> None:
-    signal.pthread_sigmask(signal.SIG_BLOCK, attempt.SIGNALS)
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    close_inherited(int(sys.argv[1]))
     tree.become_subreaper()
     if os.getpid() != os.getsid(0):
         os.setsid()
@@ -40,6 +42,14 @@ def main() -> None:
             return  # the daemon went away first: nothing was started
         if handed is not None:
             attempt.run(sock, *handed)
+
+
+def close_inherited(keep: int) -> None:
+    """What the daemon's process leaked must not live in its jobs."""
+    for fd in [int(name) for name in os.listdir("/proc/self/fd")]:
+        if fd > 2 and fd != keep:
+            with contextlib.suppress(OSError):
+                os.close(fd)
 
 
 def wait_for_go(sock: socket.socket) -> tuple[str, dict[str, Any], dict[str, str]] | None:

@@ -38,7 +38,8 @@ def run(sock: socket.socket, folder: str, spec: dict[str, Any], env: dict[str, s
         return
     started = json.dumps({"started": {"pid": child, "at": at, "env": env}}).encode()
     tell(sock, started)
-    os.write(claim, started)
+    with contextlib.suppress(OSError):  # a full disk: the job runs, and the claim stands without its words
+        os.write(claim, started)
     os.close(claim)
     status, reason = watch(child, spec, began)
     tree.kill_rest()
@@ -57,10 +58,12 @@ def start(spec: dict[str, Any], env: dict[str, str]) -> int:
     ]
     argv = [os.fsencode(word) for word in spec["argv"]]
     clean = {os.fsencode(name): os.fsencode(value) for name, value in env.items()}
+    mask = os.umask(0o077)
+    os.umask(mask)
     try:
         os.chdir(spec["cwd"])
         if spec.get("umask") is not None:
-            os.umask(spec["umask"])
+            mask = os.umask(spec["umask"])
         return os.posix_spawn(
             program(spec["argv"][0], env.get("PATH", os.defpath)),
             argv,
@@ -68,10 +71,11 @@ def start(spec: dict[str, Any], env: dict[str, str]) -> int:
             file_actions=actions,
             setsid=True,
             setsigmask=[],
-            setsigdef=[signal.SIGPIPE, signal.SIGINT, signal.SIGXFSZ],
+            setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
         )
     finally:
         os.chdir("/")
+        os.umask(mask)
         os.close(log)
         os.close(null)
 
@@ -94,6 +98,8 @@ def program(name: str, path: str) -> bytes:
 def explain(error: Exception, spec: dict[str, Any]) -> str:
     if isinstance(error, OSError) and not os.path.isdir(spec["cwd"]):
         return f"cannot start: no folder {spec['cwd']!r}"
+    if isinstance(error, OSError) and error.filename == spec["log"]:
+        return f"cannot start: no log {spec['log']!r}: {error.strerror}"
     number = error.errno if isinstance(error, OSError) else None
     if number == errno.ENOEXEC:
         return f"cannot start {spec['argv'][0]!r}: not a program (a script needs a #! line)"
@@ -111,12 +117,14 @@ def watch(child: int, spec: dict[str, Any], began: float) -> tuple[int, str | No
     """Wait for the main process: (wait status, why we ended it). Every wait has its deadline; no polling."""
     limit, warn = spec.get("time_limit"), spec.get("warn")
     end_at = None if limit is None else began + limit
+    status: int | None = None
     warn_at = None if end_at is None or not warn else max(began, end_at - warn)
     kill_at: float | None = None
     reason: str | None = None
     while True:
-        status = reap(child)
-        if status is not None:
+        found = reap(child)
+        status = found if status is None else status
+        if status is not None and (kill_at is None or not tree.has_group(child)):
             return status, reason
         moments = [at for at in (end_at, warn_at, kill_at) if at is not None]
         patience = max(0.0, min(moments) - time.monotonic()) if moments else FOR_EVER

@@ -1,5 +1,6 @@
 """The exit record: what became of the attempt, written so that it appears whole and stays."""
 
+import errno
 import json
 import os
 import time
@@ -47,7 +48,8 @@ def write_once(folder: str, text: bytes) -> None:
     """Temporary name, fsync, rename, fsync of the folder."""
     fd = os.open(folder + "/exit.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        os.write(fd, text)
+        if os.write(fd, text) != len(text):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.fsync(fd)
     finally:
         os.close(fd)

@@ -24,7 +24,7 @@ def kill_rest() -> None:
         with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
             children = file.read().split()
         for child in children:
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # of another user (sudo): wait for it
                 os.kill(int(child), signal.SIGKILL)
         try:
             os.waitpid(-1, 0)
@@ -39,3 +39,12 @@ def signal_group(leader: int, number: signal.Signals) -> None:
     if leader > 1:  # a negative pid of 0 or 1 would reach far more than the job
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(leader, number)
+
+
+def has_group(leader: int) -> bool:
+    """Whether a child of ours is still in the job's group; unlike `killpg`, this is not fooled by a reused number."""
+    try:
+        os.waitid(os.P_PGID, leader, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True

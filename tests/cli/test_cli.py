@@ -1,0 +1,210 @@
+"""trainq-cli as people and scripts use it: real processes, in a pipe and on a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from support import Daemon
+
+
+class Cli:
+    """Runs `trainq-cli` against one home."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self.env = {**daemon.env, "TRAINQ_HOME": str(daemon.home.path)}
+        self.prefix = [sys.executable, "-m", "trainqueue.cli"]
+
+    def __call__(self, *words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        command = [*self.prefix, *words]
+        return subprocess.run(
+            command, env=self.env, cwd=cwd, capture_output=True, text=True, timeout=60, check=False, errors="replace"
+        )
+
+    def json(self, *words: str) -> object:
+        """`--json` comes right behind the command, since a job's own words may follow."""
+        behind = 2 if words[0] == "daemon" else 1
+        return json.loads(self(*words[:behind], "--json", *words[behind:]).stdout)
+
+    def on_a_terminal(self, *words: str) -> str:
+        ours, theirs = pty.openpty()
+        process = subprocess.Popen([*self.prefix, *words], env=self.env, stdin=theirs, stdout=theirs, stderr=theirs)
+        os.close(theirs)
+        text = b""
+        try:
+            while part := os.read(ours, 65536):
+                text += part
+        except OSError:
+            pass  # Linux says EIO when the other side closes
+        os.close(ours)
+        process.wait(30)
+        return text.decode()
+
+
+@pytest.fixture
+def cli(daemon: Daemon) -> Cli:
+    return Cli(daemon)
+
+
+def test_submit_prints_the_id_alone_in_a_pipe(cli: Cli) -> None:
+    assert cli("submit", "--", "sleep", "60").stdout == "1\n"
+    assert cli("submit", "--", "true").stdout == "2\n"
+
+
+def test_submit_shows_the_position_on_a_terminal(cli: Cli) -> None:
+    cli("submit", "--", "sleep", "60")
+    cli("submit", "--", "true")
+    assert "queued (position: 2)" in cli.on_a_terminal("submit", "--", "true")
+
+
+def test_exit_codes(cli: Cli) -> None:
+    assert cli("run", "--", "sh", "-c", "echo out; exit 7").returncode == 7
+    assert cli("run", "--", "sh", "-c", "kill -9 $$").returncode == 128 + 9
+    assert cli("wait", "1").returncode == 7
+    assert cli("wait", "1-2").returncode == 1
+    assert cli("wait", "99").returncode == 4
+    assert cli("status", "99").returncode == 4
+    assert cli("submit").returncode == 2
+    assert cli("cancel", "x").returncode == 2
+    assert cli("cancel", "1").returncode == 1
+    assert cli("cancel", "9-7").returncode == 2
+    cli("submit", "--", "sleep", "60")
+    assert cli("wait", "--timeout", "0.1", "3").returncode == 124
+
+
+def test_no_daemon_is_three(cli: Cli, tmp_path: Path) -> None:
+    cli.env["TRAINQ_HOME"] = str(tmp_path / "nobody")
+    gone = cli("status")
+    assert gone.returncode == 3
+    assert "no daemon serves" in gone.stderr
+    assert cli("submit", "--no-start", "--", "true").returncode == 3
+
+
+def test_the_first_submit_starts_a_daemon(cli: Cli, tmp_path: Path) -> None:
+    cli.env["TRAINQ_HOME"] = str(tmp_path / "fresh")
+    assert cli("submit", "--", "true").stdout == "1\n"
+    assert cli("wait", "1").returncode == 0
+    assert cli("daemon", "stop").returncode == 0
+
+
+def test_logs_whole_tail_and_not_started_yet(cli: Cli) -> None:
+    cli("run", "--", "sh", "-c", "seq 1000")
+    assert cli("logs", "1").stdout.splitlines() == [str(number) for number in range(1, 1001)]
+    assert cli("logs", "-n", "2", "1").stdout == "999\n1000\n"
+    assert cli("logs", "-n", "0", "1").stdout == ""
+    cli("submit", "--hold", "--", "true")
+    waiting = cli("logs", "2")
+    assert (waiting.returncode, waiting.stdout) == (0, "")
+    assert cli("logs", "3").returncode == 4
+
+
+def test_logs_follow_a_job_that_has_not_started_yet(cli: Cli) -> None:
+    cli("submit", "--hold", "--", "sh", "-c", "echo one; sleep 0.2; echo two")
+    follower = subprocess.Popen([*cli.prefix, "logs", "-f", "1"], env=cli.env, stdout=subprocess.PIPE)
+    cli("release", "1")
+    assert follower.communicate(timeout=20)[0] == b"one\ntwo\n"
+
+
+def test_tables_are_tab_separated_in_a_pipe(cli: Cli) -> None:
+    cli("run", "--name", "first", "--", "true")
+    head, row = cli("history").stdout.splitlines()
+    assert head.split("\t")[:3] == ["ID", "STATE", "EXIT"]
+    assert row.split("\t")[:3] == ["1", "completed", "0"]
+    assert "\t" not in cli.on_a_terminal("history")
+
+
+def test_json_everywhere(cli: Cli) -> None:
+    assert cli.json("submit", "--", "true") == {"id": 1, "state": "pending", "position": None}
+    cli("wait", "1")
+    for words in (["status"], ["status", "1"], ["queue"], ["history"], ["gpus"], ["stats"], ["doctor"]):
+        assert cli.json(*words), words
+    for words in (["daemon", "status"], ["pause"], ["resume"], ["wait", "1"], ["logs", "1"]):
+        assert cli.json(*words), words
+    events = [json.loads(line) for line in cli("events", "--json").stdout.splitlines()]
+    assert [event["seq"] for event in events] == [*range(1, len(events) + 1)]
+
+
+def test_the_job_lives_in_the_submitters_world(cli: Cli, tmp_path: Path) -> None:
+    cli.env["COLOUR"] = "green"
+    old = os.umask(0o027)
+    try:
+        cli("run", "--", "sh", "-c", "umask; pwd; echo $COLOUR $MORE", cwd=tmp_path)
+    finally:
+        os.umask(old)
+    assert cli("logs", "1").stdout.split() == ["0027", str(tmp_path), "green"]
+    cli("run", "--env", "MORE=1", "--", "sh", "-c", "echo $MORE")
+    assert cli("logs", "2").stdout == "1\n"
+
+
+def test_secrets_reach_the_job_and_nobody_else(cli: Cli, daemon: Daemon) -> None:
+    cli.env["HF_TOKEN"] = "hush-hush"  # noqa: S105
+    cli("run", "--", "sh", "-c", "test ${#HF_TOKEN} = 9")
+    assert cli("wait", "1").returncode == 0
+    shown = cli("status", "1", "--json").stdout + cli("events", "--json").stdout + cli("status", "1").stdout
+    assert "hush-hush" not in shown
+    assert "hush-hush" not in daemon.home.log.read_text(encoding="utf-8")
+
+
+def test_paused_is_impossible_to_miss(cli: Cli) -> None:
+    cli("pause")
+    cli("submit", "--", "true")
+    assert "PAUSED" in cli("queue").stderr
+    assert cli("resume").stdout == "running\n"
+    assert cli("wait", "1").returncode == 0
+
+
+def test_control_characters_do_not_reach_the_terminal(cli: Cli) -> None:
+    cli("submit", "--hold", "--name", "a\x1b[31mb\nc", "--", "true")
+    assert "\x1b[31m" not in cli.on_a_terminal("queue")
+
+
+def test_interrupting_run_in_a_pipe_detaches(cli: Cli) -> None:
+    process = subprocess.Popen(
+        [*cli.prefix, "run", "--", "sh", "-c", "echo here; sleep 60"],
+        env=cli.env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"here\n"
+    process.send_signal(signal.SIGINT)
+    assert b"detached" in process.communicate(timeout=20)[1]
+    assert process.returncode == 130
+    assert '"state": "running"' in cli("status", "1", "--json").stdout
+
+
+@pytest.fixture
+def follower(cli: Cli) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen([*cli.prefix, "events", "-f", "--json"], env=cli.env, stdout=subprocess.PIPE)
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_events_follow(cli: Cli, follower: subprocess.Popen[bytes]) -> None:
+    cli("submit", "--", "true")
+    assert follower.stdout is not None
+    states: list[str] = []
+    out = follower.stdout
+    while "completed" not in states:
+        states.append(json.loads(out.readline())["state"])
+    assert states == ["queued", "pending", "running", "completed"]
+
+
+def test_doctor_and_help(cli: Cli) -> None:
+    assert cli("doctor").returncode == 0
+    helped = cli("-h").stdout
+    assert all(name in helped for name in ("submit", "status", "doctor"))
+    assert "--time-limit" in cli("submit", "-h").stdout

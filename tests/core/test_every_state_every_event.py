@@ -1,0 +1,146 @@
+"""Every event on a job in every state: what may follow, and what is refused with nothing changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from trainqueue.core import events as ev
+from trainqueue.core.arbiter import Core, InvariantError
+from trainqueue.core.spec import JobSpec
+from trainqueue.errors import RequestError
+
+if TYPE_CHECKING:
+    from trainqueue.core.job import Job
+
+SPEC = JobSpec(command=("true",), cwd="/")
+OK = ev.Result(0, None, None, "", 1.0, 2.0)
+BAD = ev.Result(3, None, None, "", 1.0, 2.0)
+STATES: tuple[str, ...] = (
+    "queued",
+    "held",
+    "pending",
+    "running",
+    "stopping",
+    "completed",
+    "failed",
+    "cancelled",
+    "lost",
+)
+
+
+def made(state: str) -> tuple[Core, Job]:
+    """A core with job 1 in this state, and a second job behind it that keeps the queue busy."""
+    core = Core(["a"])
+    blocked = state in {"queued", "held"}
+    if blocked:
+        core.paused = True
+    core.handle(ev.Submit((JobSpec(command=("true",), cwd="/", hold=state == "held"),), "me"), 0.0)
+    job = core.jobs[1]
+    if not blocked and state != "pending":
+        core.handle(ev.AttemptStarted(1, 1, 42, 1.0), 1.0)
+    steps: dict[str, list[ev.Event]] = {
+        "stopping": [ev.Cancel(1)],
+        "completed": [ev.AttemptEnded(1, 1, OK)],
+        "failed": [ev.AttemptEnded(1, 1, BAD)],
+        "cancelled": [ev.Cancel(1), ev.AttemptEnded(1, 1, ev.Result(None, 15, "cancel", "", 1.0, 2.0))],
+        "lost": [ev.AttemptLost(1, 1, "runner-died")],
+    }
+    for step in steps.get(state, []):
+        core.handle(step, 2.0)
+    core.validate()
+    return core, job
+
+
+REFUSED = "refused"
+SAME = "same"
+ACTIVE: tuple[str, ...] = ("pending", "running", "stopping")
+
+
+def in_all(states: tuple[str, ...], then: str) -> dict[str, str]:
+    return dict.fromkeys(states, then)
+
+
+EXPECTED: dict[str, dict[str, str]] = {
+    "cancel": {"queued": "cancelled", "held": "cancelled", "pending": SAME, "running": SAME, "stopping": SAME},
+    "hold": {"queued": SAME, "held": SAME},
+    "release": {"queued": SAME, "held": SAME},
+    "move": {"queued": SAME, "held": SAME},
+    "edit": {"queued": SAME, "held": SAME},
+    "retry": {"completed": "pending", "failed": "pending", "cancelled": "pending", "lost": "pending"},
+    "started": in_all(STATES, SAME) | {"pending": "running"},
+    "ended": in_all(STATES, SAME) | in_all(ACTIVE, "completed"),
+    "lost": in_all(STATES, SAME) | in_all(ACTIVE, "lost"),
+    "void": in_all(STATES, SAME) | {"pending": "pending"} | {"running": "fault", "stopping": "fault"},
+    "tick": in_all(STATES, SAME),
+    "pause": in_all(STATES, SAME),
+    "block": in_all(STATES, SAME),
+}
+
+
+def event(name: str, job: Job) -> ev.Event:
+    events: dict[str, ev.Event] = {
+        "cancel": ev.Cancel(1),
+        "hold": ev.Hold(1),
+        "release": ev.Release(1),
+        "move": ev.Move(1, position=1),
+        "edit": ev.Edit(1, job.spec),
+        "retry": ev.Retry(job),
+        "started": ev.AttemptStarted(1, 1, 42, 1.0),
+        "ended": ev.AttemptEnded(1, 1, OK),
+        "lost": ev.AttemptLost(1, 1, "runner-died"),
+        "void": ev.AttemptVoid(1, 1),
+        "tick": ev.Tick(),
+        "pause": ev.SetMode(paused=True, draining=False),
+        "block": ev.Block("no space"),
+    }
+    return events[name]
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("name", EXPECTED)
+def test_every_event_in_every_state(state: str, name: str) -> None:
+    core, job = made(state)
+    before, expected = job.state, EXPECTED[name].get(state, REFUSED)
+    if expected in {REFUSED, "fault"}:
+        with pytest.raises(RequestError if expected == REFUSED else InvariantError):
+            core.handle(event(name, job), 3.0)
+        assert job.state == before
+        assert core.take_effects() == []
+    else:
+        core.handle(event(name, job), 3.0)
+        assert job.state.name == (before.name if expected == SAME else expected)
+    core.validate()
+
+
+@pytest.mark.parametrize("name", ["started", "ended", "lost", "void"])
+def test_news_of_an_attempt_that_is_over_is_dropped(name: str) -> None:
+    core, job = made("failed")
+    core.handle(ev.SetMode(paused=True, draining=False), 3.0)
+    core.handle(ev.Retry(job), 3.0)
+    before = job.state
+    assert core.handle(event(name, job), 4.0) == []
+    assert (job.state, job.attempt) == (before, 2)
+
+
+def test_a_job_that_wants_more_gpus_than_there_are_stops_nobody() -> None:
+    core = Core(["a"])
+    wide = JobSpec(command=("true",), cwd="/", gpus=2)
+    effects = core.handle(ev.Submit((wide, SPEC), "me"), 0.0)
+    assert [effect.job.id for effect in effects if isinstance(effect, ev.Start)] == [2]
+    assert core.line.position(core.jobs[1]) is None
+
+
+def test_a_block_ends_by_itself() -> None:
+    core = Core(["a"])
+    core.handle(ev.Block("no space left"), 0.0)
+    effects = core.handle(ev.Submit((SPEC,), "me"), 0.0)
+    assert not [effect for effect in effects if isinstance(effect, ev.Start)]
+    assert [effect for effect in core.handle(ev.Tick(), 1.0) if isinstance(effect, ev.Start)]
+
+
+def test_events_show_the_state_of_their_moment() -> None:
+    core = Core(["a"])
+    effects = core.handle(ev.Submit((SPEC,), "me"), 0.0)
+    assert [each.job.state.name for each in effects if isinstance(each, ev.Changed)] == ["queued", "pending"]

@@ -1,0 +1,75 @@
+"""What tests of several folders share: waiting for a condition, and a daemon as a process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import msgpack  # type: ignore[import-untyped]
+
+from trainqueue.client import Client
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trainqueue.home import Home
+
+ACTORS = Path(__file__).resolve().parents[1] / "actors"
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    """Fails the test when `condition` has not come true in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not true after {seconds} s: {condition}"
+        threading.Event().wait(0.005)
+
+
+def packed(value: object) -> bytes:
+    """By msgpack, as a stranger's client does it (ours uses msgspec)."""
+    return bytes(cast("Any", msgpack).packb(value))
+
+
+def unpacked(data: bytes) -> Any:
+    return cast("Any", msgpack).unpackb(data, strict_map_key=False)
+
+
+class Daemon:
+    """A real trainqd as a process; `start` may be called again after its death."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.process: subprocess.Popen[bytes] | None = None
+        self.env: dict[str, str] = {**os.environ, "PYTHONPATH": str(ACTORS), "TRAINQ_CONFIG": ""}
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "trainqueue.daemon", "--home", str(self.home.path)]
+        self.process = subprocess.Popen(command, env=self.env, start_new_session=True)
+        wait_until(self.answers, 20)
+
+    def answers(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, f"the daemon died with {self.process.returncode}"
+        if not self.home.endpoint_file.exists():
+            return False
+        with Client(self.home, timeout=1) as client:
+            try:
+                return bool(client.ping()["pid"] == self.process.pid)
+            except Exception:  # noqa: BLE001  (a stale endpoint of the one before)
+                return False
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        """By SIGTERM; its exit code."""
+        assert self.process is not None
+        self.process.terminate()
+        return self.process.wait(20)

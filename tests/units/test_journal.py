@@ -1,0 +1,74 @@
+"""The journal on a real SQLite file."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+import pytest
+
+from trainqueue.core.job import Failed, Job, Pending, Running, State
+from trainqueue.core.spec import JobSpec
+from trainqueue.journal import Journal, JournalError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SPEC = JobSpec(command=("a", "b"), cwd="/x", env={"K": "v"}, tags={"t": "1"}, after=(3,), retries={"exit": 2})
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    made = Journal(tmp_path / "trainq.db")
+    yield made
+    made.close()
+
+
+def jobs() -> list[Job]:
+    states: tuple[State, ...] = (
+        Pending(("g",), 1.0),
+        Running(("g", "h"), 7, 2.0, stopping=True),
+        Failed(3.0, "exit", exit_code=4),
+    )
+    return [Job(at, SPEC, "me", 0.5, 0, at << 32, 2, state) for at, state in enumerate(states, 1)]
+
+
+def test_jobs_come_back_as_they_went(journal: Journal) -> None:
+    kept = jobs()
+    kept[2].progress = {"fraction": 0.5}
+    kept[2].retried = {"exit": 1}
+    journal.begin()
+    journal.save(kept)
+    journal.commit()
+    assert [journal.job(job.id) for job in kept] == kept
+    assert [job.id for job in journal.alive()] == [1, 2]
+    assert journal.ended_counts() == {"failed": 1}
+    assert journal.states_of([1, 3, 9]) == {3: "failed"}
+
+
+def test_what_was_not_committed_is_not_there(journal: Journal) -> None:
+    journal.begin()
+    journal.save(jobs())
+    journal.rollback()
+    assert journal.job(1) is None
+    assert journal.next_id() == 1
+
+
+def test_it_is_durable_and_versioned(journal: Journal) -> None:
+    db = sqlite3.connect(journal.path)
+    assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert db.execute("PRAGMA user_version").fetchone()[0] >= 1
+    db.close()
+
+
+def test_opening_twice_changes_nothing(journal: Journal) -> None:
+    again = Journal(journal.path)
+    assert again.last_seq() == 0
+    again.close()
+
+
+def test_a_folder_in_its_place_is_named(tmp_path: Path) -> None:
+    (tmp_path / "trainq.db").mkdir()
+    with pytest.raises(JournalError, match=r"trainq\.db"):
+        Journal(tmp_path / "trainq.db")
