@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -35,9 +36,11 @@ def ensure() -> None:
         return
     home.prepare()
     command = [sys.executable, "-m", "trainqueue.daemon", "--home", str(home.path)]
+    ours = str(Path(__file__).resolve().parents[2])  # a checkout's path may be relative to where we are now
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (ours, os.environ.get("PYTHONPATH"))))}
     with (home.path / "start.err").open("wb") as words:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=words, stderr=words, start_new_session=True, cwd="/"
+            command, stdin=subprocess.DEVNULL, stdout=words, stderr=words, start_new_session=True, cwd="/", env=env
         )
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:

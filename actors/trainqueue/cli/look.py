@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from typing import Any
 
@@ -48,9 +49,22 @@ def status(ids: tuple[list[int], ...], as_json: bool) -> None:  # noqa: FBT001
         return
     for job in jobs:
         for name, value in job.items():
-            if value is not None and value not in ([], {}):
-                shown = clock(value) if name.endswith("_at") else value
-                click.echo(f"{name:14} {clean(shown)}")
+            if value is not None and value is not False and value not in ([], {}):
+                click.echo(f"{name:14} {clean(shown(name, value))}")
+
+
+def shown(name: str, value: Any) -> object:
+    """A field as people read it."""
+    if name.endswith("_at"):
+        return clock(value)
+    if name == "command":
+        return shlex.join(value)
+    if name == "umask":
+        return f"{value:03o}"
+    if name == "progress":
+        facts = [f"{key} {number:g}" for key, number in value["metrics"].items()]
+        return " ".join([bar(value["fraction"]), *facts, value["message"] or ""])
+    return ", ".join(map(str, value)) if isinstance(value, list) else value
 
 
 @click.command()
