@@ -50,8 +50,6 @@ if TYPE_CHECKING:
     from trainqueue.messages import Call
 
 logger = logging.getLogger(__name__)
-REFILL = 0.02
-"""Seconds after a hand-over; at once would hold the interpreter lock while the next job starts."""
 RETRY_COMMIT = 1.0
 """Seconds between tries while the disk refuses."""
 
@@ -84,6 +82,7 @@ class GPUArbiter(SelectingActor):
         self._answers: list[tuple[Call, bytes]] = []
         self._cold: list[tuple[Attempt, tuple[str, ...]]] = []
         self._flushing = False
+        self._refilling = False
         self._alarm: Timer | None = None
 
     def on_receive(self, message: Any) -> None:
@@ -110,7 +109,7 @@ class GPUArbiter(SelectingActor):
                 self.desk, self.feed = desk, feed
                 recover(self)
                 self.apply(ev.Tick())
-                self.inbox.after(0, Refill())
+                self._refill_later()
             case _:
                 logger.error("unknown message %r", message)
 
@@ -182,6 +181,7 @@ class GPUArbiter(SelectingActor):
             self.apply_quietly(ev.Block(f"nothing can be started: {error.strerror or error}"))
             return
         self.batch.rows[job.id, job.attempt] = (attempt.runner.identity(self.bench.boot), gpu_ids)
+        self.bench.note(hot=attempt.durable)
         if attempt.durable:
             self._go(attempt, gpu_ids)
         else:
@@ -192,23 +192,30 @@ class GPUArbiter(SelectingActor):
             self.bench.go(attempt, gpu_ids)
         except OSError as error:
             logger.warning("the runner of job %d is gone: %s", attempt.job, error)
-        self.inbox.after(REFILL, Refill())
+        self._refill_later()
+
+    def _refill_later(self) -> None:
+        if not self._refilling:
+            self._refilling = True
+            self.inbox.after(self.bench.patience(), Refill())
 
     def _refill(self) -> None:
-        """An idle runner, and the head of the line armed for the next hand-over."""
+        """An idle runner, and the first in line armed for the next hand-over."""
+        self._refilling = False
         try:
+            for job in [*self.core.line.page(0, self.bench.ahead())]:
+                self._arm_ahead(job)
             self.bench.warm()
-            head = self.core.line.head()
-            if head is not None and (head.id, head.attempt) not in self.bench.attempts and self._may_arm():
-                attempt = self.bench.arm(head)
-                self.batch.rows[head.id, head.attempt] = (attempt.runner.identity(self.bench.boot), ())
-                self._changed()
-                self.inbox.after(REFILL, Refill())  # for the idle one that was just used
         except OSError as error:
             logger.warning("cannot prepare the next start: %s", error)
 
-    def _may_arm(self) -> bool:
-        return self.bench.armed() < MAX_ARMED and self.disk_error is None
+    def _arm_ahead(self, job: Job) -> None:
+        if (job.id, job.attempt) in self.bench.attempts or self.core.line.position(job) is None:
+            return
+        if self.bench.armed() < MAX_ARMED and self.disk_error is None:
+            attempt = self.bench.arm(job)
+            self.batch.rows[job.id, job.attempt] = (attempt.runner.identity(self.bench.boot), ())
+            self._changed()
 
     def _started(self, message: Started) -> None:
         self.apply(ev.AttemptStarted(message.job, message.attempt, message.pid, message.at))

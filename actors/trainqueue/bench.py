@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainqueue.actor import stop_and_join
 from trainqueue.launch import local, verdict
+from trainqueue.launch.nursery import Nursery
 from trainqueue.messages import StopAttempt
 from trainqueue.trainer import TrainerActor
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 STOP = 5.0
 """Seconds that a trainer gets to stop."""
+CALM, BUSY = 0.02, 0.001
 MAX_ARMED = 4
 """Moves and holds may change the head of the line; armed runners (9 MB each) are kept up to this number."""
 
@@ -52,9 +54,23 @@ class Bench:
     def __init__(self, arbiter: pykka.ActorRef[Any], home: Home, gpus: Inventory, grace: float) -> None:
         self.arbiter, self.home, self.gpus, self.grace = arbiter, home, gpus, grace
         self.boot = local.boot_id()
+        self.nursery = Nursery()
+        self._cold = 0
         self.idle: local.Runner | None = None
         self.attempts: dict[tuple[int, int], Attempt] = {}
         self._leaving: list[pykka.ActorRef[TrainerActor]] = []
+
+    def note(self, *, hot: bool) -> None:
+        """A start was hot (armed before) or cold: a row of cold ones means short jobs."""
+        self._cold = 0 if hot and self._cold < MAX_ARMED else min(self._cold + (not hot), 2 * MAX_ARMED)
+
+    def ahead(self) -> int:
+        """How many of the first in line to arm."""
+        return MAX_ARMED if self._cold else 1
+
+    def patience(self) -> float:
+        """Seconds from a hand-over to the next arming, which would steal time from the start under way."""
+        return BUSY if self._cold else CALM
 
     def warm(self) -> None:
         """Have an idle runner."""
@@ -62,7 +78,7 @@ class Bench:
             if self.idle is not None:
                 self.idle.reap()
                 self.idle.close()
-            self.idle = local.spawn()
+            self.idle = self.nursery.runner()
 
     def armed(self) -> int:
         return sum(not attempt.going for attempt in self.attempts.values())
@@ -79,12 +95,12 @@ class Bench:
             known.runner.arm(folder)
             known.spec = job.spec
             return known
-        runner, self.idle = self.idle or local.spawn(), None
+        runner, self.idle = self.idle or self.nursery.runner(), None
         try:
             runner.arm(folder)
         except OSError:
             runner.close()  # the idle one had died: a fresh one cannot have yet
-            runner = local.spawn()
+            runner = self.nursery.runner()
             runner.arm(folder)
         trainer = TrainerActor.start(self.arbiter, runner, job.id, job.attempt, folder)
         attempt = Attempt(job.id, job.attempt, job.spec, runner, trainer)
@@ -127,6 +143,7 @@ class Bench:
         """Let all runners go: idle and armed ones exit, the others run on without us."""
         if self.idle is not None:
             self.idle.close()
+        self.nursery.close()
         for attempt in self.attempts.values():
             if not attempt.going:
                 attempt.runner.signal(signal.SIGKILL)

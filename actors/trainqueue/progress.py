@@ -19,14 +19,18 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class ProgressFile:
-    """Watches the folder, not the file: a rename replaces the file's inode. `fd` is None where inotify fails."""
+    """`fd` is readable when the file may have changed; None before `watch`, and where inotify fails."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.fd: int | None = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.fd: int | None = None
         self._seen: tuple[int, int] | None = None
+
+    def watch(self) -> None:
+        """Watches the folder, not the file: a rename replaces the file's inode."""
+        self.fd = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         flags = IN_CLOSE_WRITE | IN_MOVED_TO
-        if self.fd is not None and _libc.inotify_add_watch(self.fd, os.fsencode(path.parent), flags) < 0:
+        if self.fd is not None and _libc.inotify_add_watch(self.fd, os.fsencode(self.path.parent), flags) < 0:
             self.close()
 
     def read(self) -> dict[str, Any] | None:

@@ -115,11 +115,13 @@ class TrainerActor(SelectingActor):
     def _watch_progress(self) -> None:
         if self.progress is None:
             self.progress = ProgressFile(self.folder.parent / "progress.json")
-            self._progress()  # it may have begun already
+            self.inbox.after(CALM, LookAtProgress())  # a short job never pays for inotify
 
     def _progress(self) -> None:
         """Tell what is new, then wait for the next change; where inotify is blind, look again and again."""
         assert self.progress is not None
+        if self.progress.fd is None:
+            self.progress.watch()
         self._report()
         if self.progress.fd is None:
             self.inbox.after(BLIND, LookAtProgress())

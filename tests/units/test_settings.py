@@ -91,5 +91,6 @@ def test_a_fraction_stays_between_0_and_1() -> None:
 def test_blind_inotify_leaves_no_descriptor(tmp_path: Path) -> None:
     before = os.listdir("/proc/self/fd")  # noqa: PTH208
     watched = ProgressFile(tmp_path / "missing" / "progress.json")
+    watched.watch()
     assert watched.fd is None
     assert len(os.listdir("/proc/self/fd")) == len(before)  # noqa: PTH208

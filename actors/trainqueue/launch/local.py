@@ -93,14 +93,14 @@ class Runner:
             self.pidfd = -1
 
 
-def spawn() -> Runner:
-    """A fresh idle runner; it may be armed at once, since packets wait for it. Raises OSError."""
+def launch(*mode: str) -> tuple[int, socket.socket]:
+    """A process of runner/, told `mode`: its pid and our end of its socket. Raises OSError."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setblocking(False)  # noqa: FBT003
     # The socket first: a daemon without standard streams may have it as 0, 1 or 2.
     actions: list[tuple[Any, ...]] = [(os.POSIX_SPAWN_DUP2, theirs.fileno(), FD)]
     actions += [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
-    argv = [sys.executable, "-I", "-S", RUNNER, str(FD)]
+    argv = [sys.executable, "-I", "-S", RUNNER, str(FD), *mode]
     env = {"PATH": os.defpath, "LANG": "C.UTF-8"}
     try:
         if theirs.fileno() == FD:
@@ -111,6 +111,12 @@ def spawn() -> Runner:
         raise
     finally:
         theirs.close()
+    return pid, ours
+
+
+def spawn() -> Runner:
+    """A fresh idle runner; it may be armed at once, since packets wait for it. Raises OSError."""
+    pid, ours = launch()
     return Runner(pid, os.pidfd_open(pid), start_ticks(pid), ours)
 
 

@@ -1,6 +1,7 @@
 """The runner: one small process per attempt, which outlives the daemon. Standard library only.
 
-Run as `python -I -S <this folder> FD`, FD being one end of a SEQPACKET socketpair. Packets are JSON:
+Run as `python -I -S <this folder> FD [nursery]`, FD being one end of a SEQPACKET socketpair. A nursery forks a
+runner for each descriptor that it is sent, which becomes the runner's FD. Packets are JSON:
 
     runner  {"ready": true, "pid": n}
     daemon  {"arm": FOLDER}               may come again before "go"; FOLDER/spec.json says what to run
@@ -15,6 +16,7 @@ runner exits; afterwards it does not care.
 """
 
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -30,11 +32,37 @@ PACKET = 256 * 1024
 
 def main() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    close_inherited(int(sys.argv[1]))
+    fd: int | None = int(sys.argv[1])
+    if sys.argv[2:] == ["nursery"]:
+        fd = nurse(fd)
+    if fd is not None:
+        be_runner(fd)
+
+
+def nurse(own: int) -> int | None:
+    """In each child that was asked for: its descriptor. In the nursery itself: None, when the daemon has hung up."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries the children
+    close_inherited(own)
+    gc.freeze()
+    with socket.socket(fileno=own) as sock, contextlib.suppress(OSError):
+        while True:
+            packet, fds, _, _ = socket.recv_fds(sock, 64, 1)
+            if not packet:
+                return None
+            if fds and os.fork() == 0:
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                return fds[0]
+            for fd in fds:
+                os.close(fd)
+    return None
+
+
+def be_runner(fd: int) -> None:
+    close_inherited(fd)
     tree.become_subreaper()
     if os.getpid() != os.getsid(0):
         os.setsid()
-    with socket.socket(fileno=int(sys.argv[1])) as sock:
+    with socket.socket(fileno=fd) as sock:
         sock.set_inheritable(False)
         try:
             handed = wait_for_go(sock)
