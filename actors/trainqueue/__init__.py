@@ -6,7 +6,6 @@ when first used: a training script that only reports pays nothing for the rest.
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["Client", "Queue", "report"]
 
 __version__ = "0.1.0"
-logging.getLogger(__name__).addHandler(logging.NullHandler())
 _HOMES = {"Client": "client", "Queue": "embed", "report": "report"}
 
 

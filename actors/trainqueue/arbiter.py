@@ -125,6 +125,9 @@ class GPUArbiter(SelectingActor):
 
     def perform(self, effects: list[ev.Effect]) -> None:
         for effect in effects:
+            if isinstance(effect, ev.Start):
+                self._start_armed(effect.job, effect.gpu_ids)  # before all the writing: the GPU is idle
+        for effect in effects:
             match effect:
                 case ev.Changed(job):
                     self._job_changed(job)
@@ -171,7 +174,14 @@ class GPUArbiter(SelectingActor):
 
     # -- attempts
 
+    def _start_armed(self, job: Job, gpu_ids: tuple[str, ...]) -> None:
+        """The hot start: its attempt is prepared and on disk."""
+        attempt = self.bench.attempts.get((job.id, job.attempt))
+        if attempt is not None and attempt.durable and attempt.spec is job.spec:
+            self._go(attempt, gpu_ids)
+
     def _start(self, job: Job, gpu_ids: tuple[str, ...]) -> None:
+        """Any other start waits until its attempt's row is on disk."""
         try:
             attempt = self.bench.arm(job)
         except OSError as error:
@@ -181,10 +191,8 @@ class GPUArbiter(SelectingActor):
             self.apply_quietly(ev.Block(f"nothing can be started: {error.strerror or error}"))
             return
         self.batch.rows[job.id, job.attempt] = (attempt.runner.identity(self.bench.boot), gpu_ids)
-        self.bench.note(hot=attempt.durable)
-        if attempt.durable:
-            self._go(attempt, gpu_ids)
-        else:
+        self.bench.note(hot=attempt.going)
+        if not attempt.going:
             self._cold.append((attempt, gpu_ids))
 
     def _go(self, attempt: Attempt, gpu_ids: tuple[str, ...]) -> None:

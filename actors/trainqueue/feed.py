@@ -47,7 +47,8 @@ class Feed(SelectingActor):
     def on_receive(self, message: Any) -> None:
         if isinstance(message, Publish):
             self.seq = message.seq
-            for topic, body in message.events:
+            self._subscribed()
+            for topic, body in message.events if self.topics > 0 else ():
                 self.socket.send_multipart([topic.encode(), body])
         elif message == "beat":
             self.beating = False

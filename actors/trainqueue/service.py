@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import pwd
 import resource
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from trainqueue.home import Home
     from trainqueue.settings import Settings
 
+logging.getLogger("trainqueue").addHandler(logging.NullHandler())
 STOP = 10.0
 """Seconds that an actor gets to stop."""
 

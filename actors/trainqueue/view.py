@@ -40,7 +40,7 @@ def job_view(job: Job, core: Core, home: Home, now: float) -> dict[str, Any]:
         "expected_start_at": None,
         "expected_end_at": None,
         "progress": job.progress,
-        "log": str(home.log_of(job.id, job.attempt)),
+        "log": home.log_name(job.id, job.attempt),
         "command": spec.command,
         "cwd": spec.cwd,
         "umask": spec.umask,

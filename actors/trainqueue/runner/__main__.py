@@ -107,3 +107,4 @@ def load(sock: socket.socket, folder: str) -> dict[str, Any] | None:
 
 if __name__ == "__main__":
     main()
+    os._exit(0)  # taking the interpreter down in order costs the next job a millisecond

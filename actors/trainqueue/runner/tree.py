@@ -21,7 +21,7 @@ def become_subreaper() -> None:
 def kill_rest() -> None:
     """Kill every descendant; returns when the kernel says that there is none."""
     while True:
-        with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
+        with open(f"/proc/self/task/{os.getpid()}/children", "rb", 0) as file:  # text would import a codec just now
             children = file.read().split()
         for child in children:
             with contextlib.suppress(ProcessLookupError, PermissionError):  # of another user (sudo): wait for it
