@@ -6,6 +6,7 @@ Every submit carries a key made here, so a repeated request is executed once. "N
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import time
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 ENDED = frozenset({"completed", "failed", "cancelled", "lost"})
 TIMEOUT = 10.0
+MANY = 1000
+"""Jobs in one question; beyond it, a look at all events is cheaper than a subscription each."""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -238,17 +241,32 @@ class Client:
     def wait(self, jobs: Sequence[int], timeout: float | None = None) -> list[Job]:
         """Until all have ended. Raises TimeoutError; RequestError ("not-found") for an unknown one."""
         deadline = None if timeout is None else time.monotonic() + timeout
-        ended = {job: found for job in jobs if (found := self.status(job)).ended}
+        waiting, ended = set(jobs), dict[int, Job]()
+        self._sort_out(waiting, ended)
         patience = 2.0 if timeout is None else min(2.0, max(0.01, timeout))
-        events = self.follow([f"job.{job}" for job in jobs], patience=patience)
-        while len(ended) < len(set(jobs)):
-            next(events)
-            for job in jobs:
-                if job not in ended and (found := self.status(job)).ended:
-                    ended[job] = found
-            if len(ended) < len(set(jobs)) and deadline is not None and time.monotonic() >= deadline:
-                raise TimeoutError
+        topics = [f"job.{job}" for job in waiting] if len(waiting) < MANY else ["job."]
+        with contextlib.closing(self.follow(topics, patience=patience)) as events:
+            while waiting:
+                event = next(events)
+                if event is None:
+                    self._sort_out(waiting, ended)
+                elif event.get("id") in waiting and event["state"] in ENDED:
+                    waiting.discard(event["id"])
+                    ended[event["id"]] = as_job(event["job"])
+                if waiting and deadline is not None and time.monotonic() >= deadline:
+                    raise TimeoutError
         return [ended[job] for job in jobs]
+
+    def _sort_out(self, waiting: set[int], ended: dict[int, Job]) -> None:
+        """Move those that have ended from `waiting` to `ended`. Raises RequestError for an unknown one."""
+        asked = sorted(waiting)
+        for at in range(0, len(asked), MANY):
+            some = asked[at : at + MANY]
+            found, _ = self.jobs(jobs=some, limit=MANY)
+            for unknown in {*some} - {job.id for job in found}:
+                raise RequestError("not-found", f"there is no job {unknown}")
+            ended.update({job.id: job for job in found if job.ended})
+        waiting.difference_update(ended)
 
 
 def as_job(fields: dict[str, Any]) -> Job:
