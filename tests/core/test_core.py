@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from trainqueue.core import events as ev
 from trainqueue.core.arbiter import Core
-from trainqueue.core.job import NEXT, STATES, IllegalTransitionError, Job, Pending, Running, State
+from trainqueue.core.job import NEXT, STATES, IllegalTransitionError, Job, Queued, State
 from trainqueue.core.spec import JobSpec
 from trainqueue.errors import RequestError
 
@@ -64,12 +64,91 @@ def test_a_failed_dependency_cancels_the_chain() -> None:
     assert not core.jobs
 
 
+def spec(**fields: Any) -> JobSpec:
+    return JobSpec(command=("true",), cwd="/", **fields)
+
+
+def wakes(effects: list[ev.Effect]) -> list[float]:
+    return [effect.at for effect in effects if isinstance(effect, ev.WakeAt)]
+
+
+def is_now(core: Core, job: int) -> str:
+    return core.jobs[job].state.name
+
+
+def test_one_alarm_for_all_that_waits_for_a_moment() -> None:
+    core = Core(["a"])
+    assert wakes(core.handle(ev.Submit((spec(not_before=500.0),), "me"), 0.0)) == [500.0]
+    assert wakes(core.handle(ev.Block("no space"), 1.0)) == [2.0]
+    assert wakes(core.handle(ev.Submit((spec(not_before=900.0),), "me"), 1.5)) == []
+    assert wakes(core.handle(ev.Tick(), 2.0)) == [500.0]
+    assert wakes(core.handle(ev.Cancel(1), 3.0)) == [900.0]
+    core.handle(ev.Tick(), 900.0)
+    assert is_now(core, 2) == "pending"
+
+
+def test_a_cancelled_job_is_not_retried_however_it_ends() -> None:
+    core = Core(["a"])
+    core.handle(ev.Submit((spec(retries={"exit": 5, "runner-died": 5}),) * 2, "me"), 0.0)
+    core.handle(ev.AttemptStarted(1, 1, 7, 1.0), 1.0)
+    core.handle(ev.Cancel(1), 1.0)
+    core.handle(ev.AttemptEnded(1, 1, ev.Result(3, None, None, "", 1.0, 2.0)), 2.0)
+    core.handle(ev.AttemptStarted(2, 1, 8, 2.0), 2.0)
+    core.handle(ev.Cancel(2), 2.0)
+    core.handle(ev.AttemptLost(2, 1, "runner-died"), 3.0)
+    assert not core.jobs
+    assert core.counts["failed"] == core.counts["lost"] == 1
+
+
+def test_a_gpu_that_has_left_the_machine_is_not_given_out() -> None:
+    core = Core(["new"], next_id=2)
+    job = Job(1, SPEC, "me", 0.0, 0, 0, state=Queued())
+    core.load(job, {}, 0.0)
+    core.adopt(job, ("gone",), 0.0)
+    core.handle(ev.Submit((spec(), spec(gpus=2)), "me"), 0.0)
+    assert core.jobs[2].gpu_ids == ("new",)
+    core.handle(ev.AttemptEnded(1, 1, ev.Result(0, None, None, "", 1.0, 2.0)), 2.0)
+    assert core.leases.holder == {"new": 2}
+    core.validate()
+
+
+def test_moves_without_end_keep_the_places_of_parked_jobs() -> None:
+    core = Core(["a"])
+    core.handle(ev.Submit((spec(),) * 3 + (spec(hold=True),) + (spec(),) * 2, "me"), 0.0)
+    for turn in range(200):
+        core.handle(ev.Move(2 + turn % 2, before=5), 0.0)
+        core.validate()
+    core.handle(ev.Release(4), 0.0)
+    assert core.line.position(core.jobs[4]) in {1, 2, 3}
+    assert core.line.position(core.jobs[6]) == 5
+
+
+def test_a_job_whose_runners_die_before_it_starts_is_given_up() -> None:
+    core = Core(["a"])
+    core.handle(ev.Submit((spec(), spec()), "me"), 0.0)
+    for at in range(4):
+        core.handle(ev.AttemptVoid(1, 1, runner_died=True), float(at))
+        assert is_now(core, 1) == "queued", "the machine gets a pause between tries"
+        core.handle(ev.Tick(), at + 0.9)
+        assert is_now(core, 1) == "pending"
+    effects = core.handle(ev.AttemptVoid(1, 1, runner_died=True), 9.0)
+    ended = [effect.job.state for effect in effects if isinstance(effect, ev.Changed) and effect.job.id == 1]
+    assert [(state.name, getattr(state, "cause", None)) for state in ended] == [("failed", "start-failed")]
+    assert is_now(core, 2) == "pending"
+
+
+def test_jobs_without_a_gpu_and_with_one_pass_each_other() -> None:
+    core = Core(["a"], cpu_jobs=1)
+    core.handle(ev.Submit((spec(gpus=0),) * 3 + (spec(),) * 2, "me"), 0.0)
+    assert [job.id for job in core.jobs.values() if job.state.name == "pending"] == [1, 4]
+    core.handle(ev.AttemptEnded(4, 1, ev.Result(0, None, None, "", 1.0, 2.0)), 2.0)
+    assert is_now(core, 5) == "pending"
+
+
 def step(core: Core, ended: dict[int, Job], draw: st.DrawFn) -> ev.Event | None:
     ids = st.integers(1, max(1, core.next_id))
     some = draw(ids)
-    spec = JobSpec(
-        command=("true",),
-        cwd="/",
+    wanted = spec(
         gpus=draw(st.integers(0, 3)),
         priority=draw(st.sampled_from(["low", "normal", "high", 7])),
         hold=draw(st.booleans()),
@@ -83,23 +162,23 @@ def step(core: Core, ended: dict[int, Job], draw: st.DrawFn) -> ev.Event | None:
     code = draw(st.sampled_from([0, 1]))
     reason: Any = draw(st.sampled_from([None, "cancel", "time-limit", "start-failed"]))
     choices: list[ev.Event] = [
-        ev.Submit((spec,) * draw(st.integers(1, 3)), "me", states),
+        ev.Submit((wanted,) * draw(st.integers(1, 3)), "me", states),
         ev.Cancel(some),
         ev.Hold(some),
         ev.Release(some),
         ev.Move(some, position=draw(st.integers(1, 5))),
         ev.Move(some, before=draw(ids)),
         ev.Move(some),
-        ev.Edit(some, spec, states),
+        ev.Edit(some, wanted, states),
         ev.SetMode(draw(st.booleans()), draw(st.booleans())),
         ev.SetMode(paused=False, draining=False),
         ev.Tick(),
         ev.AttemptStarted(some, attempt, 1, 1.0),
         ev.AttemptEnded(some, attempt, ev.Result(code, None, reason, "", 1.0, 2.0)),
         ev.AttemptLost(some, attempt, "runner-died"),
+        ev.AttemptVoid(some, attempt, runner_died=draw(st.booleans())),
+        ev.Block("no space"),
     ]
-    if job is not None and isinstance(job.state, Pending) and not isinstance(job.state, Running):
-        choices.append(ev.AttemptVoid(some, attempt))
     if some in ended and some not in core.jobs:
         choices.append(ev.Retry(ended[some], states))
     return draw(st.sampled_from(choices))

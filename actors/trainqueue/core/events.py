@@ -119,10 +119,11 @@ class AttemptLost:
 
 @dataclass(frozen=True, slots=True)
 class AttemptVoid:
-    """It never started and never will: the claim is ours."""
+    """It never started and never will. `runner_died` of itself: that may happen again at once."""
 
     job: int
     attempt: int
+    runner_died: bool = False
 
 
 Event = (

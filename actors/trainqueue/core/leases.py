@@ -15,10 +15,14 @@ class LeaseError(TrainqError):
 
 
 class Leases:
-    """The GPUs in index order and the job that holds each; also counts jobs that need none."""
+    """The GPUs in index order and the job that holds each; also counts jobs that need none.
+
+    `holder` also knows a GPU that is no longer in the machine, for as long as an adopted job holds it.
+    """
 
     def __init__(self, gpu_ids: Iterable[str], cpu_jobs: int) -> None:
         self.holder: dict[str, int | None] = dict.fromkeys(gpu_ids)
+        self.present = frozenset(self.holder)
         self.without_gpu: set[int] = set()
         self.cpu_jobs = cpu_jobs
 
@@ -36,13 +40,14 @@ class Leases:
                 msg = f"GPU {gpu} is held by job {self.holder[gpu]}, not free for job {job}"
                 raise LeaseError(msg)
         for gpu in gpu_ids:
-            # A GPU that is no longer there stays known while an adopted job holds it.
             self.holder[gpu] = job
         if not gpu_ids:
             self.without_gpu.add(job)
 
     def release(self, job: int) -> None:
-        for gpu, holder in self.holder.items():
-            if holder == job:
+        for gpu in [gpu for gpu, holder in self.holder.items() if holder == job]:
+            if gpu in self.present:
                 self.holder[gpu] = None
+            else:
+                del self.holder[gpu]
         self.without_gpu.discard(job)

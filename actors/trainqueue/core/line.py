@@ -29,7 +29,8 @@ class Line:
 
     def __init__(self) -> None:
         self._ready: SortedDict[Place, Job] = SortedDict()
-        self._cpu: SortedDict[Place, Job] = SortedDict()
+        self._by_need: dict[bool, SortedDict[Place, Job]] = {False: SortedDict(), True: SortedDict()}
+        """The ready ones again, apart: those that need no GPU and those that do."""
         self._parked: SortedDict[Place, Job] = SortedDict()
 
     def __len__(self) -> int:
@@ -40,25 +41,22 @@ class Line:
             self._parked[place(job)] = job
             return
         self._ready[place(job)] = job
-        if job.spec.gpus == 0:
-            self._cpu[place(job)] = job
+        self._by_need[job.spec.gpus > 0][place(job)] = job
 
     def remove(self, job: Job) -> None:
         key = place(job)
         if self._ready.pop(key, None) is None:
             self._parked.pop(key, None)
-        self._cpu.pop(key, None)
+        self._by_need[job.spec.gpus > 0].pop(key, None)
 
     def head(self) -> Job | None:
         """The job that starts next."""
         return self._ready.peekitem(0)[1] if self._ready else None
 
-    def first_without_gpu(self) -> Job | None:
-        return self._cpu.peekitem(0)[1] if self._cpu else None
-
-    def first_with_gpu(self) -> Job | None:
-        """The first that needs a GPU; jobs without one in front of it are few, since they start at once."""
-        return next((job for job in self._ready.values() if job.spec.gpus), None)
+    def first(self, *, needs_gpu: bool) -> Job | None:
+        """The foremost ready job that needs a GPU, or that needs none."""
+        some = self._by_need[needs_gpu]
+        return some.peekitem(0)[1] if some else None
 
     def position(self, job: Job) -> int | None:
         """1 for the next one; None while parked."""
@@ -81,14 +79,17 @@ class Line:
         return before, after
 
     def renumber(self) -> list[Job]:
-        """Spread the ranks again when no number is left between two neighbours. Returns the jobs changed."""
-        jobs = [*self._ready.values()]
-        for job in jobs:
-            self._cpu.pop(place(job), None)
-        self._ready.clear()
+        """Spread the ranks again when no number is left between two neighbours. Returns the jobs changed.
+
+        The parked ones are spread with the others, else they would lose the place that they keep.
+        """
+        ready = {job.id for job in self._ready.values()}
+        jobs = sorted([*self._ready.values(), *self._parked.values()], key=place)
+        for part in (self._ready, self._parked, *self._by_need.values()):
+            part.clear()
         for at, job in enumerate(jobs):
             job.rank = at * GAP
-            self.add(job, ready=True)
+            self.add(job, ready=job.id in ready)
         return jobs
 
 

@@ -28,7 +28,7 @@ def why(core: Core, job: Job, now: float) -> tuple[str, str] | tuple[None, None]
         return "paused", "the queue is paused: nothing starts until it is resumed"
     if core.blocked:
         return "backoff", f"{core.blocked}; tried again every second"
-    gpus = len(core.leases.holder)
+    gpus = len(core.leases.present)
     if job.spec.gpus > gpus:
         return "gpu-count", f"needs {job.spec.gpus} GPUs, this machine has {gpus}"
     position = core.line.position(job)
