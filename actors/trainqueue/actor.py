@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 from typing import TYPE_CHECKING, Any, cast
 
 import pykka
 
-from trainqueue.inbox import Inbox
+from trainqueue.inbox import Inbox, ReaderFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
 logger = logging.getLogger(__name__)
@@ -26,7 +28,24 @@ def stop_and_join(ref: pykka.ActorRef[Any], seconds: float) -> None:
 
 
 class SelectingActor(pykka.ThreadingActor):
-    """An actor that may wait for sockets, processes and timers through `self.inbox`."""
+    """An actor that may wait for sockets, processes and timers through `self.inbox`.
+
+    `on_crash` is called in the actor's thread with what ended it, once it has released what it held.
+    """
+
+    def __init__(self, on_crash: Callable[[BaseException | None], None] | None = None) -> None:
+        super().__init__()
+        self._on_crash = on_crash
+
+    def begin(self) -> None:
+        """The first thing that the actor does in its own thread."""
+
+    def receive(self, message: Any) -> Any:
+        """One message; what it returns answers an ask. An exception ends the actor: nobody builds on half a step."""
+        raise NotImplementedError
+
+    def release(self) -> None:
+        """Give back what the actor holds; may be called twice."""
 
     @staticmethod
     def _create_actor_inbox() -> Any:
@@ -36,8 +55,17 @@ class SelectingActor(pykka.ThreadingActor):
     def inbox(self) -> Inbox:
         return cast("Inbox", self.actor_inbox)
 
-    def release(self) -> None:
-        """Give back what the actor holds; may be called twice."""
+    def on_start(self) -> None:
+        try:
+            self.begin()
+        except BaseException:
+            self.on_failure(*sys.exc_info())  # pykka calls it for failures while receiving only
+            raise
+
+    def on_receive(self, message: Any) -> Any:
+        if isinstance(message, ReaderFailed):
+            raise message.error
+        return self.receive(message)
 
     def on_stop(self) -> None:
         self.release()
@@ -51,5 +79,9 @@ class SelectingActor(pykka.ThreadingActor):
     ) -> None:
         del exception_type, traceback
         logger.critical("%s has failed: %r", type(self).__name__, exception_value)
-        self.release()
-        self.inbox.close()
+        try:
+            self.release()
+            self.inbox.close()
+        finally:
+            if self._on_crash is not None:
+                self._on_crash(exception_value)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from trainqueue import wire
 from trainqueue.actor import SelectingActor
 from trainqueue.batch import Batch
-from trainqueue.bench import MAX_ARMED, Attempt, Bench
+from trainqueue.bench import MAX_ARMED
 from trainqueue.core import events as ev
 from trainqueue.core.job import Queued, Running
 from trainqueue.errors import RequestError
@@ -31,6 +31,7 @@ from trainqueue.messages import (
     Publish,
     Refill,
     Started,
+    TrainerFailed,
 )
 from trainqueue.recovery import recover
 from trainqueue.requests import serve, unwritten
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
     import pykka
 
+    from trainqueue.bench import Attempt, Bench
     from trainqueue.core.arbiter import Core
     from trainqueue.core.job import Job
     from trainqueue.gpus import Inventory
@@ -64,13 +66,14 @@ class GPUArbiter(SelectingActor):
         home: Home,
         gpus: Inventory,
         identity: dict[str, Any],
-        grace: float,
+        bench: Callable[[pykka.ActorRef[Any]], Bench],
         on_exit: Callable[[], None],
+        on_crash: Callable[[BaseException | None], None],
     ) -> None:
-        super().__init__()
+        super().__init__(on_crash)
         self.core, self.journal, self.home, self.gpus = core, journal, home, gpus
         self.identity, self.on_exit = identity, on_exit
-        self.bench = Bench(self.actor_ref, home, gpus, grace)
+        self.bench = bench(self.actor_ref)
         self.desk: pykka.ActorRef[Any] | None = None
         self.feed: pykka.ActorRef[Any] | None = None
         self.seq = journal.last_seq()
@@ -85,7 +88,7 @@ class GPUArbiter(SelectingActor):
         self._refilling = False
         self._alarm: Timer | None = None
 
-    def on_receive(self, message: Any) -> None:
+    def receive(self, message: Any) -> None:
         match message:
             case Calls():
                 for call in message.calls:
@@ -99,6 +102,8 @@ class GPUArbiter(SelectingActor):
                 self._ended(message)
             case Gone():
                 self._gone(message)
+            case TrainerFailed(job, attempt):
+                self.bench.watch_again(job, attempt)
             case Progress():
                 self._progressed(message)
             case Refill():

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trainqueue.actor import stop_and_join
+from trainqueue.errors import FaultError
 from trainqueue.launch import local, verdict
-from trainqueue.launch.nursery import Nursery
 from trainqueue.messages import StopAttempt
 from trainqueue.trainer import TrainerActor
 
@@ -27,9 +27,12 @@ if TYPE_CHECKING:
     from trainqueue.core.spec import JobSpec
     from trainqueue.gpus import Inventory
     from trainqueue.home import Home
+    from trainqueue.launch.nursery import Nursery
 
 STOP = 5.0
 """Seconds that a trainer gets to stop."""
+MAX_TRAINERS = 3
+"""That may crash over one attempt; more are no accident."""
 CALM, BUSY = 0.02, 0.001
 MAX_ARMED = 4
 """Moves and holds may change the head of the line; armed runners (9 MB each) are kept up to this number."""
@@ -46,15 +49,17 @@ class Attempt:
     trainer: pykka.ActorRef[TrainerActor]
     durable: bool = False
     going: bool = False
+    trainers: int = 1
 
 
 class Bench:
     """Owned by the arbiter and called from its thread only."""
 
-    def __init__(self, arbiter: pykka.ActorRef[Any], home: Home, gpus: Inventory, grace: float) -> None:
-        self.arbiter, self.home, self.gpus, self.grace = arbiter, home, gpus, grace
+    def __init__(
+        self, arbiter: pykka.ActorRef[Any], home: Home, gpus: Inventory, grace: float, nursery: Nursery
+    ) -> None:
+        self.arbiter, self.home, self.gpus, self.grace, self.nursery = arbiter, home, gpus, grace, nursery
         self.boot = local.boot_id()
-        self.nursery = Nursery()
         self._cold = 0
         self.idle: local.Runner | None = None
         self.attempts: dict[tuple[int, int], Attempt] = {}
@@ -102,7 +107,7 @@ class Bench:
             runner.close()  # the idle one had died: a fresh one cannot have yet
             runner = self.nursery.runner()
             runner.arm(folder)
-        trainer = TrainerActor.start(self.arbiter, runner, job.id, job.attempt, folder)
+        trainer = self._trainer(job.id, job.attempt, runner, started=False)
         attempt = Attempt(job.id, job.attempt, job.spec, runner, trainer)
         self.attempts[job.id, job.attempt] = attempt
         return attempt
@@ -115,11 +120,23 @@ class Bench:
 
     def adopt(self, job: Job, runner: local.Runner) -> None:
         """Watch an attempt that an earlier daemon started."""
-        folder = self.home.attempt(job.id, job.attempt)
-        trainer = TrainerActor.start(self.arbiter, runner, job.id, job.attempt, folder)
+        trainer = self._trainer(job.id, job.attempt, runner, started=True)
         self.attempts[job.id, job.attempt] = Attempt(
             job.id, job.attempt, job.spec, runner, trainer, durable=True, going=True
         )
+
+    def watch_again(self, job: int, number: int) -> None:
+        """Its trainer has crashed. Raises FaultError when that goes on and on."""
+        attempt = self.attempts[job, number]
+        attempt.trainers += 1
+        if attempt.trainers > MAX_TRAINERS:
+            msg = f"{MAX_TRAINERS} trainers in a row have crashed over job {job}"
+            raise FaultError(msg)
+        attempt.trainer = self._trainer(job, number, attempt.runner, started=attempt.going)
+
+    def _trainer(self, job: int, number: int, runner: local.Runner, *, started: bool) -> pykka.ActorRef[TrainerActor]:
+        folder = self.home.attempt(job, number)
+        return TrainerActor.start(self.arbiter, runner, job, number, folder, started=started)
 
     def stop(self, job: int, number: int, *, force: bool) -> None:
         attempt = self.attempts.get((job, number))

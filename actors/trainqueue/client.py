@@ -7,7 +7,6 @@ Every submit carries a key made here, so a repeated request is executed once. "N
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import time
 from typing import TYPE_CHECKING, Any, cast
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 import zmq
 
+from trainqueue import guard
 from trainqueue.errors import NoDaemonError, NotAnsweringError, RequestError
 from trainqueue.home import Home
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 ENDED = frozenset({"completed", "failed", "cancelled", "lost"})
 TIMEOUT = 10.0
+LOOK = 1.0
+"""Seconds of silence after which we look whether the daemon still lives."""
 MANY = 1000
 """Jobs in one question; beyond it, a look at all events is cheaper than a subscription each."""
 
@@ -81,21 +83,6 @@ def fresh_key() -> str:
     return os.urandom(16).hex()
 
 
-def held(home: Home) -> bool:
-    """Whether a living process holds the home."""
-    try:
-        fd = os.open(home.lock, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False
-
-
 class Client:
     """One REQ socket to the daemon of a home. Not for use from two threads at once."""
 
@@ -106,7 +93,7 @@ class Client:
         timeout: float = TIMEOUT,
         context: zmq.Context[Any] | None = None,
     ) -> None:
-        """Raises NoDaemonError when nobody serves the home."""
+        """Connects with the first call; `timeout` in seconds is that of every call that names none."""
         self.home = home if isinstance(home, Home) else Home.find(home)
         self.timeout = timeout
         self._own = context is None
@@ -130,18 +117,27 @@ class Client:
         """One request, its result. Raises RequestError, NoDaemonError or NotAnsweringError."""
         request = msgspec.msgpack.encode({"op": op, "id": fresh_key(), **fields})
         deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
+        if not guard.is_held(self.home.lock):
+            raise self._silent()
         try:
-            socket = self._connected()
-            socket.send(request)
-            if not socket.poll(max(0, round((deadline - time.monotonic()) * 1000))):
-                raise zmq.Again
-            reply = cast("dict[str, Any]", msgspec.msgpack.decode(socket.recv()))
-        except zmq.Again:
-            self._hang_up()
-            raise self._silent() from None
+            reply = self._exchange(request, deadline)
+        except BaseException as error:
+            self._hang_up()  # an interrupted REQ can neither send nor receive
+            if isinstance(error, zmq.Again):
+                raise self._silent() from None
+            raise
         if not reply["ok"]:
             raise RequestError(reply["error"]["code"], reply["error"]["message"])
         return cast("dict[str, Any]", reply["result"])
+
+    def _exchange(self, request: bytes, deadline: float) -> dict[str, Any]:
+        """Raises zmq.Again when the deadline (monotonic) passes or the daemon dies."""
+        socket = self._connected()
+        socket.send(request)
+        while not socket.poll(max(0, round(1000 * min(LOOK, deadline - time.monotonic())))):
+            if time.monotonic() >= deadline or not guard.is_held(self.home.lock):
+                raise zmq.Again
+        return cast("dict[str, Any]", msgspec.msgpack.decode(socket.recv()))
 
     def _hang_up(self) -> None:
         """Throw the socket away with what waits in it: nothing may be executed late, when a daemon is back."""
@@ -165,7 +161,7 @@ class Client:
             raise self._silent() from None
 
     def _silent(self) -> NoDaemonError | NotAnsweringError:
-        if held(self.home):
+        if guard.is_held(self.home.lock):
             return NotAnsweringError(
                 f"the daemon of {self.home.path} did not answer in time; nothing is lost, try again"
             )

@@ -7,13 +7,15 @@ the terminal it was started from.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import logging.handlers
+import resource
 import signal
 import sys
 from typing import TYPE_CHECKING
 
-from trainqueue.errors import HomeHeldError, SettingsError, TrainqError
+from trainqueue.errors import FaultError, HomeHeldError, SettingsError, TrainqError
 from trainqueue.home import Home
 from trainqueue.service import Service
 from trainqueue.settings import Settings, load
@@ -50,7 +52,7 @@ def fail(error: Exception, code: int) -> None:
 def run(home: Home, settings: Settings, *, foreground: bool) -> None:
     home.prepare()
     log_to(home, settings, foreground=foreground)
-    service = Service(home, settings)
+    service = Service(home, settings, job_files=raise_file_limit())
 
     def leave(number: int, frame: FrameType | None) -> None:
         del frame
@@ -66,6 +68,18 @@ def run(home: Home, settings: Settings, *, foreground: bool) -> None:
     finally:
         service.stop()
         logger.info("stopped")
+    if service.crash is not None:
+        msg = f"stopped by a fault of its own: {service.crash!r}; running jobs run on, start it again; see {home.log}"
+        raise FaultError(msg)
+
+
+def raise_file_limit() -> int:
+    """Libzmq aborts the process when it runs out of descriptors on ipc. Returns the limit as it was."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return soft
 
 
 def log_to(home: Home, settings: Settings, *, foreground: bool) -> None:

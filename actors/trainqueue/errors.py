@@ -1,13 +1,18 @@
-"""The exceptions of trainq.
+"""The exceptions of trainq. Those with a file name are defined beside what raises them.
 
 TrainqError
-├── RequestError        the daemon refused a request ("you did wrong"); carries the wire's code
-├── SettingsError       the settings file cannot be used; names file and field
-├── IllegalTransitionError   our own fault: the core was asked for a step its table does not have
-└── DaemonError         no answer came
-├── NoDaemonError   nobody serves this home
-├── NotAnsweringError    somebody holds the home and is silent
-└── HomeHeldError   another daemon holds the home that we wanted for ourselves
+    RequestError                    the daemon refused a request; carries the wire's code
+        BadRequestError             wire.py: it could not be decoded; knows the id to echo
+    DaemonError                     no answer came
+        NoDaemonError               nobody serves this home
+        NotAnsweringError           somebody holds the home and is silent
+        HomeHeldError               somebody holds the home that we wanted for ourselves
+    SettingsError                   the settings file cannot be used; names file and field
+    JournalError                    journal.py: the database cannot be used; names the file
+    FaultError                      a fault of ours
+        IllegalTransitionError      core/job.py: a step that the table does not have
+        LeaseError                  core/leases.py: a GPU was about to be held twice
+        InvariantError              core/arbiter.py: `validate` found the state broken
 """
 
 from __future__ import annotations
@@ -38,6 +43,10 @@ class RequestError(TrainqError):
         super().__init__(message)
         self.code: ErrorCode = code
         self.message = message
+
+
+class FaultError(TrainqError):
+    """Base of the errors that nobody but us can cause."""
 
 
 class SettingsError(TrainqError):

@@ -14,37 +14,43 @@ import zmq
 
 from trainqueue.actor import SelectingActor
 from trainqueue.messages import Publish
+from trainqueue.sockets import listen
 from trainqueue.wire import pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 HEARTBEAT = 5.0
 """Seconds between heartbeats, sent only while somebody listens."""
 
 
 class Feed(SelectingActor):
-    """Binds in `__init__`, so that whoever starts it sees the error."""
+    """Binds in `__init__`, so that whoever starts it gets the TrainqError."""
 
     def __init__(
-        self, context: zmq.Context[Any], endpoint: str, epoch: str, seq: int, ready: Callable[[], None]
+        self,
+        context: zmq.Context[Any],
+        path: Path,
+        epoch: str,
+        seq: int,
+        on_crash: Callable[[BaseException | None], None],
     ) -> None:
-        super().__init__()
+        super().__init__(on_crash)
         self.epoch, self.seq = epoch, seq
         self.socket = context.socket(zmq.XPUB)
         self.socket.setsockopt(zmq.LINGER, 0)
         self.socket.setsockopt(zmq.SNDHWM, 10_000)
         self.socket.setsockopt(zmq.XPUB_VERBOSER, 1)  # every subscription is shown, not only the first of its topic
-        self.socket.bind(endpoint)
-        ready()
+        listen(self.socket, path)
         self.topics = 0
         self.beating = False
 
-    def on_start(self) -> None:
+    def begin(self) -> None:
         self.inbox.watch(self.socket.FD, self._subscribed)
         self.inbox.after(0, "look")
 
-    def on_receive(self, message: Any) -> None:
+    def receive(self, message: Any) -> None:
         if isinstance(message, Publish):
             self.seq = message.seq
             self._subscribed()

@@ -15,16 +15,17 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import pykka
 import zmq
 
 from trainqueue import wire
 from trainqueue.actor import SelectingActor
 from trainqueue.messages import Answers, Call, Calls
+from trainqueue.sockets import listen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import pykka
+    from pathlib import Path
 
 logger = logging.getLogger(__name__)
 SLOTS = 16
@@ -34,17 +35,20 @@ _names = itertools.count()
 
 
 class FrontDesk(SelectingActor):
-    """Binds in `__init__`; `arbiter` gets the `Calls`."""
+    """Binds in `__init__`, so that whoever starts it gets the TrainqError; `arbiter` gets the `Calls`.
+
+    The sockets of one that could not start are closed with their context.
+    """
 
     def __init__(
         self,
         context: zmq.Context[Any],
-        endpoint: str,
+        path: Path,
         arbiter: pykka.ActorRef[Any],
         user: str,
-        ready: Callable[[], None],
+        on_crash: Callable[[BaseException | None], None],
     ) -> None:
-        super().__init__()
+        super().__init__(on_crash)
         self.arbiter = arbiter
         self.user = user
         self.calls: list[Call] = []
@@ -56,19 +60,13 @@ class FrontDesk(SelectingActor):
         self.back = self._socket(context, zmq.DEALER)
         self.control = self._socket(context, zmq.PAIR)
         self.remote = self._socket(context, zmq.PAIR)
-        try:
-            self.front.bind(endpoint)
-            ready()
-            self.back.bind(name)
-            self.control.bind(name + "-control")
-            self.remote.connect(name + "-control")
-            self.slots = [self._socket(context, zmq.REP) for _ in range(SLOTS)]
-            for slot in self.slots:
-                slot.connect(name)
-        except BaseException:
-            for socket in (self.front, self.back, self.control, self.remote):
-                socket.close(0)
-            raise
+        listen(self.front, path)
+        self.back.bind(name)
+        self.control.bind(name + "-control")
+        self.remote.connect(name + "-control")
+        self.slots = [self._socket(context, zmq.REP) for _ in range(SLOTS)]
+        for slot in self.slots:
+            slot.connect(name)
         self.proxy = threading.Thread(target=self._proxy, name="trainq-proxy", daemon=True)
         self.proxy.start()
 
@@ -89,13 +87,13 @@ class FrontDesk(SelectingActor):
         for socket in (self.front, self.back, self.control):
             socket.close(500)
 
-    def on_start(self) -> None:
+    def begin(self) -> None:
         for at, slot in enumerate(self.slots):
             self.inbox.watch(slot.FD, partial(self._look, at))
             self._look(at)  # the fd signals only after somebody has looked in vain
         self.inbox.after(0, "forward")
 
-    def on_receive(self, message: Any) -> None:
+    def receive(self, message: Any) -> None:
         if isinstance(message, Answers):
             for at, answer in message.answers:
                 self._reply(at, answer)
@@ -139,7 +137,7 @@ class FrontDesk(SelectingActor):
         calls, self.calls = self.calls, []
         try:
             self.arbiter.tell(Calls(calls))
-        except Exception:  # noqa: BLE001  (the arbiter is gone: say so to everybody who still asks)
+        except pykka.ActorDeadError:  # say so to everybody who still asks
             for call in calls:
                 self._reply(call.slot, wire.refusal(call.request.id, "unavailable", "the daemon is shutting down"))
 

@@ -47,6 +47,13 @@ class Timer:
     message: object | None
 
 
+@dataclass(frozen=True, slots=True)
+class ReaderFailed:
+    """Delivered when a reader has raised: without it the actor is deaf, so `SelectingActor` lets it crash."""
+
+    error: Exception
+
+
 class Inbox:
     """pykka's ActorInbox protocol (put, get, empty), plus what to wait for besides messages."""
 
@@ -125,23 +132,24 @@ class Inbox:
             wait = 0
         elif self._timers:
             wait = max(0.0, self._timers[0][0] - time.monotonic())
+        found: list[object] = []
         for fd, _ in self._epoll.poll(wait):
             if fd == self._wake_fd:
                 with contextlib.suppress(BlockingIOError):
                     os.eventfd_read(fd)
-            else:
-                self._read(fd)
+            elif (message := self._read(fd)) is not None:
+                found.append(message)
+        # In front of the messages: behind a flood they would wait as long as if nobody had looked.
+        self._queue.extendleft(Envelope(message) for message in reversed(found))
 
-    def _read(self, fd: int) -> None:
+    def _read(self, fd: int) -> object | None:
         reader = self._readers.get(fd)
         if reader is None:
-            return
+            return None
         try:
-            message = reader()
-        except Exception:
+            return reader()
+        except Exception as error:
             # A reader that fails once would fail for ever, and `get` must not raise.
             logger.exception("reading fd %d failed; it is watched no more", fd)
             self.forget(fd)
-            return
-        if message is not None:
-            self._queue.append(Envelope(message))
+            return ReaderFailed(error)

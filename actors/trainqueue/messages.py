@@ -85,6 +85,14 @@ class Gone:
 
 
 @dataclass(frozen=True, slots=True)
+class TrainerFailed:
+    """A trainer has crashed; its runner goes on and must be watched by another one."""
+
+    job: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """A job's progress.json has changed and is right."""
 

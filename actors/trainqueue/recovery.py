@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainqueue.core import events as ev
 from trainqueue.core.job import Queued
-from trainqueue.launch import local, verdict
+from trainqueue.launch import leftovers, local, verdict
 from trainqueue.progress import ProgressFile
 
 if TYPE_CHECKING:
@@ -79,12 +79,7 @@ def lost_or_void(arbiter: GPUArbiter, job: Job, cause: Cause, gpu_ids: tuple[str
         if not isinstance(job.state, Queued):
             arbiter.apply_quietly(ev.AttemptVoid(job.id, job.attempt))
         return
-    folder = arbiter.home.attempt(job.id, job.attempt)
-    pid = verdict.started_in(folder).get("pid")
-    for _ in range(200):
-        if not verdict.sweep(folder.parent, pid if cause == "runner-died" else None):
-            break
-        time.sleep(0.01)
+    leftovers.clear_away(arbiter.home.attempt(job.id, job.attempt), rebooted=cause == "reboot")
     hold_gpus(arbiter, job, gpu_ids)
     arbiter.apply_quietly(ev.AttemptLost(job.id, job.attempt, cause))
 

@@ -7,28 +7,27 @@ nothing from the process but the home.
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import json
 import logging
 import os
 import pwd
-import resource
 import secrets
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from trainqueue import __version__
+from trainqueue import __version__, guard
 from trainqueue.actor import stop_and_join
 from trainqueue.arbiter import GPUArbiter
+from trainqueue.bench import Bench
 from trainqueue.core.arbiter import Core
-from trainqueue.errors import HomeHeldError
 from trainqueue.feed import Feed
 from trainqueue.frontdesk import FrontDesk
 from trainqueue.gpus import inventory
 from trainqueue.journal import Journal
+from trainqueue.launch.nursery import Nursery
 from trainqueue.messages import Open
 
 if TYPE_CHECKING:
@@ -44,47 +43,18 @@ STOP = 10.0
 """Seconds that an actor gets to stop."""
 
 
-def hold(path: Path) -> int:
-    """The single-instance guard: an exclusive flock, freed by the kernel on any death. Raises HomeHeldError."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    if not locked(fd):
-        holder = os.read(fd, 4096)
-        os.close(fd)
-        msg = f"{path.parent} is held by {holder_name(holder)}; it goes on serving it"
-        raise HomeHeldError(msg)
-    os.ftruncate(fd, 0)
-    os.write(fd, json.dumps({"pid": os.getpid(), "started_at": time.time()}).encode())
-    return fd
-
-
-def locked(fd: int) -> bool:
-    """Whether the lock is ours now. A client that looks whether a daemon lives holds it for a moment, too."""
-    for last in (False,) * 20 + (True,):
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if not last:
-                time.sleep(0.005)
-        else:
-            return True
-    return False
-
-
-def holder_name(written: bytes) -> str:
-    """Who holds the lock, from what it wrote there."""
-    try:
-        return f"process {int(json.loads(written)['pid'])}"
-    except (ValueError, KeyError, TypeError):
-        return "another process (which has not written its name yet)"
-
-
 class Service:
     """A running trainq. `wait` returns when it was asked to shut down; `stop` is idempotent."""
 
-    def __init__(self, home: Home, settings: Settings) -> None:
-        """Starts everything. Raises TrainqError (home unusable or held, database unusable) with nothing left behind."""
-        self.home, self.settings = home, settings
+    def __init__(self, home: Home, settings: Settings, *, job_files: int | None = None) -> None:
+        """Starts everything. Raises TrainqError (home unusable or held, database unusable) with nothing left behind.
+
+        `job_files` is the limit of open files that jobs get; None: that of this process.
+        """
+        self.home, self.settings, self.job_files = home, settings, job_files
         self.leaving = threading.Event()
+        self.crash: BaseException | None = None
+        """What ended an actor against its will; jobs run on, and a new service adopts them."""
         self._undo = contextlib.ExitStack()
         try:
             self._start()
@@ -94,8 +64,7 @@ class Service:
 
     def _start(self) -> None:
         self.home.prepare()
-        self._undo.callback(os.close, hold(self.home.lock))
-        raise_file_limit()
+        self._undo.callback(os.close, guard.take(self.home.lock))
         journal = Journal(self.home.database)
         self._undo.callback(journal.close)
         gpus = inventory()
@@ -106,21 +75,22 @@ class Service:
             max_waiting=self.settings.queue.max_waiting,
             counts=journal.ended_counts(),
         )
-        load(core, journal)
+        restore(core, journal)
         context: zmq.Context[Any] = zmq.Context()
         context.set(zmq.MAX_SOCKETS, 4096)
-        self._undo.callback(context.term)
+        self._undo.callback(context.destroy, 0)
         request = self.home.socket("trainqd.sock")
         events = self.home.socket("events.sock")
         identity = self._identity(f"ipc://{events}")
         grace = self.settings.queue.default_grace
-        arbiter = GPUArbiter.start(core, journal, self.home, gpus, identity, grace, self.leaving.set)
+        bench = partial(Bench, home=self.home, gpus=gpus, grace=grace, nursery=Nursery(self.job_files))
+        arbiter = GPUArbiter.start(core, journal, self.home, gpus, identity, bench, self.leaving.set, self._crashed)
         self._undo.callback(stop, arbiter)
         seq = journal.last_seq()
-        feed = Feed.start(context, f"ipc://{events}", identity["epoch"], seq, lambda: events.chmod(0o600))
+        feed = Feed.start(context, events, identity["epoch"], seq, self._crashed)
         self._undo.callback(stop, feed)
         user = pwd.getpwuid(os.getuid()).pw_name
-        desk = FrontDesk.start(context, f"ipc://{request}", arbiter, user, lambda: request.chmod(0o600))
+        desk = FrontDesk.start(context, request, arbiter, user, self._crashed)
         self._undo.callback(stop, desk)
         arbiter.tell(Open(desk, feed))
         self._publish(request, events)
@@ -143,6 +113,11 @@ class Service:
         for path in (*sockets, self.home.endpoint_file):
             self._undo.callback(path.unlink, missing_ok=True)
 
+    def _crashed(self, error: BaseException | None) -> None:
+        """A state that may be half changed must not be served: leave, and let the journal speak."""
+        self.crash = self.crash or error
+        self.leaving.set()
+
     def wait(self) -> None:
         self.leaving.wait()
 
@@ -151,7 +126,7 @@ class Service:
         self._undo.close()
 
 
-def load(core: Core, journal: Journal) -> None:
+def restore(core: Core, journal: Journal) -> None:
     """Waiting and active jobs from the journal, with what they depend on."""
     jobs = [*journal.alive()]
     alive = {job.id for job in jobs}
@@ -162,15 +137,7 @@ def load(core: Core, journal: Journal) -> None:
         core.jobs[job.id] = job  # all known first: a dependency may have been moved behind
     for job in jobs:
         core.load(job, ended, now)
-    core.paused, core.draining = bool(journal.setting("paused")), bool(journal.setting("draining"))
-
-
-def raise_file_limit() -> None:
-    """Libzmq aborts the process when it runs out of descriptors on ipc."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    core.restore_mode(paused=bool(journal.setting("paused")), draining=bool(journal.setting("draining")))
 
 
 def stop(ref: pykka.ActorRef[Any]) -> None:

@@ -8,16 +8,16 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
+import pykka
+
 from trainqueue.actor import SelectingActor
 from trainqueue.core.events import Result
-from trainqueue.launch import verdict
-from trainqueue.messages import Ended, Gone, LookAtProgress, Progress, Started, StopAttempt
+from trainqueue.launch import leftovers, verdict
+from trainqueue.messages import Ended, Gone, LookAtProgress, Progress, Started, StopAttempt, TrainerFailed
 from trainqueue.progress import ProgressFile
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pykka
 
     from trainqueue.launch.local import Runner
 
@@ -26,31 +26,42 @@ BLIND = 1.0
 """Seconds between looks at progress.json where inotify cannot be had."""
 CALM = 0.1
 """Seconds from one reading of progress.json to the next."""
-SWEEPS = 200
-"""Rounds, 10 ms apart, to wait for the end of what a dead runner left behind."""
 
 
 class TrainerActor(SelectingActor):
-    """Created when a runner is armed, or when a daemon adopts one; stops itself when the runner has exited."""
+    """Created when a runner is armed, or when one that runs is taken over; stops itself when the runner has exited.
 
-    def __init__(self, arbiter: pykka.ActorRef[Any], runner: Runner, job: int, attempt: int, folder: Path) -> None:
-        super().__init__()
+    It owns the runner, but leaves it open when it crashes: another trainer takes it over.
+    """
+
+    def __init__(
+        self,
+        arbiter: pykka.ActorRef[Any],
+        runner: Runner,
+        job: int,
+        attempt: int,
+        folder: Path,
+        *,
+        started: bool,
+    ) -> None:
+        super().__init__(self._crashed)
         self.arbiter = arbiter
         self.runner = runner
         self.job = job
         self.attempt = attempt
         self.folder = folder
+        self.started = started
         self.ended = False
         self.progress: ProgressFile | None = None
 
-    def on_start(self) -> None:
+    def begin(self) -> None:
         if self.runner.sock is not None:
             self.inbox.watch(self.runner.sock.fileno(), self._packet)
-        else:
+        if self.started:
             self._watch_progress()
         self.inbox.watch(self.runner.pidfd, self._exited)
 
-    def on_receive(self, message: Any) -> None:
+    def receive(self, message: Any) -> None:
         match message:
             case StopAttempt(force):
                 self.runner.signal(signal.SIGQUIT if force else signal.SIGTERM)
@@ -72,7 +83,7 @@ class TrainerActor(SelectingActor):
     def _said(self, packet: dict[str, Any]) -> None:
         if "started" in packet:
             started = packet["started"]
-            self.arbiter.tell(Started(self.job, self.attempt, started["pid"], started["at"]))
+            self._tell(Started(self.job, self.attempt, started["pid"], started["at"]))
             self._watch_progress()
         elif "ended" in packet:
             self._tell_ended(verdict.result_of(packet["ended"]))
@@ -84,7 +95,7 @@ class TrainerActor(SelectingActor):
         if not self.ended:
             self.ended = True
             self._report()  # the last word, written just before the end
-            self.arbiter.tell(Ended(self.job, self.attempt, result))
+            self._tell(Ended(self.job, self.attempt, result))
 
     def _exited(self) -> None:
         """The pidfd is readable: the runner is gone, and what it said lies in the socket or the folder."""
@@ -97,18 +108,17 @@ class TrainerActor(SelectingActor):
             self._tell_ended(found)
             found = None
         if found == "lost":
-            self._clear_away()
-        with contextlib.suppress(Exception):  # the arbiter may have stopped: the next one will find the record
-            self.arbiter.tell(Gone(self.job, self.attempt, found))
-        self.stop()
+            leftovers.clear_away(self.folder)
+        self._tell(Gone(self.job, self.attempt, found))
+        self.actor_ref.stop(block=False)
 
-    def _clear_away(self) -> None:
-        """A killed runner cannot clean up: its tree must be gone before the GPU is given on."""
-        pid = verdict.started_in(self.folder).get("pid")
-        for _ in range(SWEEPS):
-            if not verdict.sweep(self.folder.parent, pid):
-                return
-            time.sleep(0.01)
+    def _tell(self, fact: object) -> None:
+        with contextlib.suppress(pykka.ActorDeadError):  # the next daemon finds the record
+            self.arbiter.tell(fact)
+
+    def _crashed(self, error: BaseException | None) -> None:
+        del error  # the base has logged it
+        self._tell(TrainerFailed(self.job, self.attempt))
 
     # -- progress
 
@@ -139,12 +149,12 @@ class TrainerActor(SelectingActor):
     def _report(self) -> None:
         values = self.progress.read() if self.progress is not None else None
         if values is not None:
-            self.arbiter.tell(Progress(self.job, self.attempt, values))
-
-    def stop(self) -> None:
-        self.actor_ref.stop(block=False)
+            self._tell(Progress(self.job, self.attempt, values))
 
     def release(self) -> None:
         if self.progress is not None:
             self.progress.close()
+
+    def on_stop(self) -> None:
+        super().on_stop()
         self.runner.close()

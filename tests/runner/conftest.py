@@ -116,6 +116,12 @@ class Run:
         return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
 
 
+def spawn() -> local.Runner:
+    """A child of the test (not of a nursery), whose wait status can be looked at."""
+    pid, ours = local.launch()
+    return local.Runner(pid, os.pidfd_open(pid), local.start_ticks(pid), ours)
+
+
 class Launcher:
     """Prepares attempts and starts runners, as the daemon does."""
 
@@ -135,7 +141,7 @@ class Launcher:
         spec = JobSpec(command=argv, cwd=str(self.cwd))
         handed = {"log": str(log), "grace": 5.0, "env": {"PATH": os.defpath}}
         verdict.prepare(folder, spec, {**handed, **fields})
-        run = Run(local.spawn(), folder, log, Path(fields.get("cwd", self.cwd)))
+        run = Run(spawn(), folder, log, Path(fields.get("cwd", self.cwd)))
         self.runs.append(run)
         return run
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support import wait_until
 
-from trainqueue.launch import local, verdict
+from trainqueue.launch import leftovers, local, verdict
 
 if TYPE_CHECKING:
     from runner.conftest import Launcher
@@ -167,7 +167,7 @@ def test_a_runner_that_is_killed_leaves_no_record(launcher: Launcher) -> None:
     run.runner.signal(signal.SIGKILL)
     assert run.exit_of_runner() == -signal.SIGKILL
     assert verdict.verdict(run.folder) == "lost"
-    assert verdict.sweep(launcher.home, pid) == 1
+    assert leftovers.sweep(launcher.home, pid) == 1
     assert os.waitpid(pid, 0)[1] == signal.SIGKILL  # the test is its parent now
 
 
@@ -176,14 +176,13 @@ def test_a_daemon_without_standard_streams_can_start_runners() -> None:
     """Its sockets then have the numbers 0 and 1."""
     script = (
         "import os, sys; os.closerange(0, 3)\n"
-        "from trainqueue.launch import local\n"
-        "runner = local.spawn()\n"
-        "runner.sock.settimeout(5)\n"
-        "heard = runner.receive()\n"
+        "from trainqueue.launch.nursery import Nursery\n"
+        "nursery = Nursery()\n"
+        "runner = nursery.runner()\n"
         "runner.sock.close()\n"
         "assert runner.gone(5)\n"
-        "runner.reap()\n"
-        "os._exit(0 if heard == {'ready': True, 'pid': runner.pid} else 9)\n"
+        "nursery.close()\n"
+        "os._exit(0)\n"
     )
     env = {**os.environ, "PYTHONPATH": str(Path(local.__file__).parents[2])}
     pid = os.posix_spawn(sys.executable, [sys.executable, "-c", script], env)

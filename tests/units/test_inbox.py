@@ -16,18 +16,18 @@ from trainqueue.actor import SelectingActor, stop_and_join
 from trainqueue.inbox import Inbox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 class Recorder(SelectingActor):
     """Keeps what it got."""
 
-    def __init__(self, fd: int | None = None) -> None:
-        super().__init__()
+    def __init__(self, fd: int | None = None, on_crash: Callable[[BaseException | None], None] | None = None) -> None:
+        super().__init__(on_crash)
         self.fd = fd
         self.got: list[Any] = []
 
-    def on_start(self) -> None:
+    def begin(self) -> None:
         if self.fd is not None:
             self.inbox.watch(self.fd, self._read)
 
@@ -35,7 +35,7 @@ class Recorder(SelectingActor):
         assert self.fd is not None
         return os.read(self.fd, 100)
 
-    def on_receive(self, message: Any) -> Any:
+    def receive(self, message: Any) -> Any:
         if isinstance(message, tuple):
             self.inbox.after(*message)
         elif message == "fail":
@@ -87,14 +87,41 @@ def test_a_flood_of_messages_does_not_starve_the_sockets(pipe: tuple[int, int]) 
     stop_and_join(ref, 5)
 
 
-def test_a_reader_that_fails_does_not_kill_the_actor(pipe: tuple[int, int]) -> None:
-    ref = Recorder.start(pipe[0])
-    ref.ask("started")
-    os.set_blocking(pipe[0], False)
-    cast("Inbox", ref.actor_inbox)._readers[pipe[0]] = lambda: 1 / 0
-    os.write(pipe[1], b"x")
-    assert "alive" in got(ref, "alive")
-    stop_and_join(ref, 5)
+class Crashing(SelectingActor):
+    """Fails where it is told to; `release` is counted."""
+
+    def __init__(self, where: str, fd: int, on_crash: Callable[[BaseException | None], None]) -> None:
+        super().__init__(on_crash)
+        self.where, self.fd = where, fd
+        self.released = 0
+
+    def begin(self) -> None:
+        self.inbox.watch(self.fd, lambda: 1 / 0)
+        if self.where == "begin":
+            raise ZeroDivisionError
+
+    def receive(self, message: Any) -> None:
+        raise ZeroDivisionError(message)
+
+    def release(self) -> None:
+        self.released += 1
+
+
+@pytest.mark.parametrize("where", ["begin", "message", "reader"])
+def test_a_crash_releases_and_is_told_once(
+    where: str, pipe: tuple[int, int], caplog: pytest.LogCaptureFixture, expected_crash: None
+) -> None:
+    del expected_crash
+    told: list[BaseException | None] = []
+    if where == "reader":
+        os.write(pipe[1], b"x")
+    ref = Crashing.start(where, pipe[0], told.append)
+    if where == "message":
+        ref.tell("divide")
+    wait_until(lambda: told)
+    wait_until(lambda: not ref.is_alive())
+    assert [type(error) for error in told] == [ZeroDivisionError]
+    assert "Crashing has failed" in caplog.text
 
 
 def test_nothing_is_left_after_the_end(pipe: tuple[int, int]) -> None:

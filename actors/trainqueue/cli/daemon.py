@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trainqueue import guard
 from trainqueue.cli.common import NO_DAEMON, REFUSED, as_json, client, show_json, table
 from trainqueue.errors import DaemonError, NoDaemonError
 from trainqueue.home import Home
@@ -29,10 +30,10 @@ def the_home() -> Home:
 
 def ensure() -> None:
     """Start a daemon unless one serves the home. Raises NoDaemonError with its last words when it fails."""
-    from trainqueue.client import Client, held
+    from trainqueue.client import Client
 
     home = the_home()
-    if held(home) and home.endpoint_file.exists():
+    if guard.is_held(home.lock) and home.endpoint_file.exists():
         return
     home.prepare()
     command = [sys.executable, "-m", "trainqueue.daemon", "--home", str(home.path)]
@@ -44,7 +45,7 @@ def ensure() -> None:
         )
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        if held(home) and home.endpoint_file.exists():
+        if guard.is_held(home.lock) and home.endpoint_file.exists():
             try:
                 Client(home, timeout=2).ping()
             except DaemonError:
@@ -76,11 +77,9 @@ def start(as_json: bool) -> None:  # noqa: FBT001
 @click.option("--cancel-jobs", is_flag=True, help="Cancel running jobs too; else they run on and are adopted later.")
 def stop(cancel_jobs: bool) -> None:  # noqa: FBT001
     """Stop the daemon; running jobs run on."""
-    from trainqueue.client import held
-
     client().shutdown("cancel" if cancel_jobs else "keep")
     deadline = time.monotonic() + PATIENCE * (4 if cancel_jobs else 1)
-    while held(the_home()):
+    while guard.is_held(the_home().lock):
         if time.monotonic() > deadline:
             msg = "the daemon has been told to stop and has not yet"
             raise DaemonError(msg)
@@ -116,8 +115,6 @@ def doctor(as_json: bool) -> int:  # noqa: FBT001
 
 
 def checks(home: Home) -> Iterator[tuple[str, str, str]]:
-    from trainqueue.client import held
-
     if not home.path.is_dir():
         yield "home", "warn", f"{home.path} does not exist yet; the first submit makes it"
         return
@@ -126,7 +123,7 @@ def checks(home: Home) -> Iterator[tuple[str, str, str]]:
     yield "writable", "ok" if os.access(home.path, os.W_OK) else "fail", f"{home.path}"
     free = shutil.disk_usage(home.path).free
     yield "disk", "ok" if free > 2**30 else "warn" if free > 50 * 2**20 else "fail", f"{free / 2**30:.1f} GiB free"
-    yield from daemon_checks(home, alive=held(home))
+    yield from daemon_checks(home, alive=guard.is_held(home.lock))
     driver = os.path.exists("/proc/driver/nvidia/version")  # noqa: PTH110
     yield "gpu", "ok", "NVIDIA driver present" if driver else "no NVIDIA driver: the queue serves one slot, cpu:0"
 

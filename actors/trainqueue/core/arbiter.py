@@ -22,7 +22,7 @@ from trainqueue.core.line import GAP, Line, between
 from trainqueue.core.outcome import lost, outcome, unmet
 from trainqueue.core.placement import choose
 from trainqueue.core.spec import band
-from trainqueue.errors import RequestError, TrainqError
+from trainqueue.errors import FaultError, RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -35,7 +35,7 @@ MAX_VOIDS = 5
 """Runners that may die in a row before they could start a job, until the job is given up."""
 
 
-class InvariantError(TrainqError):
+class InvariantError(FaultError):
     """`validate` found the state broken; a fault of ours."""
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from trainqueue.errors import TrainqError
+from trainqueue.errors import FaultError
 
 if TYPE_CHECKING:
     from trainqueue.core.spec import JobSpec
@@ -137,7 +137,7 @@ STATES: dict[str, type[State]] = {
 }
 
 
-class IllegalTransitionError(TrainqError):
+class IllegalTransitionError(FaultError):
     """A step that `NEXT` does not have; a fault of ours. The job is left as it was."""
 
     def __init__(self, job: Job, to: State) -> None:

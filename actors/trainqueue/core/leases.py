@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trainqueue.errors import TrainqError
+from trainqueue.errors import FaultError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-class LeaseError(TrainqError):
+class LeaseError(FaultError):
     """A GPU was about to be held twice; a fault of ours."""
 
 

@@ -114,12 +114,6 @@ def launch(*mode: str) -> tuple[int, socket.socket]:
     return pid, ours
 
 
-def spawn() -> Runner:
-    """A fresh idle runner; it may be armed at once, since packets wait for it. Raises OSError."""
-    pid, ours = launch()
-    return Runner(pid, os.pidfd_open(pid), start_ticks(pid), ours)
-
-
 def find(identity: dict[str, Any], boot: str) -> Runner | None:
     """The living runner that an earlier daemon wrote down, or None. pidfd first, then ticks and boot id."""
     if identity["boot_id"] != boot:

@@ -20,7 +20,9 @@ PATIENCE = 5.0
 class Nursery:
     """Owned by the bench and called from its thread only; started when first needed, and again if it died."""
 
-    def __init__(self) -> None:
+    def __init__(self, files: int | None = None) -> None:
+        """`files` is the limit of open files that jobs get; None: that of this process."""
+        self._mode = ["nursery"] if files is None else ["nursery", str(files)]
         self._pid = 0
         self._sock: socket.socket | None = None
 
@@ -39,7 +41,7 @@ class Nursery:
     def _send(self, end: socket.socket) -> None:
         for last in (False, True):
             if self._sock is None:
-                self._pid, self._sock = launch("nursery")
+                self._pid, self._sock = launch(*self._mode)
             try:
                 socket.send_fds(self._sock, [b"fork"], [end.fileno()])
             except OSError:

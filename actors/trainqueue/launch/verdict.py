@@ -6,18 +6,17 @@ daemon that wants to be sure that it never will: whoever makes it owns the attem
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
-import signal
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from trainqueue.core.events import Result
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from trainqueue.core.spec import JobSpec
 
 
@@ -84,27 +83,3 @@ def prepare(folder: Path, spec: JobSpec, handed: dict[str, Any]) -> None:
     fd = os.open(folder / "spec.json", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "wb") as file:
         file.write(text)
-
-
-def sweep(job_folder: Path, pid: int | None) -> int:
-    """Kill what a dead runner left behind: processes that carry the job's mark, or live in its session.
-
-    Returns how many were found. A job that clears its environment and leaves its session escapes this.
-    """
-    mark = b"TRAINQ_JOB_DIR=" + os.fsencode(job_folder) + b"\0"
-    found = 0
-    for entry in os.listdir("/proc"):  # noqa: PTH208
-        if entry.isdigit() and int(entry) != os.getpid() and _belongs(int(entry), mark, pid):
-            found += 1
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(int(entry), signal.SIGKILL)
-    return found
-
-
-def _belongs(pid: int, mark: bytes, session: int | None) -> bool:
-    try:
-        if session is not None and os.getsid(pid) == session:
-            return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] not in b"ZX"
-        return mark in Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return False

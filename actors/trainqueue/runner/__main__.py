@@ -1,7 +1,8 @@
 """The runner: one small process per attempt, which outlives the daemon. Standard library only.
 
-Run as `python -I -S <this folder> FD [nursery]`, FD being one end of a SEQPACKET socketpair. A nursery forks a
-runner for each descriptor that it is sent, which becomes the runner's FD. Packets are JSON:
+Run as `python -I -S <this folder> FD [nursery [FILES]]`, FD being one end of a SEQPACKET socketpair. A nursery forks
+a runner for each descriptor that it is sent, which becomes the runner's FD; FILES is the limit of open files that its
+jobs get. Packets are JSON:
 
     runner  {"ready": true, "pid": n}
     daemon  {"arm": FOLDER}               may come again before "go"; FOLDER/spec.json says what to run
@@ -19,6 +20,7 @@ import contextlib
 import gc
 import json
 import os
+import resource
 import signal
 import socket
 import sys
@@ -33,10 +35,18 @@ PACKET = 256 * 1024
 def main() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     fd: int | None = int(sys.argv[1])
-    if sys.argv[2:] == ["nursery"]:
+    if sys.argv[2:3] == ["nursery"]:
+        limit_files(sys.argv[3:4])
         fd = nurse(fd)
     if fd is not None:
         be_runner(fd)
+
+
+def limit_files(soft: list[str]) -> None:
+    """The daemon raises its own limit; a job gets the one that its user set."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    for number in soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (int(number), hard))
 
 
 def nurse(own: int) -> int | None:
