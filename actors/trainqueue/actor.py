@@ -33,6 +33,9 @@ class SelectingActor(pykka.ThreadingActor):
     `on_crash` is called in the actor's thread with what ended it, once it has released what it held.
     """
 
+    use_daemon_thread = True
+    """Whoever embeds us and forgets to close must not hang at the end of the program."""
+
     def __init__(self, on_crash: Callable[[BaseException | None], None] | None = None) -> None:
         super().__init__()
         self._on_crash = on_crash

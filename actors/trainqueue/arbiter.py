@@ -7,23 +7,28 @@ before the commit: its attempt's row is on disk already.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sqlite3
 import time
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from typing import TYPE_CHECKING, Any, assert_never
+
+import pykka
 
 from trainqueue import wire
 from trainqueue.actor import SelectingActor
 from trainqueue.batch import Batch
 from trainqueue.bench import MAX_ARMED
 from trainqueue.core import events as ev
-from trainqueue.core.job import Queued, Running
+from trainqueue.core.job import Queued
 from trainqueue.errors import RequestError
 from trainqueue.messages import (
     Answers,
     Calls,
     Due,
     Ended,
+    FillReserve,
     Flush,
     Gone,
     Open,
@@ -32,15 +37,15 @@ from trainqueue.messages import (
     Refill,
     Started,
     TrainerFailed,
+    WatchAgain,
 )
 from trainqueue.recovery import recover
 from trainqueue.requests import serve, unwritten
+from trainqueue.reserve import Reserve
 from trainqueue.view import job_view
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import pykka
 
     from trainqueue.bench import Attempt, Bench
     from trainqueue.core.arbiter import Core
@@ -52,8 +57,15 @@ if TYPE_CHECKING:
     from trainqueue.messages import Call
 
 logger = logging.getLogger(__name__)
+GATHER = 0.0002
+"""Seconds that a commit waits for the rest of a crowd, once; a lone client never waits."""
+TRAINER_PAUSE = 1.0
+"""Seconds from a trainer's crash to the next one; its job runs on meanwhile."""
 RETRY_COMMIT = 1.0
 """Seconds between tries while the disk refuses."""
+
+FromTrainer = Started | Ended | Gone | TrainerFailed | Progress
+ToArbiter = Open | Calls | FromTrainer | Flush | Refill | FillReserve | WatchAgain | Due
 
 
 class GPUArbiter(SelectingActor):
@@ -78,22 +90,27 @@ class GPUArbiter(SelectingActor):
         self.feed: pykka.ActorRef[Any] | None = None
         self.seq = journal.last_seq()
         self.batch = Batch()
+        self.reserve = Reserve(home.reserve)
         self.disk_error: str | None = None
         self.closing = False
         """A shutdown has been answered; `leaving` follows when no job has to be waited for."""
         self.leaving = False
-        self._answers: list[tuple[Call, bytes]] = []
+        self._calls: deque[Call] = deque()
+        self._answers: list[tuple[Call, bytes, bool]] = []
+        """A call, its answer, and whether that promises what the batch holds."""
         self._cold: list[tuple[Attempt, tuple[str, ...]]] = []
+        self._crowd = 0
+        """Calls answered by the last commit."""
         self._flushing = False
         self._refilling = False
         self._alarm: Timer | None = None
 
-    def receive(self, message: Any) -> None:
+    def receive(self, message: ToArbiter) -> None:  # noqa: PLR0912  (one arm a message)
         match message:
-            case Calls():
-                for call in message.calls:
-                    self._answers.append((call, serve(self, call)))
-                self._changed()
+            case Calls(calls):
+                self._calls += calls
+                if self.desk is not None:  # before `Open` nobody knows what runs: they wait
+                    self._serve()
             case Flush():
                 self._flush()
             case Started():
@@ -103,20 +120,42 @@ class GPUArbiter(SelectingActor):
             case Gone():
                 self._gone(message)
             case TrainerFailed(job, attempt):
+                self.inbox.after(TRAINER_PAUSE, WatchAgain(job, attempt))
+            case WatchAgain(job, attempt):
                 self.bench.watch_again(job, attempt)
-            case Progress():
-                self._progressed(message)
+            case Progress(job, attempt, progress):
+                self.apply(ev.Progressed(job, attempt, progress))
             case Refill():
                 self._refill()
             case Due():
                 self.apply(ev.Tick())
+            case FillReserve():
+                self._fill_reserve()
             case Open(desk, feed):
-                self.desk, self.feed = desk, feed
-                recover(self)
-                self.apply(ev.Tick())
-                self._refill_later()
+                self._open(desk, feed)
             case _:
-                logger.error("unknown message %r", message)
+                assert_never(message)
+
+    def _fill_reserve(self) -> None:
+        if not self.reserve.fill():
+            self.inbox.after(RETRY_COMMIT, FillReserve())
+
+    def _open(self, desk: pykka.ActorRef[Any], feed: pykka.ActorRef[Any]) -> None:
+        self.desk, self.feed = desk, feed
+        recover(self)
+        self._fill_reserve()
+        if self.core.draining and not self.core.active():
+            # The drain is over; whoever starts a daemon now wants it to serve.
+            self.apply_quietly(ev.SetMode(self.core.paused, draining=False))
+        self.apply(ev.Tick())
+        self._refill_later()
+        self._serve()
+
+    def _serve(self) -> None:
+        while self._calls:
+            self._answers.append((self._calls[0], *serve(self, self._calls[0])))
+            self._calls.popleft()
+        self._changed()
 
     # -- events into the core, effects out of it
 
@@ -139,6 +178,8 @@ class GPUArbiter(SelectingActor):
                 case ev.Moved(job):
                     self.batch.jobs[job.id] = job
                     self._event(f"job.{job.id}", {"type": "moved", **self._about(job)})
+                case ev.Reported(job):
+                    self._publish_progress(job)
                 case ev.ModeChanged(paused, draining):
                     self.batch.settings |= {"paused": "1" if paused else "", "draining": "1" if draining else ""}
                     self._event("queue", {"type": "queue", "paused": paused, "draining": draining})
@@ -150,13 +191,9 @@ class GPUArbiter(SelectingActor):
                     self.inbox.drop(self._alarm)
                     self._alarm = self.inbox.after(max(0.0, at - time.time()), Due())
                 case ev.Drained():
-                    self.leave()
+                    self.batch.settings["draining"] = ""
+                    self.leaving = True
         self._changed()
-
-    def leave(self) -> None:
-        """Stop serving once this batch is on disk; a drain is over with it."""
-        self.leaving = True
-        self.batch.settings["draining"] = ""
 
     def view(self, job: Job) -> dict[str, Any]:
         return job_view(job, self.core, self.home, time.time())
@@ -195,7 +232,7 @@ class GPUArbiter(SelectingActor):
             self.apply_quietly(ev.AttemptVoid(job.id, job.attempt))
             self.apply_quietly(ev.Block(f"nothing can be started: {error.strerror or error}"))
             return
-        self.batch.rows[job.id, job.attempt] = (attempt.runner.identity(self.bench.boot), gpu_ids)
+        self._write_row(attempt, gpu_ids)
         self.bench.note(hot=attempt.going)
         if not attempt.going:
             self._cold.append((attempt, gpu_ids))
@@ -216,47 +253,55 @@ class GPUArbiter(SelectingActor):
         """An idle runner, and the first in line armed for the next hand-over."""
         self._refilling = False
         try:
-            for job in [*self.core.line.page(0, self.bench.ahead())]:
-                self._arm_ahead(job)
-            self.bench.warm()
+            self._arm_next()
         except OSError as error:
             logger.warning("cannot prepare the next start: %s", error)
 
-    def _arm_ahead(self, job: Job) -> None:
-        if (job.id, job.attempt) in self.bench.attempts or self.core.line.position(job) is None:
-            return
-        if self.bench.armed() < MAX_ARMED and self.disk_error is None:
-            attempt = self.bench.arm(job)
-            self.batch.rows[job.id, job.attempt] = (attempt.runner.identity(self.bench.boot), ())
+    def _unarmed(self, some: int) -> list[Job]:
+        """Those of the next `some` jobs to start that nobody is armed with."""
+        if self.disk_error is not None or not self.core.may_start():
+            return []
+        return [job for job in self.core.line.next(some) if (job.id, job.attempt) not in self.bench.attempts]
+
+    def _arm_next(self) -> None:
+        """Raises OSError when the machine refuses."""
+        missing = self._unarmed(self.bench.ahead())
+        if missing and len(self.bench.armed()) >= MAX_ARMED:
+            wanted = {(job.id, job.attempt) for job in self.core.line.next(self.bench.ahead())}
+            for key in self.bench.armed() - wanted:
+                self.bench.discard(*key)  # moved back, held: it must not keep others from being armed
+        self.bench.warm(len(missing))
+        for job in missing:
+            self._write_row(self.bench.arm(job), ())
             self._changed()
+
+    def _write_row(self, attempt: Attempt, gpu_ids: tuple[str, ...]) -> None:
+        """Who runs the attempt, on disk before it starts, so that a later daemon can ask what became of it."""
+        assert attempt.runner is not None
+        self.batch.rows[attempt.job, attempt.number] = (attempt.runner.identity(self.bench.boot), gpu_ids)
+        self.batch.promised = True
 
     def _started(self, message: Started) -> None:
         self.apply(ev.AttemptStarted(message.job, message.attempt, message.pid, message.at))
 
     def _ended(self, message: Ended) -> None:
         self.apply(ev.AttemptEnded(message.job, message.attempt, message.result))
-        self.batch.rows[message.job, message.attempt] = None
 
     def _gone(self, message: Gone) -> None:
         self.bench.forget(message.job, message.attempt)
         if message.verdict == "lost":
             self.apply(ev.AttemptLost(message.job, message.attempt, "runner-died"))
         elif message.verdict == "void":
-            self.apply(ev.AttemptVoid(message.job, message.attempt))
+            self.apply(ev.AttemptVoid(message.job, message.attempt, runner_died=True))
         job = self.core.jobs.get(message.job)
         if job is None or isinstance(job.state, Queued):
             self.batch.rows.setdefault((message.job, message.attempt), None)
         self._changed()
 
-    def _progressed(self, message: Progress) -> None:
-        """Kept in memory and on the feed; written down only when the job's row is."""
-        job = self.core.jobs.get(message.job)
-        if job is None or job.attempt != message.attempt or not isinstance(job.state, Running):
-            return
-        job.progress = message.progress
-        body = wire.pack({"type": "progress", "at": time.time(), "job": message.job, "progress": message.progress})
+    def _publish_progress(self, job: Job) -> None:
         if self.feed is not None:
-            self.feed.tell(Publish([(f"progress.{message.job}", body)], self.seq))
+            body = wire.pack({"type": "progress", "at": time.time(), "job": job.id, "progress": job.progress})
+            self.feed.tell(Publish([(f"progress.{job.id}", body)], self.seq))
 
     # -- the batch
 
@@ -266,32 +311,54 @@ class GPUArbiter(SelectingActor):
             self.actor_ref.tell(Flush())
 
     def _flush(self) -> None:
+        if len(self._answers) < self._crowd // 2:
+            # Its clients are about to ask again: one commit for all costs little more than one for the first.
+            self._crowd = 0
+            time.sleep(GATHER)
+            self.actor_ref.tell(Flush())
+            return
         self._flushing = False
-        if self.batch:
-            try:
-                self.batch.commit(self.journal)
-            except sqlite3.Error as error:
-                self._disk_refuses(error)
-                return
-            self.disk_error = None
+        self._crowd = len(self._answers)
+        try:
+            self._commit()
+        except sqlite3.Error as error:
+            self._disk_refuses(error)
+            return
         self._after_commit()
+
+    def _commit(self) -> None:
+        """Raises sqlite3.Error when the disk refuses and no reserve helps."""
+        if not self.batch:
+            return
+        try:
+            self.batch.commit(self.journal)
+        except sqlite3.Error as error:
+            if not self.reserve.spend():
+                raise
+            logger.warning("%s: living on the reserve; new jobs are refused until there is space", error)
+            self.inbox.after(RETRY_COMMIT, FillReserve())
+            self.batch.commit(self.journal)
+        self.disk_error = None
 
     def _disk_refuses(self, error: sqlite3.Error) -> None:
         """Keep everything and try again; say so to those who wait, and promise nothing."""
         if self.disk_error is None:
             logger.error("cannot write %s: %s; trying again every second", self.journal.path, error)
         self.disk_error = str(error)
-        self._answers = [(call, unwritten(call, answer, str(error))) for call, answer in self._answers]
+        self._answers = [
+            (call, unwritten(call, str(error)) if promises else answer, False)
+            for call, answer, promises in self._answers
+        ]
         self._answer()
         if self.leaving:
             self.on_exit()
         self._flushing = True
         self.inbox.after(RETRY_COMMIT, Flush())
+        self.apply_quietly(ev.Block(f"nothing can be written ({error})"))
 
     def _answer(self) -> None:
-        """Calls may come before `Open` has told us whose they are; their answers wait for it."""
         if self._answers and self.desk is not None:
-            self.desk.tell(Answers([(call.slot, answer) for call, answer in self._answers]))
+            self.desk.tell(Answers([(call.slot, answer) for call, answer, _ in self._answers]))
             self._answers = []
 
     def _after_commit(self) -> None:
@@ -305,16 +372,33 @@ class GPUArbiter(SelectingActor):
         self._answer()
         if batch.events and self.feed is not None:
             self.feed.tell(Publish([(topic, body) for _, _, topic, body in batch.events], self.seq))
+        if self._unarmed(1):
+            self._refill_later()
         if self.leaving:
             self.on_exit()
 
-    def refuse_changes(self) -> None:
-        """Raises RequestError while nothing can be written, and once a shutdown has been answered."""
+    def refuse_changes(self, request: object) -> None:
+        """Raises RequestError while nothing can be written, and once a shutdown has been answered.
+
+        A job that fills the disk must be stopped even so; what needs little space may use the reserve.
+        """
         if self.closing:
             raise RequestError("unavailable", "the daemon is shutting down; nothing was changed")
+        if isinstance(request, wire.Cancel):
+            return
+        if not self.reserve.held and isinstance(request, wire.Submit | wire.Edit | wire.Retry):
+            msg = f"the disk of {self.home.path} is full; nothing was changed, what was accepted before is safe"
+            raise RequestError("unavailable", msg)
         if self.disk_error is not None:
             msg = f"nothing can be written ({self.disk_error}); nothing was changed, what was accepted before is safe"
             raise RequestError("unavailable", msg)
 
     def release(self) -> None:
+        """Whoever still waits for an answer gets one: a REP without would be stuck."""
+        sentence = "the daemon is leaving; what it has not confirmed may not have been written down"
+        waiting = [*(call for call, _, _ in self._answers), *self._calls]
+        self._answers = [(call, wire.refusal(call.request.id, "unavailable", sentence), False) for call in waiting]
+        self._calls.clear()
+        with contextlib.suppress(pykka.ActorDeadError):
+            self._answer()
         self.bench.close()

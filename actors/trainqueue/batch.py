@@ -27,6 +27,8 @@ class Batch:
     events: list[tuple[int, float, str, bytes]] = field(default_factory=list[tuple[int, float, str, bytes]])
     keys: dict[str, bytes] = field(default_factory=dict[str, bytes])
     settings: dict[str, str] = field(default_factory=dict[str, str])
+    promised: bool = False
+    """Somebody will rely on it even after a power cut: a change that a client asked for, an attempt about to start."""
     _written: int = 0
 
     def __bool__(self) -> bool:
@@ -43,9 +45,9 @@ class Batch:
     def commit(self, journal: Journal) -> None:
         """Raises sqlite3.Error, with nothing of the batch on disk and the batch as it was."""
         try:
-            journal.begin()
+            journal.begin(durable=self.promised)
             self.show(journal)
-            journal.add_keys(self.keys.items())
+            journal.add_keys([*self.keys.items()])
             for name, value in self.settings.items():
                 journal.set(name, value)
             for (job, attempt), row in self.rows.items():

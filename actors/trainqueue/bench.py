@@ -1,4 +1,4 @@
-"""The bench of runners: one idle, a few armed with the jobs that start next, the rest at work.
+"""The bench of runners: some idle, a few armed with the jobs that start next, the rest at work.
 
 Arming prepares everything of an attempt but its GPUs, so that a hand-over is one packet. An armed job is
 still queued: its attempt's row is in the journal, so that a later daemon asks the claim what became of it.
@@ -6,20 +6,22 @@ still queued: its attempt's row is in the journal, so that a later daemon asks t
 
 from __future__ import annotations
 
-import os
-import pwd
+import contextlib
 import signal
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from trainqueue import user
 from trainqueue.actor import stop_and_join
-from trainqueue.errors import FaultError
 from trainqueue.launch import local, verdict
+from trainqueue.launch.nursery import known
 from trainqueue.messages import StopAttempt
 from trainqueue.trainer import TrainerActor
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from socket import socket
 
     import pykka
 
@@ -31,43 +33,44 @@ if TYPE_CHECKING:
 
 STOP = 5.0
 """Seconds that a trainer gets to stop."""
-MAX_TRAINERS = 3
-"""That may crash over one attempt; more are no accident."""
 CALM, BUSY = 0.02, 0.001
-MAX_ARMED = 4
-"""Moves and holds may change the head of the line; armed runners (9 MB each) are kept up to this number."""
+"""Seconds from a hand-over to the next arming, for usual and for very short jobs."""
+MAX_ARMED = 16
+"""Where jobs are very short, so many are armed at a time: one commit for all, and no hand-over waits for it."""
 
 
 @dataclass(slots=True)
 class Attempt:
-    """An attempt and who runs it; `durable` once its row is on disk."""
+    """An attempt and who runs it (None: its runner died before we came); `durable` once its row is on disk."""
 
     job: int
     number: int
     spec: JobSpec
-    runner: local.Runner
+    runner: local.Runner | None
     trainer: pykka.ActorRef[TrainerActor]
     durable: bool = False
     going: bool = False
-    trainers: int = 1
 
 
 class Bench:
-    """Owned by the arbiter and called from its thread only."""
+    """Owned by the arbiter and called from its thread only; owns the runners."""
 
     def __init__(
         self, arbiter: pykka.ActorRef[Any], home: Home, gpus: Inventory, grace: float, nursery: Nursery
     ) -> None:
         self.arbiter, self.home, self.gpus, self.grace, self.nursery = arbiter, home, gpus, grace, nursery
         self.boot = local.boot_id()
-        self._cold = 0
-        self.idle: local.Runner | None = None
         self.attempts: dict[tuple[int, int], Attempt] = {}
+        self._cold = 0
+        self._idle: deque[socket] = deque()
+        """Our ends of runners that wait for work, or are being forked."""
         self._leaving: list[pykka.ActorRef[TrainerActor]] = []
+
+    # -- how far ahead
 
     def note(self, *, hot: bool) -> None:
         """A start was hot (armed before) or cold: a row of cold ones means short jobs."""
-        self._cold = 0 if hot and self._cold < MAX_ARMED else min(self._cold + (not hot), 2 * MAX_ARMED)
+        self._cold = max(0, self._cold - 1) if hot else 2 * MAX_ARMED
 
     def ahead(self) -> int:
         """How many of the first in line to arm."""
@@ -77,64 +80,72 @@ class Bench:
         """Seconds from a hand-over to the next arming, which would steal time from the start under way."""
         return BUSY if self._cold else CALM
 
-    def warm(self) -> None:
-        """Have an idle runner."""
-        if self.idle is None or self.idle.gone():
-            if self.idle is not None:
-                self.idle.reap()
-                self.idle.close()
-            self.idle = self.nursery.runner()
+    def warm(self, more: int = 0) -> None:
+        """Have an idle runner, and as many more: they are forked while the arbiter does something else."""
+        while len(self._idle) < 1 + more:
+            self._idle.append(self.nursery.order())
 
-    def armed(self) -> int:
-        return sum(not attempt.going for attempt in self.attempts.values())
+    def armed(self) -> set[tuple[int, int]]:
+        return {key for key, attempt in self.attempts.items() if not attempt.going}
+
+    # -- an attempt's life
 
     def arm(self, job: Job) -> Attempt:
         """The job's attempt, armed. Raises OSError when its folder cannot be made or no runner be had."""
-        known = self.attempts.get((job.id, job.attempt))
-        if known is not None and known.spec is job.spec:
-            return known
+        attempt = self.attempts.get((job.id, job.attempt))
+        if attempt is None:
+            return self._prepared(job)
+        if attempt.spec is not job.spec and attempt.runner is not None:  # it has been edited
+            attempt.runner.arm(self.home.attempt(job.id, job.attempt), self._handed(job))
+            attempt.spec = job.spec
+        return attempt
+
+    def _prepared(self, job: Job) -> Attempt:
         folder = self.home.attempt(job.id, job.attempt)
-        self.home.progress_of(job.id).unlink(missing_ok=True)  # of an earlier attempt
-        verdict.prepare(folder, job.spec, self._handed(job))
-        if known is not None:
-            known.runner.arm(folder)
-            known.spec = job.spec
-            return known
-        runner, self.idle = self.idle or self.nursery.runner(), None
+        verdict.prepare(folder)
+        if job.attempt > 1:
+            self.home.progress_of(job.id).unlink(missing_ok=True)
+        runner = self._runner()
         try:
-            runner.arm(folder)
+            runner.arm(folder, self._handed(job))
         except OSError:
-            runner.close()  # the idle one had died: a fresh one cannot have yet
-            runner = self.nursery.runner()
-            runner.arm(folder)
+            runner.close()
+            raise
         trainer = self._trainer(job.id, job.attempt, runner, started=False)
         attempt = Attempt(job.id, job.attempt, job.spec, runner, trainer)
         self.attempts[job.id, job.attempt] = attempt
         return attempt
 
+    def _runner(self) -> local.Runner:
+        """One that lives. Raises OSError when none can be had."""
+        while self._idle:
+            with contextlib.suppress(OSError):  # this one has died meanwhile
+                return known(self._idle.popleft())
+        return known(self.nursery.order())
+
     def go(self, attempt: Attempt, gpu_ids: tuple[str, ...]) -> None:
         """Raises OSError when the runner has died; its trainer then says what became of the attempt."""
+        assert attempt.runner is not None
         attempt.going = True
         visible = self.gpus.visible(gpu_ids) if attempt.spec.gpus else ""
         attempt.runner.go({"CUDA_VISIBLE_DEVICES": visible, "TRAINQ_GPU_IDS": ",".join(gpu_ids)})
 
-    def adopt(self, job: Job, runner: local.Runner) -> None:
-        """Watch an attempt that an earlier daemon started."""
+    def adopt(self, job: Job, runner: local.Runner | None) -> None:
+        """Watch an attempt that an earlier daemon started; without a runner, find out what became of it."""
         trainer = self._trainer(job.id, job.attempt, runner, started=True)
         self.attempts[job.id, job.attempt] = Attempt(
             job.id, job.attempt, job.spec, runner, trainer, durable=True, going=True
         )
 
     def watch_again(self, job: int, number: int) -> None:
-        """Its trainer has crashed. Raises FaultError when that goes on and on."""
-        attempt = self.attempts[job, number]
-        attempt.trainers += 1
-        if attempt.trainers > MAX_TRAINERS:
-            msg = f"{MAX_TRAINERS} trainers in a row have crashed over job {job}"
-            raise FaultError(msg)
-        attempt.trainer = self._trainer(job, number, attempt.runner, started=attempt.going)
+        """Its trainer has crashed, unless that was the last thing that it had to do."""
+        attempt = self.attempts.get((job, number))
+        if attempt is not None:
+            attempt.trainer = self._trainer(job, number, attempt.runner, started=attempt.going)
 
-    def _trainer(self, job: int, number: int, runner: local.Runner, *, started: bool) -> pykka.ActorRef[TrainerActor]:
+    def _trainer(
+        self, job: int, number: int, runner: local.Runner | None, *, started: bool
+    ) -> pykka.ActorRef[TrainerActor]:
         folder = self.home.attempt(job, number)
         return TrainerActor.start(self.arbiter, runner, job, number, folder, started=started)
 
@@ -144,40 +155,46 @@ class Bench:
             attempt.trainer.tell(StopAttempt(force))
 
     def discard(self, job: int, number: int) -> None:
-        """The job has ended while waiting: its armed runner is not needed any more."""
+        """The job has ended while waiting, or others start first: its armed runner is not needed any more."""
         attempt = self.attempts.get((job, number))
-        if attempt is not None and not attempt.going:
+        if attempt is not None and attempt.runner is not None and not attempt.going:
             attempt.runner.signal(signal.SIGKILL)
 
     def forget(self, job: int, number: int) -> None:
-        """Its runner has gone and its trainer is about to end."""
+        """Its runner has gone and its trainer, which does not look at it any more, is about to end."""
         attempt = self.attempts.pop((job, number), None)
         self._leaving = [ref for ref in self._leaving if ref.is_alive()]
         if attempt is not None:
             self._leaving.append(attempt.trainer)
+            if attempt.runner is not None:
+                attempt.runner.close()
 
     def close(self) -> None:
         """Let all runners go: idle and armed ones exit, the others run on without us."""
-        if self.idle is not None:
-            self.idle.close()
+        for sock in self._idle:
+            sock.close()
         self.nursery.close()
-        for attempt in self.attempts.values():
-            if not attempt.going:
-                attempt.runner.signal(signal.SIGKILL)
-            self._leaving.append(attempt.trainer)
-        for trainer in self._leaving:
+        for key in self.attempts:
+            self.discard(*key)
+        for trainer in (*self._leaving, *(attempt.trainer for attempt in self.attempts.values())):
             stop_and_join(trainer, STOP)
+        for attempt in self.attempts.values():
+            if attempt.runner is not None:
+                attempt.runner.close()
+
+    # -- what the runner is told
 
     def _handed(self, job: Job) -> dict[str, Any]:
         spec = job.spec
         return {
-            "job": job.id,
-            "attempt": job.attempt,
+            "argv": spec.command,
             "cwd": spec.cwd,
             "umask": spec.umask,
-            "log": str(self.home.log_of(job.id, job.attempt)),
+            "warn": spec.warn,
+            "time_limit": spec.time_limit,
+            "log": self.home.log_name(job.id, job.attempt),
             "grace": self.grace if spec.grace is None else spec.grace,
-            "env": {**(plain_environment() if spec.env is None else spec.env), **self._marks(job)},
+            "env": {**(user.plain_environment() if spec.env is None else spec.env), **self._marks(job)},
         }
 
     def _marks(self, job: Job) -> dict[str, str]:
@@ -191,10 +208,3 @@ class Bench:
             "TRAINQ_PROGRESS": str(self.home.progress_of(job.id)),
         }
         return marks | ({"TRAINQ_RESUME": "1"} if job.attempt > 1 else {})
-
-
-def plain_environment() -> dict[str, str]:
-    """What a job gets when its submitter sent no environment (contract, section 3)."""
-    user = pwd.getpwuid(os.getuid())
-    plain = {"HOME": user.pw_dir, "USER": user.pw_name, "SHELL": user.pw_shell, "LANG": "C.UTF-8"}
-    return plain | {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}

@@ -69,7 +69,9 @@ def run(home: Home, settings: Settings, *, foreground: bool) -> None:
         service.stop()
         logger.info("stopped")
     if service.crash is not None:
-        msg = f"stopped by a fault of its own: {service.crash!r}; running jobs run on, start it again; see {home.log}"
+        known = isinstance(service.crash, TrainqError | OSError) and not isinstance(service.crash, FaultError)
+        what = f"cannot go on: {service.crash}" if known else f"stopped by a fault of its own: {service.crash!r}"
+        msg = f"{what}; running jobs run on, and nothing is lost; see {home.log}"
         raise FaultError(msg)
 
 
@@ -86,6 +88,7 @@ def log_to(home: Home, settings: Settings, *, foreground: bool) -> None:
     chosen = settings.daemon
     handler: logging.Handler = logging.StreamHandler()
     if not foreground:
+        home.log.touch(mode=0o600)
         handler = logging.handlers.RotatingFileHandler(
             home.log, maxBytes=chosen.log_max_bytes, backupCount=chosen.log_backups, encoding="utf-8"
         )

@@ -8,12 +8,12 @@ Every event carries the daemon's `epoch`; a heartbeat with the newest `seq` show
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 import zmq
 
 from trainqueue.actor import SelectingActor
-from trainqueue.messages import Publish
+from trainqueue.messages import Beat, Look, Publish
 from trainqueue.sockets import listen
 from trainqueue.wire import pack
 
@@ -48,18 +48,23 @@ class Feed(SelectingActor):
 
     def begin(self) -> None:
         self.inbox.watch(self.socket.FD, self._subscribed)
-        self.inbox.after(0, "look")
+        self.inbox.after(0, Look())
 
-    def receive(self, message: Any) -> None:
-        if isinstance(message, Publish):
-            self.seq = message.seq
-            self._subscribed()
-            for topic, body in message.events if self.topics > 0 else ():
-                self.socket.send_multipart([topic.encode(), body])
-        elif message == "beat":
-            self.beating = False
-            if self.topics > 0:
-                self._say(b"heartbeat")
+    def receive(self, message: Publish | Beat | Look) -> None:
+        match message:
+            case Publish(events, seq):
+                self.seq = seq
+                self._subscribed()
+                for topic, body in events if self.topics > 0 else ():
+                    self.socket.send_multipart([topic.encode(), body])
+            case Beat():
+                self.beating = False
+                if self.topics > 0:
+                    self._say(b"heartbeat")
+            case Look():
+                pass
+            case _:
+                assert_never(message)
         self._subscribed()  # the socket's fd is edge-triggered: look again after every send
 
     def _subscribed(self) -> None:
@@ -71,7 +76,7 @@ class Feed(SelectingActor):
                 self.topics += 1 if frame[:1] == b"\1" else -1
         if self.topics > 0 and not self.beating:
             self.beating = True
-            self.inbox.after(HEARTBEAT, "beat")
+            self.inbox.after(HEARTBEAT, Beat())
 
     def _say(self, topic: bytes) -> None:
         self.socket.send_multipart([topic, pack({"type": topic.decode(), "epoch": self.epoch, "seq": self.seq})])

@@ -13,14 +13,14 @@ import logging
 import threading
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 import pykka
 import zmq
 
 from trainqueue import wire
 from trainqueue.actor import SelectingActor
-from trainqueue.messages import Answers, Call, Calls
+from trainqueue.messages import Answers, Call, Calls, Look, ProxyFailed
 from trainqueue.sockets import listen
 
 if TYPE_CHECKING:
@@ -79,10 +79,15 @@ class FrontDesk(SelectingActor):
 
     def _proxy(self) -> None:
         """Ends on TERMINATE; closes its own sockets, since a socket belongs to one thread."""
-        with contextlib.suppress(zmq.ContextTerminated, zmq.Again):
+        try:
             zmq.proxy_steerable(self.front, self.back, None, self.control)
             while True:  # answers given just before the end, that of a shutdown among them
                 self.front.send_multipart(self.back.recv_multipart(zmq.NOBLOCK))
+        except (zmq.ContextTerminated, zmq.Again):
+            pass
+        except Exception as error:  # noqa: BLE001  (whatever it is, the desk must not sit there deaf)
+            with contextlib.suppress(pykka.ActorDeadError):
+                self.actor_ref.tell(ProxyFailed(error))
         time.sleep(PARTING)
         for socket in (self.front, self.back, self.control):
             socket.close(500)
@@ -91,12 +96,19 @@ class FrontDesk(SelectingActor):
         for at, slot in enumerate(self.slots):
             self.inbox.watch(slot.FD, partial(self._look, at))
             self._look(at)  # the fd signals only after somebody has looked in vain
-        self.inbox.after(0, "forward")
+        self.inbox.after(0, Look())
 
-    def receive(self, message: Any) -> None:
-        if isinstance(message, Answers):
-            for at, answer in message.answers:
-                self._reply(at, answer)
+    def receive(self, message: Answers | Look | ProxyFailed) -> None:
+        match message:
+            case Answers(answers):
+                for at, answer in answers:
+                    self._reply(at, answer)
+            case ProxyFailed(error):
+                raise error
+            case Look():
+                pass
+            case _:
+                assert_never(message)
         self._forward()
 
     # -- one slot
@@ -104,13 +116,10 @@ class FrontDesk(SelectingActor):
     def _look(self, at: int) -> object | None:
         """The fd says only that something changed; receive if it is a request."""
         slot = self.slots[at]
-        try:
-            while int(slot.get(zmq.EVENTS)) & zmq.POLLIN:
-                if self._take(at, slot.recv_multipart(zmq.NOBLOCK)):
-                    break
-        except zmq.ZMQError:
-            return None
-        return "forward" if len(self.calls) == 1 else None
+        while int(slot.get(zmq.EVENTS)) & zmq.POLLIN:
+            if self._take(at, slot.recv_multipart(zmq.NOBLOCK)):
+                return Look() if len(self.calls) == 1 else None
+        return None
 
     def _take(self, at: int, frames: list[bytes]) -> bool:
         """Keep a good request for the arbiter (True); answer a bad one here and now (False)."""

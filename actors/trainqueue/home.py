@@ -18,6 +18,10 @@ def current_umask() -> int:
         return next((int(line.split()[1], 8) for line in file if line.startswith("Umask:")), 0o022)
 
 
+FRESH = 100_000
+"""Bytes of a database that may be new; the folders of one in use are not counted, since they may be a million."""
+
+
 @dataclass(frozen=True, slots=True)
 class Home:
     """Paths only; `prepare` makes the folder."""
@@ -40,6 +44,10 @@ class Home:
     @property
     def lock(self) -> Path:
         return self.path / "trainqd.lock"
+
+    @property
+    def reserve(self) -> Path:
+        return self.path / "reserve"
 
     @property
     def log(self) -> Path:
@@ -65,6 +73,12 @@ class Home:
     def progress_of(self, job: int) -> Path:
         return self.job(job) / "progress.json"
 
+    def next_unused(self) -> int:
+        """The first id whose folder is nobody's: without their database, jobs of old must not get new logs."""
+        if self.database.stat().st_size > FRESH:
+            return 1
+        return 1 + max((int(path.name) for path in (self.path / "jobs").iterdir() if path.name.isdigit()), default=0)
+
     def socket(self, name: str) -> Path:
         """In the home, or in the runtime folder where the home's path is too long for a Unix socket."""
         path = self.path / name
@@ -88,9 +102,17 @@ class Home:
             raise TrainqError(msg)
         return folder
 
+    def _refuse_foreign(self) -> None:
+        """A folder of other things must not become ours, with nobody else let in any more."""
+        ours = (self.path / "jobs").is_dir() or self.database.exists()
+        if not ours and self.path.is_dir() and any(self.path.iterdir()):
+            msg = f"{self.path} holds other things and no trainq; choose an empty or new folder. Nothing was changed."
+            raise TrainqError(msg)
+
     def prepare(self) -> None:
         """Make the folder, 0700. Raises TrainqError that says what is wrong with it."""
         try:
+            self._refuse_foreign()
             (self.path / "jobs").mkdir(mode=0o700, parents=True, exist_ok=True)
             if self.path.stat().st_mode & 0o077:
                 self.path.chmod(0o700)

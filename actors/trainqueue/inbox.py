@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 FAIR = 64
 """Under a flood of messages the sockets are looked at once every so many calls of `get`."""
 
+MOST = 86400.0
+"""Seconds of one sleep: epoll counts milliseconds in 32 bits. Whoever wakes early sleeps again."""
+
 
 class Wake:
     """An eventfd that lives as long as anyone is putting: closed by its finalizer, when the last one lets go."""
@@ -49,7 +52,7 @@ class Timer:
 
 @dataclass(frozen=True, slots=True)
 class ReaderFailed:
-    """Delivered when a reader has raised: without it the actor is deaf, so `SelectingActor` lets it crash."""
+    """Delivered when a reader or the look itself has raised: the actor is deaf, so `SelectingActor` lets it crash."""
 
     error: Exception
 
@@ -67,6 +70,8 @@ class Inbox:
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
         self._calls = 0
+        self._asleep = False
+        """Only a sleeper must be woken: a write to an eventfd gives the interpreter lock away."""
         self.thread: threading.Thread | None = None
         """The actor's, once it runs: what to join to be sure that it has ended."""
 
@@ -75,7 +80,7 @@ class Inbox:
     def put(self, item: Envelope[Any], /) -> None:
         self._queue.append(item)
         wake = self._wake  # held until the write is done, whatever `close` does meanwhile
-        if wake is not None:
+        if self._asleep and wake is not None:
             os.eventfd_write(wake.fd, 1)
 
     def empty(self) -> bool:
@@ -108,7 +113,10 @@ class Inbox:
             self._due()
             self._calls += 1
             if not self._queue or (self._calls % FAIR == 0 and self._wake is not None):
-                self._look()
+                try:
+                    self._look()
+                except Exception as error:  # noqa: BLE001  (see the rule above: it is delivered instead)
+                    self._queue.append(Envelope(ReaderFailed(error)))
             if self._queue:
                 return self._queue.popleft()
 
@@ -127,13 +135,16 @@ class Inbox:
                 self._queue.append(Envelope(message))
 
     def _look(self) -> None:
+        self._asleep = True  # before the look at the queue: whoever puts after it writes to the eventfd
         wait = -1.0
         if self._queue:
             wait = 0
         elif self._timers:
-            wait = max(0.0, self._timers[0][0] - time.monotonic())
+            wait = min(MOST, max(0.0, self._timers[0][0] - time.monotonic()))
         found: list[object] = []
-        for fd, _ in self._epoll.poll(wait):
+        ready = self._epoll.poll(wait)
+        self._asleep = False
+        for fd, _ in ready:
             if fd == self._wake_fd:
                 with contextlib.suppress(BlockingIOError):
                     os.eventfd_read(fd)

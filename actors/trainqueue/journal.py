@@ -1,13 +1,16 @@
 """What must survive: jobs, attempts, numbered events and answered keys, in one SQLite file.
 
-WAL with synchronous=FULL: what `commit` returned from is on disk. Written by the arbiter alone, one
-transaction per batch; ended jobs are read from here and never kept in memory.
+WAL with synchronous=FULL: what `commit` returned from is on disk. A batch that promises nothing to anybody (the news
+of starts and ends) goes without the fsync: it survives every death of the daemon, and after a power cut the exit
+records, which the runners fsync, tell the same again. Written by the arbiter alone, one transaction per batch; ended
+jobs are read from here and never kept in memory.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,7 +20,7 @@ from trainqueue.core.spec import JobSpec, title
 from trainqueue.errors import TrainqError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from trainqueue.core.job import State, StateName
@@ -29,7 +32,6 @@ MIGRATIONS = (
         submitted_at REAL NOT NULL, band INTEGER NOT NULL, rank INTEGER NOT NULL, attempt INTEGER NOT NULL,
         spec BLOB NOT NULL, detail TEXT NOT NULL,
         tags TEXT NOT NULL, progress TEXT);
-    CREATE INDEX jobs_alive ON jobs (id) WHERE state IN ('queued', 'pending', 'running');
     CREATE INDEX jobs_state ON jobs (state, id);
     CREATE TABLE attempts (
         job INTEGER NOT NULL, attempt INTEGER NOT NULL, runner TEXT NOT NULL, gpu_ids TEXT NOT NULL,
@@ -39,6 +41,8 @@ MIGRATIONS = (
     CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
     """,
 )
+ROWS = 64
+"""In one statement; every number of them is prepared once and kept."""
 ALIVE = "state IN ('queued', 'pending', 'running')"
 
 
@@ -47,15 +51,17 @@ class JournalError(TrainqError):
 
 
 class Journal:
-    """The open database. All methods are called from one thread."""
+    """The open database; one thread at a time."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._durable = True
         try:
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            path.touch(mode=0o600)
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=4 * ROWS)
             self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=5000;")
             self._migrate()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             msg = f"cannot open the database {path}: {error}. Nothing was changed."
             raise JournalError(msg) from error
 
@@ -72,9 +78,14 @@ class Journal:
 
     # -- writing; `begin` opens the batch, `commit` makes it durable
 
-    def begin(self) -> None:
-        if not self._db.in_transaction:
-            self._db.execute("BEGIN IMMEDIATE")
+    def begin(self, *, durable: bool = True) -> None:
+        """Unless it is open already; `durable=False` spares the fsync."""
+        if self._db.in_transaction:
+            return
+        if durable != self._durable:
+            self._db.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            self._durable = durable
+        self._db.execute("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
         """Raises sqlite3.Error when the disk refuses; the batch is then rolled back."""
@@ -86,13 +97,20 @@ class Journal:
             self._db.execute("ROLLBACK")
 
     def save(self, jobs: Iterable[Job]) -> None:
-        self._db.executemany("INSERT OR REPLACE INTO jobs VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", map(to_row, jobs))
+        self._insert("INSERT OR REPLACE INTO jobs", [to_row(job) for job in jobs])
 
-    def add_events(self, rows: Iterable[tuple[int, float, str, bytes]]) -> None:
-        self._db.executemany("INSERT INTO events VALUES (?,?,?,?)", rows)
+    def add_events(self, rows: Sequence[tuple[int, float, str, bytes]]) -> None:
+        self._insert("INSERT INTO events", rows)
 
-    def add_keys(self, rows: Iterable[tuple[str, bytes]]) -> None:
-        self._db.executemany("INSERT OR IGNORE INTO keys VALUES (?,?)", rows)
+    def add_keys(self, rows: Sequence[tuple[str, bytes]]) -> None:
+        self._insert("INSERT OR IGNORE INTO keys", rows)
+
+    def _insert(self, into: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Many rows a statement: each statement gives the interpreter lock away, and under load it comes back late."""
+        for at in range(0, len(rows), ROWS):
+            some = rows[at : at + ROWS]
+            marks = f"({','.join('?' * len(some[0]))})"
+            self._db.execute(f"{into} VALUES {','.join([marks] * len(some))}", [*chain.from_iterable(some)])
 
     def save_attempt(self, job: int, attempt: int, runner: dict[str, Any], gpu_ids: tuple[str, ...]) -> None:
         row = (job, attempt, json.dumps(runner), json.dumps(gpu_ids))
@@ -175,11 +193,11 @@ _json = json.JSONEncoder(separators=(",", ":")).encode
 
 def to_row(job: Job) -> tuple[Any, ...]:
     state = job.state
-    if isinstance(state, Queued) and not job.retried:
+    if isinstance(state, Queued) and not job.retried and not job.met:
         detail = '{"held":true}' if state.held else "{}"
     else:
         fields = {name: getattr(state, name) for name in state.__slots__ if name != "name"}
-        detail = _json({**fields, "retried": job.retried})
+        detail = _json({**fields, "retried": job.retried, "met": [*job.met]})
     spec = _spec_encoder.encode(job.spec)
     place = (job.band, job.rank, job.attempt)
     return (
@@ -200,10 +218,12 @@ def to_row(job: Job) -> tuple[Any, ...]:
 def from_row(row: tuple[Any, ...]) -> Job:
     job_id, state, _, _, user, submitted_at, band, rank, attempt, spec, detail, _, progress = row
     fields = json.loads(detail)
-    retried = fields.pop("retried", {})
+    retried, met = fields.pop("retried", {}), frozenset[int](fields.pop("met", ()))
     if "gpu_ids" in fields:
         fields["gpu_ids"] = tuple(fields["gpu_ids"])
     made: State = STATES[state](**fields)
-    job = Job(job_id, _spec_decoder.decode(spec), user, submitted_at, band, rank, attempt, made, retried=retried)
+    job = Job(
+        job_id, _spec_decoder.decode(spec), user, submitted_at, band, rank, attempt, made, retried=retried, met=met
+    )
     job.progress = json.loads(progress) if progress else None
     return job

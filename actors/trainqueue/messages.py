@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from pykka import ActorRef
@@ -46,6 +46,11 @@ class Refill:
 
 
 @dataclass(frozen=True, slots=True)
+class FillReserve:
+    """Arbiter to itself: try whether the disk has space again."""
+
+
+@dataclass(frozen=True, slots=True)
 class Due:
     """Arbiter to itself: a `not_before` is due."""
 
@@ -81,12 +86,20 @@ class Gone:
 
     job: int
     attempt: int
-    verdict: str | None
+    verdict: Literal["void", "lost"] | None
 
 
 @dataclass(frozen=True, slots=True)
 class TrainerFailed:
     """A trainer has crashed; its runner goes on and must be watched by another one."""
+
+    job: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class WatchAgain:
+    """Arbiter to itself, a little after a trainer's crash."""
 
     job: int
     attempt: int
@@ -107,10 +120,32 @@ class LookAtProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class Decide:
+    """Trainer to itself: look again what became of the attempt."""
+
+
+@dataclass(frozen=True, slots=True)
 class StopAttempt:
     """Arbiter to trainer."""
 
     force: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A socket's owner to itself: requests or subscriptions have come, or may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """Feed to itself: a heartbeat is due."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyFailed:
+    """The proxy thread to its desk: nobody forwards any more."""
+
+    error: Exception
 
 
 @dataclass(frozen=True, slots=True)

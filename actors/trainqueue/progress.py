@@ -8,12 +8,13 @@ import json
 import math
 import os
 import time
+from stat import S_ISREG
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-MAX_BYTES = 1_000_000
+MAX_BYTES, MAX_METRICS, MAX_TEXT = 1_000_000, 200, 1000
 IN_CLOSE_WRITE, IN_MOVED_TO = 0x8, 0x80
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -30,27 +31,43 @@ class ProgressFile:
         """Watches the folder, not the file: a rename replaces the file's inode."""
         self.fd = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         flags = IN_CLOSE_WRITE | IN_MOVED_TO
-        if self.fd is not None and _libc.inotify_add_watch(self.fd, os.fsencode(self.path.parent), flags) < 0:
+        watched = _libc.inotify_add_watch(self.fd, os.fsencode(self.path.parent), flags) >= 0
+        if not watched or not self._sees():
             self.close()
 
+    def _sees(self) -> bool:
+        """Some file systems (over a network, or layered) take a watch and stay silent."""
+        probe = self.path.with_name(".probe")
+        try:
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError:
+            return False
+        return self._drain()
+
     def read(self) -> dict[str, Any] | None:
-        """The contract's progress map, or None when nothing is new or the file is not right."""
+        """The contract's progress map, or None when nothing is new or the file is not right. Never raises or waits."""
         self._drain()
         try:
-            with self.path.open("rb") as file:
-                stat = os.fstat(file.fileno())
-                if self._seen == (stat.st_ino, stat.st_mtime_ns) or stat.st_size > MAX_BYTES:
+            fd = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a job may have put a pipe there
+            with open(fd, "rb") as file:  # noqa: PTH123  (a descriptor)
+                stat = os.fstat(fd)
+                seen = (stat.st_ino, stat.st_mtime_ns)
+                if self._seen == seen or stat.st_size > MAX_BYTES or not S_ISREG(stat.st_mode):
                     return None
-                raw = json.loads(file.read(MAX_BYTES))
+                found = view(json.loads(file.read(MAX_BYTES)), time.time())
         except (OSError, ValueError, RecursionError):
             return None
-        self._seen = (stat.st_ino, stat.st_mtime_ns)
-        return view(raw, time.time())
+        self._seen = seen
+        return found
 
-    def _drain(self) -> None:
+    def _drain(self) -> bool:
+        """Whether there was anything."""
+        some = False
         with contextlib.suppress(OSError):
             while self.fd is not None and os.read(self.fd, 65536):
-                pass
+                some = True
+        return some
 
     def close(self) -> None:
         if self.fd is not None and self.fd >= 0:
@@ -59,24 +76,35 @@ class ProgressFile:
 
 
 def number(value: object) -> float | None:
-    """A finite number (not a bool), else None."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    """A finite number that fits the wire (not a bool), else None."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return value
+    if isinstance(value, int) and abs(value) < 2**63:
+        return value
+    try:
+        real = float(value)
+    except OverflowError:
+        return None
+    return real if math.isfinite(real) else None
+
+
+def text(value: str) -> str:
+    """Text that fits the wire: short, and without the halves of characters that Python makes of odd file names."""
+    return value[:MAX_TEXT].encode(errors="replace").decode()
 
 
 def view(raw: object, now: float) -> dict[str, Any] | None:
     """From what the script wrote to what the wire shows; None when it is no object."""
     if not isinstance(raw, dict):
         return None
-    fields: dict[str, object] = {str(key): value for key, value in raw.items()}
+    fields: dict[str, object] = {text(str(key)): value for key, value in raw.items()}
     step, total = number(fields.get("step")), number(fields.get("total"))
     fraction = number(fields.get("fraction"))
     if fraction is None and step is not None and total:
         fraction = step / total
     message = fields.get("message")
     known = {"step", "total", "fraction", "message"}
-    metrics = {key: number(value) for key, value in fields.items() if key not in known}
+    metrics = {key: number(value) for key, value in [*fields.items()][:MAX_METRICS] if key not in known}
     return {
         "fraction": None if fraction is None else min(1.0, max(0.0, fraction)),
         "step": step,
@@ -84,6 +112,6 @@ def view(raw: object, now: float) -> dict[str, Any] | None:
         "rate": None,
         "eta": None,
         "metrics": {key: value for key, value in metrics.items() if value is not None},
-        "message": message[:1000] if isinstance(message, str) else None,
+        "message": text(message) if isinstance(message, str) else None,
         "updated_at": now,
     }

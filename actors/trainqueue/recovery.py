@@ -1,7 +1,7 @@
 """The start after a stop or a crash: what became of the attempts that were under way.
 
-Runs before anything is dispatched. A waiting job whose attempt's row exists was armed: its runner may have
-been told to go just before the daemon died, so it is treated like one that runs.
+Runs before anything is served or dispatched. A waiting job whose attempt's row exists was armed: its runner may
+have been told to go just before the daemon died, so it is treated like one that runs.
 """
 
 from __future__ import annotations
@@ -13,58 +13,81 @@ from typing import TYPE_CHECKING, Any
 
 from trainqueue.core import events as ev
 from trainqueue.core.job import Queued
-from trainqueue.launch import leftovers, local, verdict
+from trainqueue.errors import TrainqError
+from trainqueue.launch import local, verdict
 from trainqueue.progress import ProgressFile
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from trainqueue.arbiter import GPUArbiter
-    from trainqueue.core.job import Cause, Job
+    from trainqueue.core.job import Job
 
 logger = logging.getLogger(__name__)
 PATIENCE = 5.0
-"""Seconds to wait for a killed runner."""
+"""Seconds to wait for a runner that is about to exit, or to say what it does."""
 
 
 def recover(arbiter: GPUArbiter) -> None:
-    """Decide every attempt in the journal by its runner, its record and its claim."""
-    seen: set[int] = set()
-    for job_id, number, identity, gpu_ids in arbiter.journal.attempts():
-        job = arbiter.core.jobs.get(job_id)
-        if job is None or job.attempt != number:
-            continue
-        seen.add(job_id)
-        decide(arbiter, job, identity, gpu_ids)
-    for job in [*arbiter.core.jobs.values()]:
+    """Decide every attempt in the journal by its runner, its record and its claim.
+
+    Raises TrainqError, OSError when the disk does not let us; nothing is lost then, and the next start tries again.
+    """
+    rows = [row for row in arbiter.journal.attempts() if is_current(arbiter, *row[:2])]
+    jobs = arbiter.core.jobs
+    rows.sort(key=lambda row: isinstance(jobs[row[0]].state, Queued))  # an armed one went after another had ended
+    for job_id, _, identity, gpu_ids in rows:
+        decide(arbiter, jobs[job_id], identity, gpu_ids)
+    seen = {row[0] for row in rows}
+    for job in [*jobs.values()]:
         if job.id not in seen and not isinstance(job.state, Queued):
             arbiter.apply_quietly(ev.AttemptVoid(job.id, job.attempt))  # committed, never handed to a runner
 
 
+def is_current(arbiter: GPUArbiter, job_id: int, number: int) -> bool:
+    job = arbiter.core.jobs.get(job_id)
+    return job is not None and job.attempt == number
+
+
 def decide(arbiter: GPUArbiter, job: Job, identity: dict[str, Any], gpu_ids: tuple[str, ...]) -> None:
     folder = arbiter.home.attempt(job.id, job.attempt)
-    boot = arbiter.bench.boot
-    runner = local.find(identity, boot)
-    if runner is not None and verdict.record_in(folder) is None and not verdict.claim(folder):
-        take_over(arbiter, job, runner, gpu_ids)
+    rebooted = identity["boot_id"] != arbiter.bench.boot
+    runner = local.find(identity, arbiter.bench.boot)
+    if runner is not None and verdict.record_in(folder) is None and not verdict.claim(folder) and has_words(folder):
+        hold_gpus(arbiter, job, gpu_ids)
+        take_over(arbiter, job, runner)
         return
     if runner is not None:
         # It has written its record and is about to exit, or the claim is ours and it must never start.
         runner.signal(signal.SIGKILL)
         runner.gone(PATIENCE)
         runner.close()
-    found = verdict.record_in(folder)
-    if found is None:
-        cause: Cause = "runner-died" if identity["boot_id"] == boot else "reboot"
-        lost_or_void(arbiter, job, cause, gpu_ids, void=runner is not None or verdict.claim(folder))
+    found = verdict.verdict(folder)
+    if found == "void":
+        if not isinstance(job.state, Queued):
+            arbiter.apply_quietly(ev.AttemptVoid(job.id, job.attempt))
         return
     hold_gpus(arbiter, job, gpu_ids)
-    progress = ProgressFile(arbiter.home.progress_of(job.id))
-    job.progress = progress.read()
-    progress.close()
-    arbiter.apply_quietly(ev.AttemptEnded(job.id, job.attempt, found))
+    if found != "lost":
+        tell_progress(arbiter, job)
+        arbiter.apply_quietly(ev.AttemptEnded(job.id, job.attempt, found))
+    elif rebooted:
+        arbiter.apply_quietly(ev.AttemptLost(job.id, job.attempt, "reboot"))
+    else:
+        arbiter.bench.adopt(job, None)  # the trainer says so, once nothing of it lives
 
 
-def take_over(arbiter: GPUArbiter, job: Job, runner: local.Runner, gpu_ids: tuple[str, ...]) -> None:
-    hold_gpus(arbiter, job, gpu_ids)
+def has_words(folder: Path) -> bool:
+    """Whether the runner that made the claim has said so in it, which takes it a moment."""
+    deadline = time.monotonic() + PATIENCE
+    while not verdict.started_in(folder):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.001)
+    return True
+
+
+def take_over(arbiter: GPUArbiter, job: Job, runner: local.Runner) -> None:
     started = verdict.started_in(arbiter.home.attempt(job.id, job.attempt))
     at = float(started.get("at") or time.time())
     arbiter.bench.adopt(job, runner)
@@ -74,20 +97,36 @@ def take_over(arbiter: GPUArbiter, job: Job, runner: local.Runner, gpu_ids: tupl
     logger.info("adopted job %d, attempt %d", job.id, job.attempt)
 
 
-def lost_or_void(arbiter: GPUArbiter, job: Job, cause: Cause, gpu_ids: tuple[str, ...], *, void: bool) -> None:
-    if void:
-        if not isinstance(job.state, Queued):
-            arbiter.apply_quietly(ev.AttemptVoid(job.id, job.attempt))
-        return
-    leftovers.clear_away(arbiter.home.attempt(job.id, job.attempt), rebooted=cause == "reboot")
-    hold_gpus(arbiter, job, gpu_ids)
-    arbiter.apply_quietly(ev.AttemptLost(job.id, job.attempt, cause))
+def tell_progress(arbiter: GPUArbiter, job: Job) -> None:
+    file = ProgressFile(arbiter.home.progress_of(job.id))
+    progress = file.read()
+    file.close()
+    if progress is not None:
+        arbiter.apply_quietly(ev.Progressed(job.id, job.attempt, progress))
 
 
 def hold_gpus(arbiter: GPUArbiter, job: Job, gpu_ids: tuple[str, ...]) -> None:
     """An armed job that turns out to have gone holds the GPUs that its claim names."""
-    if isinstance(job.state, Queued):
-        started = verdict.started_in(arbiter.home.attempt(job.id, job.attempt))
-        named = str((started.get("env") or {}).get("TRAINQ_GPU_IDS", ""))
-        held = tuple(named.split(",")) if named else gpu_ids
-        arbiter.core.adopt(job, held, time.time())
+    if not isinstance(job.state, Queued):
+        return
+    held = verdict.gpus_in(arbiter.home.attempt(job.id, job.attempt)) or gpu_ids
+    for gpu in held:
+        before = arbiter.core.leases.holder.get(gpu)
+        if before is not None:
+            finish(arbiter, arbiter.core.jobs[before])
+    arbiter.apply_quietly(ev.Adopt(job.id, held))
+
+
+def finish(arbiter: GPUArbiter, job: Job) -> None:
+    """The job whose GPU was handed on has ended; its runner lives to write that down.
+
+    Raises TrainqError when it cannot.
+    """
+    attempt = arbiter.bench.attempts.get((job.id, job.attempt))
+    if attempt is not None and attempt.runner is not None:
+        attempt.runner.gone(PATIENCE)
+    found = verdict.record_in(arbiter.home.attempt(job.id, job.attempt))
+    if found is None:
+        msg = f"job {job.id} has ended, but its exit record cannot be written; is the disk full? Nothing is lost"
+        raise TrainqError(msg)
+    arbiter.apply_quietly(ev.AttemptEnded(job.id, job.attempt, found))

@@ -35,24 +35,28 @@ CHANGES = (
 """What must be on disk before it is answered; refused while nothing can be written."""
 
 
-def serve(arbiter: GPUArbiter, call: Call) -> bytes:
-    """The answer to one call; never raises."""
+def serve(arbiter: GPUArbiter, call: Call) -> tuple[bytes, bool]:
+    """The answer to one call, and whether it promises a change.
+
+    Raises only what is a fault of ours in the middle of a change.
+    """
     request = call.request
     try:
         if isinstance(request, CHANGES):
-            arbiter.refuse_changes()
-        return wire.answer(request.id, result(arbiter, call))
+            arbiter.refuse_changes(request)
+            arbiter.batch.promised = True
+        return wire.answer(request.id, result(arbiter, call)), isinstance(request, CHANGES)
     except RequestError as error:
-        return wire.refusal(request.id, error.code, error.message)
+        return wire.refusal(request.id, error.code, error.message), False
     except Exception:
+        if isinstance(request, CHANGES):
+            raise  # it may be half done, and must not be built upon: the arbiter ends
         logger.exception("%s failed", type(request).__name__)
-        return wire.refusal(request.id, "internal", "a fault of trainq's own; see trainqd.log")
+        return wire.refusal(request.id, "internal", "a fault of trainq's own; see trainqd.log"), False
 
 
-def unwritten(call: Call, answer: bytes, error: str) -> bytes:
-    """The answer to a call whose batch could not be written: a look stays true, a change is no promise."""
-    if not isinstance(call.request, CHANGES):
-        return answer
+def unwritten(call: Call, error: str) -> bytes:
+    """The answer to a change whose batch could not be written."""
     advice = "It is done once there is space, unless the daemon dies before: look at the queue then"
     return wire.refusal(call.request.id, "unavailable", f"this could not be written down yet ({error}). {advice}")
 
@@ -227,9 +231,7 @@ def move(arbiter: GPUArbiter, request: wire.Move) -> object:
     if request.position is not msgspec.UNSET:
         position = request.position
     if request.before is not msgspec.UNSET:
-        before = request.before
-        anywhere(arbiter, before)
-    anywhere(arbiter, request.job)
+        before = waiting(arbiter, request.before).id
     waiting(arbiter, request.job)
     arbiter.apply(ev.Move(request.job, position, before))
     return {"job": arbiter.view(anywhere(arbiter, request.job))}
@@ -246,7 +248,8 @@ def edit(arbiter: GPUArbiter, request: wire.Edit) -> object:
     job = waiting(arbiter, request.job)
     spec = wire.edited(job.spec, request.set)
     check(spec, "$.set")
-    arbiter.apply(ev.Edit(job.id, spec, ended_among(arbiter, [spec])))
+    hold = spec.hold if "hold" in request.set else None
+    arbiter.apply(ev.Edit(job.id, spec, hold, ended_among(arbiter, [spec])))
     return {"job": arbiter.view(anywhere(arbiter, job.id))}
 
 
@@ -291,7 +294,7 @@ def events(arbiter: GPUArbiter, after: int, limit: int) -> object:
 def shutdown(arbiter: GPUArbiter, *, cancel: bool) -> object:
     arbiter.closing = True
     if not cancel:
-        arbiter.leave()
+        arbiter.leaving = True
         return {}
     arbiter.apply(ev.SetMode(arbiter.core.paused, draining=True))
     for job in arbiter.core.active():

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import pwd
 import secrets
 import threading
 import time
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from trainqueue import __version__, guard
+from trainqueue import __version__, guard, user
 from trainqueue.actor import stop_and_join
 from trainqueue.arbiter import GPUArbiter
 from trainqueue.bench import Bench
@@ -71,7 +70,7 @@ class Service:
         core = Core(
             gpus.gpu_ids(),
             cpu_jobs=os.cpu_count() or 1,
-            next_id=journal.next_id(),
+            next_id=max(journal.next_id(), self.home.next_unused()),
             max_waiting=self.settings.queue.max_waiting,
             counts=journal.ended_counts(),
         )
@@ -89,8 +88,7 @@ class Service:
         seq = journal.last_seq()
         feed = Feed.start(context, events, identity["epoch"], seq, self._crashed)
         self._undo.callback(stop, feed)
-        user = pwd.getpwuid(os.getuid()).pw_name
-        desk = FrontDesk.start(context, request, arbiter, user, self._crashed)
+        desk = FrontDesk.start(context, request, arbiter, user.name(), self._crashed)
         self._undo.callback(stop, desk)
         arbiter.tell(Open(desk, feed))
         self._publish(request, events)
@@ -109,6 +107,7 @@ class Service:
         """Last of all: tell clients where we are; first of all at the end: take it back."""
         temporary = self.home.endpoint_file.with_suffix(".new")
         temporary.write_text(f"ipc://{sockets[0]}\n", encoding="utf-8")
+        temporary.chmod(0o600)
         temporary.rename(self.home.endpoint_file)
         for path in (*sockets, self.home.endpoint_file):
             self._undo.callback(path.unlink, missing_ok=True)
@@ -131,13 +130,8 @@ def restore(core: Core, journal: Journal) -> None:
     jobs = [*journal.alive()]
     alive = {job.id for job in jobs}
     wanted = {dep for job in jobs for dep in (*job.spec.after, *job.spec.after_any)} - alive
-    ended = journal.states_of(wanted)
-    now = time.time()
-    for job in jobs:
-        core.jobs[job.id] = job  # all known first: a dependency may have been moved behind
-    for job in jobs:
-        core.load(job, ended, now)
-    core.restore_mode(paused=bool(journal.setting("paused")), draining=bool(journal.setting("draining")))
+    paused, draining = bool(journal.setting("paused")), bool(journal.setting("draining"))
+    core.restore(jobs, journal.states_of(wanted), time.time(), paused=paused, draining=draining)
 
 
 def stop(ref: pykka.ActorRef[Any]) -> None:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import signal
-import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, assert_never
 
 import pykka
 
 from trainqueue.actor import SelectingActor
 from trainqueue.core.events import Result
 from trainqueue.launch import leftovers, verdict
-from trainqueue.messages import Ended, Gone, LookAtProgress, Progress, Started, StopAttempt, TrainerFailed
+from trainqueue.messages import Decide, Ended, Gone, LookAtProgress, Progress, Started, StopAttempt, TrainerFailed
 from trainqueue.progress import ProgressFile
 
 if TYPE_CHECKING:
@@ -21,6 +20,9 @@ if TYPE_CHECKING:
 
     from trainqueue.launch.local import Runner
 
+ToTrainer = StopAttempt | LookAtProgress | Decide
+PATIENCE, MOST_PATIENCE = 0.01, 2.0
+"""Seconds between looks at an attempt whose end is not clear yet, doubled each time."""
 logger = logging.getLogger(__name__)
 BLIND = 1.0
 """Seconds between looks at progress.json where inotify cannot be had."""
@@ -31,13 +33,14 @@ CALM = 0.1
 class TrainerActor(SelectingActor):
     """Created when a runner is armed, or when one that runs is taken over; stops itself when the runner has exited.
 
-    It owns the runner, but leaves it open when it crashes: another trainer takes it over.
+    Without a runner (it died while no daemon lived) it only finds out what became of the attempt. The bench owns the
+    runner: a trainer that crashes is followed by another one.
     """
 
     def __init__(
         self,
         arbiter: pykka.ActorRef[Any],
-        runner: Runner,
+        runner: Runner | None,
         job: int,
         attempt: int,
         folder: Path,
@@ -53,26 +56,34 @@ class TrainerActor(SelectingActor):
         self.started = started
         self.ended = False
         self.progress: ProgressFile | None = None
+        self.patience = PATIENCE
 
     def begin(self) -> None:
-        if self.runner.sock is not None:
-            self.inbox.watch(self.runner.sock.fileno(), self._packet)
         if self.started:
             self._watch_progress()
+        if self.runner is None:
+            self._decide()
+            return
+        if self.runner.sock is not None:
+            self.inbox.watch(self.runner.sock.fileno(), self._packet)
         self.inbox.watch(self.runner.pidfd, self._exited)
 
-    def receive(self, message: Any) -> None:
+    def receive(self, message: ToTrainer) -> None:
         match message:
             case StopAttempt(force):
-                self.runner.signal(signal.SIGQUIT if force else signal.SIGTERM)
+                if self.runner is not None:
+                    self.runner.signal(signal.SIGQUIT if force else signal.SIGTERM)
             case LookAtProgress():
                 self._progress()
+            case Decide():
+                self._decide()
             case _:
-                logger.error("unknown message %r", message)
+                assert_never(message)
 
     # -- what the runner says
 
     def _packet(self) -> None:
+        assert self.runner is not None
         assert self.runner.sock is not None
         while (packet := self.runner.receive()) is not None:
             if not packet:
@@ -87,9 +98,6 @@ class TrainerActor(SelectingActor):
             self._watch_progress()
         elif "ended" in packet:
             self._tell_ended(verdict.result_of(packet["ended"]))
-        elif "error" in packet:
-            now = time.time()
-            self._tell_ended(Result(None, None, "start-failed", str(packet["error"]), now, now))
 
     def _tell_ended(self, result: Result) -> None:
         if not self.ended:
@@ -99,18 +107,33 @@ class TrainerActor(SelectingActor):
 
     def _exited(self) -> None:
         """The pidfd is readable: the runner is gone, and what it said lies in the socket or the folder."""
+        assert self.runner is not None
         self.inbox.forget(self.runner.pidfd)
         if self.runner.sock is not None:
             self._packet()
-        self.runner.reap()
-        found = None if self.ended else verdict.verdict(self.folder)
+        self._decide()
+
+    def _decide(self) -> None:
+        """Say what became of the attempt, at once or as soon as that can be said; the GPU is held until then."""
+        found = None if self.ended else self._verdict()
+        if found == "unclear":
+            self.inbox.after(self.patience, Decide())
+            self.patience = min(2 * self.patience, MOST_PATIENCE)
+            return
         if isinstance(found, Result):
             self._tell_ended(found)
             found = None
-        if found == "lost":
-            leftovers.clear_away(self.folder)
         self._tell(Gone(self.job, self.attempt, found))
         self.actor_ref.stop(block=False)
+
+    def _verdict(self) -> Result | Literal["void", "lost", "unclear"]:
+        """Unclear while the disk refuses, or while something lives that a killed runner could not clean up."""
+        try:
+            found = verdict.verdict(self.folder)
+        except OSError as error:
+            logger.warning("cannot say what became of job %d yet: %s", self.job, error)
+            return "unclear"
+        return "unclear" if found == "lost" and leftovers.sweep(self.folder) else found
 
     def _tell(self, fact: object) -> None:
         with contextlib.suppress(pykka.ActorDeadError):  # the next daemon finds the record
@@ -154,7 +177,3 @@ class TrainerActor(SelectingActor):
     def release(self) -> None:
         if self.progress is not None:
             self.progress.close()
-
-    def on_stop(self) -> None:
-        super().on_stop()
-        self.runner.close()

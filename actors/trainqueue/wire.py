@@ -12,9 +12,12 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from trainqueue.core.job import StateName  # noqa: TC001  (msgspec looks it up at run time)
 from trainqueue.core.spec import JobId, JobSpec, Name
 from trainqueue.errors import RequestError
 
+MAX_ECHO = 200
+"""Characters of a field's name or of a value that an error repeats."""
 MAX_REQUEST = 16 * 2**20
 """Bytes in one request. Up to twice as many are read, to be refused with words; more ends the connection."""
 
@@ -48,11 +51,9 @@ class Queue(Request, frozen=True, tag="queue"):
 
 class Jobs(Request, frozen=True, tag="jobs"):
     jobs: Annotated[tuple[JobId, ...], Meta(max_length=100_000)] | None = None
-    states: tuple[Literal["queued", "pending", "running", "completed", "failed", "cancelled", "lost"], ...] | None = (
-        None
-    )
+    states: Annotated[tuple[StateName, ...], Meta(max_length=20)] | None = None
     name: Name | None = None
-    tag: dict[str, str] | None = None
+    tag: Annotated[dict[str, str], Meta(max_length=20)] | None = None
     group: Name | None = None
     limit: Limit = 100
     before: JobId | None = None
@@ -204,7 +205,8 @@ def plain(error: Exception) -> str:
     sentence, _, place = str(error).partition(" - at `")
     path = re.search(r"\$[^`]*", place)
     field = re.search(r"(?:unknown|missing required) field `([^`]*)`", sentence)
-    return f"{path[0] if path else '$'}{'.' + field[1] if field else ''}: {sentence}"
+    where = f"{path[0] if path else '$'}{'.' + field[1] if field else ''}"
+    return f"{where[:MAX_ECHO]}: {sentence[:MAX_ECHO]}"
 
 
 def edited(spec: JobSpec, changes: dict[str, Any]) -> JobSpec:

@@ -103,8 +103,8 @@ def test_a_cancelled_job_is_not_retried_however_it_ends() -> None:
 def test_a_gpu_that_has_left_the_machine_is_not_given_out() -> None:
     core = Core(["new"], next_id=2)
     job = Job(1, SPEC, "me", 0.0, 0, 0, state=Queued())
-    core.load(job, {}, 0.0)
-    core.adopt(job, ("gone",), 0.0)
+    core.restore([job], {}, 0.0, paused=False, draining=False)
+    core.handle(ev.Adopt(1, ("gone",)), 0.0, dispatch=False)
     core.handle(ev.Submit((spec(), spec(gpus=2)), "me"), 0.0)
     assert core.jobs[2].gpu_ids == ("new",)
     core.handle(ev.AttemptEnded(1, 1, ev.Result(0, None, None, "", 1.0, 2.0)), 2.0)
@@ -169,10 +169,11 @@ def step(core: Core, ended: dict[int, Job], draw: st.DrawFn) -> ev.Event | None:
         ev.Move(some, position=draw(st.integers(1, 5))),
         ev.Move(some, before=draw(ids)),
         ev.Move(some),
-        ev.Edit(some, wanted, states),
+        ev.Edit(some, wanted, draw(st.sampled_from([None, True, False])), states),
         ev.SetMode(draw(st.booleans()), draw(st.booleans())),
         ev.SetMode(paused=False, draining=False),
         ev.Tick(),
+        ev.Progressed(some, attempt, {"fraction": 0.5}),
         ev.AttemptStarted(some, attempt, 1, 1.0),
         ev.AttemptEnded(some, attempt, ev.Result(code, None, reason, "", 1.0, 2.0)),
         ev.AttemptLost(some, attempt, "runner-died"),

@@ -73,6 +73,8 @@ EXPECTED: dict[str, dict[str, str]] = {
     "ended": in_all(STATES, SAME) | in_all(ACTIVE, "completed"),
     "lost": in_all(STATES, SAME) | in_all(ACTIVE, "lost"),
     "void": in_all(STATES, SAME) | {"pending": "pending"} | {"running": "lost", "stopping": "lost"},
+    "progressed": in_all(STATES, SAME),
+    "adopt": {"queued": "pending", "held": "pending"},
     "tick": in_all(STATES, SAME),
     "pause": in_all(STATES, SAME),
     "block": in_all(STATES, SAME),
@@ -91,6 +93,8 @@ def event(name: str, job: Job) -> ev.Event:
         "ended": ev.AttemptEnded(1, 1, OK),
         "lost": ev.AttemptLost(1, 1, "runner-died"),
         "void": ev.AttemptVoid(1, 1),
+        "progressed": ev.Progressed(1, 1, {}),
+        "adopt": ev.Adopt(1, ("a",)),
         "tick": ev.Tick(),
         "pause": ev.SetMode(paused=True, draining=False),
         "block": ev.Block("no space"),
@@ -114,7 +118,7 @@ def test_every_event_in_every_state(state: str, name: str) -> None:
     core.validate()
 
 
-@pytest.mark.parametrize("name", ["started", "ended", "lost", "void"])
+@pytest.mark.parametrize("name", ["started", "ended", "lost", "void", "progressed"])
 def test_news_of_an_attempt_that_is_over_is_dropped(name: str) -> None:
     core, job = made("failed")
     core.handle(ev.SetMode(paused=True, draining=False), 3.0)

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support import wait_until
 
-from trainqueue.core.spec import JobSpec
 from trainqueue.launch import local, verdict
 
 if TYPE_CHECKING:
@@ -40,8 +39,9 @@ class Run:
 
     children_of = staticmethod(children_of)
 
-    def __init__(self, runner: local.Runner, folder: Path, log: Path, cwd: Path) -> None:
+    def __init__(self, runner: local.Runner, folder: Path, log: Path, cwd: Path, spec: dict[str, Any]) -> None:
         self.runner = runner
+        self.spec = spec
         self.folder = folder
         self.log = log
         self.cwd = cwd
@@ -138,16 +138,15 @@ class Launcher:
         """A runner that is ready, and a folder that it has not been told of."""
         number = len(self.runs) + 1
         folder, log = self.home / f"attempt-{number}", self.home / f"log-{number}"
-        spec = JobSpec(command=argv, cwd=str(self.cwd))
-        handed = {"log": str(log), "grace": 5.0, "env": {"PATH": os.defpath}}
-        verdict.prepare(folder, spec, {**handed, **fields})
-        run = Run(spawn(), folder, log, Path(fields.get("cwd", self.cwd)))
+        spec = {"argv": argv, "cwd": str(self.cwd), "log": str(log), "grace": 5.0, "env": {"PATH": os.defpath}}
+        verdict.prepare(folder)
+        run = Run(spawn(), folder, log, Path(fields.get("cwd", self.cwd)), {**spec, **fields})
         self.runs.append(run)
         return run
 
     def arm(self, *argv: str, **fields: Any) -> Run:
         run = self.prepare(*argv, **fields)
-        run.runner.arm(run.folder)
+        run.runner.arm(run.folder, run.spec)
         assert run.hear("armed") is True
         return run
 
@@ -165,7 +164,8 @@ class Launcher:
             if not run.runner.gone(2):
                 run.runner.signal(signal.SIGKILL)
                 run.runner.gone(DEADLINE)
-            run.runner.reap()
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(run.runner.pid, os.WNOHANG)
             run.runner.close()
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 from support import wait_until
 
+from trainqueue.launch import verdict
+
 if TYPE_CHECKING:
     from runner.conftest import Launcher
 
@@ -82,7 +84,7 @@ def test_the_record_appears_whole_by_rename(launcher: Launcher) -> None:
         run.runner.go({})
         run.ended()
         assert old.read() == "of old"
-    assert sorted(path.name for path in run.folder.iterdir()) == ["claim", "exit", "spec.json"]
+    assert sorted(path.name for path in run.folder.iterdir()) == ["claim", "exit"]
     assert stat.S_IMODE((run.folder / "exit").stat().st_mode) == 0o600
 
 
@@ -99,13 +101,14 @@ def test_a_full_disk_makes_no_half_record(launcher: Launcher) -> None:
     assert run.runner.gone(5)
 
 
-def test_a_full_disk_at_the_start_does_not_leave_the_job_alone(launcher: Launcher) -> None:
-    run = launcher.arm("sh", "-c", "exit 7")
+def test_a_full_disk_at_the_start_starts_nothing(launcher: Launcher) -> None:
+    """Nobody could say which GPUs the job holds; it is tried again when there is space."""
+    run = launcher.arm("sh", "-c", "touch started")
     resource.prlimit(run.runner.pid, resource.RLIMIT_FSIZE, (0, 0))
     run.runner.go({})
-    assert run.hear("ended")["exit_code"] == 7
-    run.runner.signal(signal.SIGKILL)  # it would try for an hour to write its record
-    assert run.runner.gone(5)
+    assert run.exit_of_runner() == 0
+    assert verdict.verdict(run.folder) == "void"
+    assert not (run.cwd / "started").exists()
 
 
 def test_the_home_may_be_removed_meanwhile(launcher: Launcher) -> None:

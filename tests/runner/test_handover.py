@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,8 +42,8 @@ def test_a_runner_is_the_leader_of_its_own_session(launcher: Launcher) -> None:
 
 def test_the_last_arm_counts(launcher: Launcher) -> None:
     first, run = launcher.prepare("sh", "-c", "exit 1"), launcher.prepare("sh", "-c", "exit 2")
-    for folder in (first.folder, run.folder):
-        run.runner.arm(folder)
+    for each in (first, run):
+        run.runner.arm(each.folder, each.spec)
     run.runner.go({})
     assert run.ended()["exit_code"] == 2
     assert not (first.folder / "claim").exists()
@@ -49,20 +51,23 @@ def test_the_last_arm_counts(launcher: Launcher) -> None:
     assert first.exit_of_runner() == 0
 
 
-@pytest.mark.parametrize("text", [None, "", "{", '{"argv": ["tru'])
-def test_a_spec_that_cannot_be_read_is_an_error_and_not_the_end(launcher: Launcher, text: str | None) -> None:
+def test_a_spec_that_cannot_be_read_starts_nothing(launcher: Launcher) -> None:
     run = launcher.prepare("true")
-    good = (run.folder / "spec.json").read_text()
-    (run.folder / "spec.json").unlink()
-    if text is not None:
-        (run.folder / "spec.json").write_text(text)
-    run.runner.arm(run.folder)
-    assert "spec.json" in run.hear("error")
-    run.runner.go({})  # goes nowhere
-    (run.folder / "spec.json").write_text(good)
-    run.runner.arm(run.folder)
-    run.runner.go({})
-    assert run.ended()["exit_code"] == 0
+    assert run.runner.sock is not None
+    with (launcher.home / "half").open("w+b") as file:
+        file.write(b'{"argv": ["tru')
+        file.seek(0)
+        socket.send_fds(run.runner.sock, [json.dumps({"arm": str(run.folder)}).encode()], [file.fileno()])
+    run.exit_of_runner()
+    assert verdict.verdict(run.folder) == "void"
+
+
+def test_a_claim_without_words_means_that_nothing_was_started(launcher: Launcher) -> None:
+    run = launcher.prepare("true")
+    (run.folder / "claim").touch()
+    assert verdict.verdict(run.folder) == "void"
+    run.hang_up()
+    assert run.exit_of_runner() == 0
 
 
 @pytest.mark.parametrize("by", ["daemon", "runner"])
@@ -71,7 +76,7 @@ def test_with_the_claim_there_nothing_starts(launcher: Launcher, by: str) -> Non
     if by == "daemon":
         assert verdict.claim(run.folder)
     else:
-        (run.folder / "claim").write_text('{"started": {"pid": 1, "at": 0, "env": {}}}')
+        (run.folder / "claim").write_text('{"env": {}}\n{"pid": 1, "at": 0}\n')
     run.runner.go({})
     assert run.exit_of_runner() == 0
     assert run.runner.receive() in ({}, {"ready": True, "pid": run.runner.pid})
@@ -81,7 +86,6 @@ def test_with_the_claim_there_nothing_starts(launcher: Launcher, by: str) -> Non
 
 def test_the_folder_may_be_gone_before_the_start(launcher: Launcher) -> None:
     run = launcher.arm("sh", "-c", "echo started")
-    (run.folder / "spec.json").unlink()
     run.folder.rmdir()
     run.runner.go({})
     assert run.exit_of_runner() == 0
@@ -99,7 +103,7 @@ def test_a_daemon_that_leaves_before_the_start_takes_the_runner_along(launcher: 
 
 def test_a_daemon_that_dies_with_words_unread_takes_the_runner_along(launcher: Launcher) -> None:
     run = launcher.prepare("sh", "-c", "echo started")
-    run.runner.arm(run.folder)
+    run.runner.arm(run.folder, run.spec)
     wait_until(lambda: run.status_of(run.runner.pid)["State"].startswith("S"))
     run.hang_up()
     assert run.exit_of_runner() == 0
@@ -167,7 +171,7 @@ def test_a_runner_that_is_killed_leaves_no_record(launcher: Launcher) -> None:
     run.runner.signal(signal.SIGKILL)
     assert run.exit_of_runner() == -signal.SIGKILL
     assert verdict.verdict(run.folder) == "lost"
-    assert leftovers.sweep(launcher.home, pid) == 1
+    assert leftovers.sweep(run.folder) == 1
     assert os.waitpid(pid, 0)[1] == signal.SIGKILL  # the test is its parent now
 
 
@@ -176,9 +180,9 @@ def test_a_daemon_without_standard_streams_can_start_runners() -> None:
     """Its sockets then have the numbers 0 and 1."""
     script = (
         "import os, sys; os.closerange(0, 3)\n"
-        "from trainqueue.launch.nursery import Nursery\n"
+        "from trainqueue.launch.nursery import Nursery, known\n"
         "nursery = Nursery()\n"
-        "runner = nursery.runner()\n"
+        "runner = known(nursery.order())\n"
         "runner.sock.close()\n"
         "assert runner.gone(5)\n"
         "nursery.close()\n"

@@ -72,27 +72,23 @@ class Core:
 
     # -- loading what the journal holds
 
-    def load(self, job: Job, ended: Mapping[int, StateName], now: float) -> None:
-        """Take over a waiting or active job at start; nothing is dispatched before the first event."""
-        self.jobs[job.id] = job
-        self.counts[job.state.name] += 1
-        self.next_rank = max(self.next_rank, job.rank + GAP)
-        if isinstance(job.state, Queued):
-            self._dependencies.add(job, ended)
-            self._enqueue(job, now)
-        else:
-            self.leases.take(job.id, job.gpu_ids)
+    def restore(
+        self, jobs: Iterable[Job], ended: Mapping[int, StateName], now: float, *, paused: bool, draining: bool
+    ) -> None:
+        """Waiting and active jobs as they were; `ended` holds the states of the others that they depend on.
 
-    def restore_mode(self, *, paused: bool, draining: bool) -> None:
-        """As it was before the start."""
+        Nothing is dispatched before the first event.
+        """
         self.paused, self.draining = paused, draining
-
-    def adopt(self, job: Job, gpu_ids: tuple[str, ...], now: float) -> None:
-        """A waiting job turns out to have been handed over just before the last daemon died."""
-        self.leases.take(job.id, gpu_ids)
-        self._leave_line(job)
-        self._become(job, Pending(gpu_ids, now))
-        self._effects.append(ev.Changed(copy(job)))
+        self.jobs.update({job.id: job for job in jobs})  # all known first: a dependency may have been moved behind
+        for job in self.jobs.values():
+            self.counts[job.state.name] += 1
+            self.next_rank = max(self.next_rank, job.rank + GAP)
+            if isinstance(job.state, Queued):
+                self._dependencies.add(job, ended)
+                self._enqueue(job, now)
+            else:
+                self.leases.take(job.id, job.gpu_ids)
 
     def take_effects(self) -> list[ev.Effect]:
         effects, self._effects = self._effects, []
@@ -129,6 +125,10 @@ class Core:
                 self.blocked, self._unblock_at = event.reason, now + UNBLOCK
             case ev.Tick():
                 self._tick(now)
+            case ev.Adopt():
+                self._adopt(event, now)
+            case ev.Progressed():
+                self._progressed(event)
             case ev.AttemptStarted() | ev.AttemptEnded() | ev.AttemptLost() | ev.AttemptVoid():
                 self._attempt(event, now)
             case _:
@@ -213,8 +213,8 @@ class Core:
         self._leave_line(job)
         if band(event.spec) != band(job.spec):
             job.band = band(event.spec)
-        if event.spec.hold != job.spec.hold:
-            job.restate(Queued(held=event.spec.hold))
+        if event.hold is not None:
+            job.restate(Queued(held=event.hold))
         job.spec = event.spec
         self._dependencies.remove(job)
         self._dependencies.add(job, event.ended)
@@ -223,6 +223,19 @@ class Core:
         self._fail_if_impossible(job, event.ended, now)
 
     # -- what runners say
+
+    def _adopt(self, event: ev.Adopt, now: float) -> None:
+        job = self._queued(event.job, "adopted")
+        self.leases.take(job.id, event.gpu_ids)
+        self._leave_line(job)
+        self._become(job, Pending(event.gpu_ids, now))
+        self._effects.append(ev.Changed(copy(job)))
+
+    def _progressed(self, event: ev.Progressed) -> None:
+        job = self.jobs.get(event.job)
+        if job is not None and job.attempt == event.attempt and isinstance(job.state, Pending | Running):
+            job.progress = event.progress
+            self._effects.append(ev.Reported(copy(job)))
 
     def _attempt(
         self,
@@ -298,8 +311,9 @@ class Core:
 
     def _set_alarm(self) -> None:
         """One alarm for all that waits for a moment: the earliest."""
-        moments = [at for at, _ in self.alarms[:1]] + [at for at in (self._unblock_at,) if at is not None]
-        wanted = min(moments, default=None)
+        wanted = self.alarms[0][0] if self.alarms else None
+        if self._unblock_at is not None:
+            wanted = self._unblock_at if wanted is None else min(wanted, self._unblock_at)
         if wanted is not None and wanted != self.wake_at:
             self._effects.append(ev.WakeAt(wanted))
         self.wake_at = wanted
@@ -373,8 +387,10 @@ class Core:
                 if job.id in other.spec.after and not isinstance(to, Completed):
                     todo.append((other, unmet(job.id, now)))
                 else:
+                    other.met |= {job.id}
                     self._leave_line(other)
                     self._enqueue(other, now)
+                    self._effects.append(ev.Changed(copy(other)))
 
     def _dispatch(self, now: float) -> None:
         if self.draining and not any(isinstance(job.state, Pending | Running) for job in self.active()):

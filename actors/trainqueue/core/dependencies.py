@@ -41,7 +41,9 @@ class Dependencies:
 
     def add(self, job: Job, ended: Mapping[int, StateName]) -> None:
         wanted = {*job.spec.after, *job.spec.after_any}
-        job.waits_for = {dep for dep in wanted if dep not in ended and dep in self._jobs and dep != job.id}
+        job.met &= wanted
+        if wanted:
+            job.waits_for = {dep for dep in wanted - job.met - {job.id} if dep not in ended and dep in self._jobs}
         for dep in job.waits_for:
             self._dependents.setdefault(dep, set()).add(job.id)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,8 +56,11 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
+    """A new spec for a queued job. `hold`: whether to hold it; None leaves that as it is."""
+
     job: int
     spec: JobSpec
+    hold: bool | None = None
     ended: Mapping[int, StateName] = field(default_factory=dict[int, "StateName"])
 
 
@@ -79,6 +82,23 @@ class Block:
 @dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed: a `not_before` may be due, a block is tried again. Also the first event after a start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """At start: a waiting job turns out to have been handed over just before the last daemon died."""
+
+    job: int
+    gpu_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """The script has said how far it is; `progress` is the wire's map."""
+
+    job: int
+    attempt: int
+    progress: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +157,8 @@ Event = (
     | SetMode
     | Block
     | Tick
+    | Adopt
+    | Progressed
     | AttemptStarted
     | AttemptEnded
     | AttemptLost
@@ -154,6 +176,13 @@ class Changed:
 @dataclass(frozen=True, slots=True)
 class Moved:
     """Write the job's place down; its state is the same."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """Tell the world of the job's progress; it is written down when the job's row is."""
 
     job: Job
 
@@ -193,4 +222,4 @@ class Drained:
     """Draining, and the last running job has ended: the daemon may exit."""
 
 
-Effect = Changed | Moved | ModeChanged | Start | Stop | WakeAt | Drained
+Effect = Changed | Moved | Reported | ModeChanged | Start | Stop | WakeAt | Drained

@@ -63,6 +63,10 @@ class Line:
         key = place(job)
         return self._ready.index(key) + 1 if key in self._ready else None
 
+    def next(self, some: int) -> list[Job]:
+        """The first ready jobs, in start order."""
+        return [self._ready[key] for key in self._ready.islice(0, some)]
+
     def page(self, offset: int, limit: int) -> Iterator[Job]:
         """Ready jobs in start order, then the parked ones, without walking what lies before `offset`."""
         for part in (self._ready, self._parked):

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 def lost(job: Job, cause: Cause, now: float) -> Lost:
     started_at = job.state.started_at if isinstance(job.state, Running) else None
-    return Lost(now, cause, started_at, job.gpu_ids)
+    how = "the machine went down" if cause == "reboot" else "its runner was killed"
+    message = f"{how} while it ran; nobody knows how it ended"
+    return Lost(now, cause, started_at, job.gpu_ids, message)
 
 
 def unmet(dependency: int, now: float) -> Cancelled:

@@ -55,18 +55,19 @@ def title(spec: JobSpec) -> str:
 
 def check(spec: JobSpec, where: str) -> None:
     """Refuse what the types let through. Raises RequestError ("bad-request") naming the field."""
-    texts = [("command", text) for text in spec.command] + [("cwd", spec.cwd)]
-    texts += [("env", text) for pair in (spec.env or {}).items() for text in pair]
-    for field, text in texts:
-        if "\0" in text:
+    env = spec.env or {}
+    for field, texts in (("command", spec.command), ("cwd", (spec.cwd,)), ("env", env), ("env", env.values())):
+        if any("\0" in text for text in texts):
             raise RequestError("bad-request", f"{where}.{field}: contains a NUL byte")
     if not spec.command[0]:
         raise RequestError("bad-request", f"{where}.command: the program's name is empty")
     if not spec.cwd.startswith("/"):
         raise RequestError("bad-request", f"{where}.cwd: must be an absolute path")
-    for key in spec.env or {}:
+    for key in env:
         if not key or "=" in key:
             raise RequestError("bad-request", f"{where}.env: {key!r} is no name for a variable")
+    if spec.warn is not None and (spec.time_limit is None or spec.warn >= spec.time_limit):
+        raise RequestError("bad-request", f"{where}.warn: must be shorter than time_limit, before whose end it is")
     numbers = (spec.time_limit, spec.grace, spec.warn, spec.not_before)
     if any(number is not None and not math.isfinite(number) for number in numbers):
         raise RequestError("bad-request", f"{where}: a time or duration is not a finite number")

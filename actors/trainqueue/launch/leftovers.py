@@ -8,26 +8,14 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import time
 from pathlib import Path
 
 from trainqueue.launch import verdict
 
-ROUNDS, PAUSE = 200, 0.01
-"""A sweep every so many seconds, until one finds nobody: a process takes a moment to die."""
 
-
-def clear_away(folder: Path, *, rebooted: bool = False) -> None:
-    """Before the GPU of the attempt in `folder` is given on; after a reboot its pid means nothing any more."""
-    session = None if rebooted else verdict.started_in(folder).get("pid")
-    for _ in range(ROUNDS):
-        if not sweep(folder.parent, session):
-            return
-        time.sleep(PAUSE)
-
-
-def sweep(job_folder: Path, session: int | None) -> int:
-    """One round: how many were found."""
+def sweep(folder: Path) -> int:
+    """One round over what is left of the attempt in `folder`, before its GPU is given on: how many were found."""
+    job_folder, session = folder.parent, verdict.started_in(folder).get("pid")
     mark = b"TRAINQ_JOB_DIR=" + os.fsencode(job_folder) + b"\0"
     found = 0
     for entry in os.listdir("/proc"):  # noqa: PTH208

@@ -47,28 +47,26 @@ class Runner:
     def identity(self, boot: str) -> dict[str, Any]:
         return {"pid": self.pid, "ticks": self.ticks, "boot_id": boot}
 
-    def arm(self, folder: Path) -> None:
-        """Hand over an attempt's folder (with its spec.json). Raises OSError when the runner is gone."""
-        self._send({"arm": str(folder)})
+    def arm(self, folder: Path, spec: dict[str, Any]) -> None:
+        """Hand over an attempt: its folder, and what to run in a file without a name, since an environment may be big.
+
+        Raises OSError when the runner is gone.
+        """
+        assert self.sock is not None
+        with open(os.memfd_create("trainq-spec"), "w+b") as file:  # noqa: PTH123  (a descriptor)
+            file.write(json.dumps(spec).encode())
+            file.seek(0)
+            socket.send_fds(self.sock, [json.dumps({"arm": str(folder)}).encode()], [file.fileno()])
 
     def go(self, env: dict[str, str]) -> None:
         """Start what it is armed with. Raises OSError when the runner is gone."""
-        self._send({"go": {"env": env}})
-
-    def _send(self, packet: dict[str, Any]) -> None:
         assert self.sock is not None
-        self.sock.send(json.dumps(packet).encode())
+        self.sock.send(json.dumps({"go": {"env": env}}).encode())
 
     def receive(self) -> dict[str, Any] | None:
         """The next packet; None when there is none now, {} when the runner has closed its end."""
         assert self.sock is not None
-        try:
-            packet = self.sock.recv(PACKET)
-        except BlockingIOError:
-            return None
-        except OSError:
-            return {}
-        return dict(json.loads(packet)) if packet else {}
+        return receive(self.sock)
 
     def signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -80,10 +78,6 @@ class Runner:
         poll.register(self.pidfd, select.POLLIN)
         return bool(poll.poll(seconds * 1000))
 
-    def reap(self) -> None:
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(self.pid, os.WNOHANG)
-
     def close(self) -> None:
         """Let go of it. An unarmed or armed runner exits when its socket closes; a running one goes on."""
         if self.sock is not None:
@@ -91,6 +85,16 @@ class Runner:
         if self.pidfd >= 0:
             os.close(self.pidfd)
             self.pidfd = -1
+
+
+def receive(sock: socket.socket) -> dict[str, Any] | None:
+    try:
+        packet = sock.recv(PACKET)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return {}
+    return dict(json.loads(packet)) if packet else {}
 
 
 def launch(*mode: str) -> tuple[int, socket.socket]:

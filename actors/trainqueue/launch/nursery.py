@@ -11,7 +11,7 @@ import os
 import select
 import socket
 
-from trainqueue.launch.local import Runner, launch, start_ticks
+from trainqueue.launch.local import Runner, launch, receive, start_ticks
 
 PATIENCE = 5.0
 """Seconds for a forked runner to say that it is there."""
@@ -26,17 +26,17 @@ class Nursery:
         self._pid = 0
         self._sock: socket.socket | None = None
 
-    def runner(self) -> Runner:
-        """An idle runner. Raises OSError when none can be had."""
+    def order(self) -> socket.socket:
+        """Our end of a runner that is being forked; `known` waits for it. Raises OSError when none can be had."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             with theirs:
                 self._send(theirs)
             ours.setblocking(False)  # noqa: FBT003
-            return _known(ours)
         except BaseException:
             ours.close()
             raise
+        return ours
 
     def _send(self, end: socket.socket) -> None:
         for last in (False, True):
@@ -60,17 +60,22 @@ class Nursery:
                 os.waitpid(self._pid, 0)
 
 
-def _known(ours: socket.socket) -> Runner:
-    """The runner at the other end, once it has said its pid."""
+def known(ours: socket.socket) -> Runner:
+    """The runner at the other end, once it has said its pid. Raises OSError, the socket closed, when it does not."""
+    try:
+        return _greeted(ours)
+    except BaseException:
+        ours.close()
+        raise
+
+
+def _greeted(ours: socket.socket) -> Runner:
     poll = select.poll()
     poll.register(ours, select.POLLIN)
     poll.poll(PATIENCE * 1000)
-    runner = Runner(0, -1, 0, ours)
-    said = runner.receive()
+    said = receive(ours)
     if not said:
         msg = "the runner does not start"
         raise OSError(msg)
-    runner.pid = int(said["pid"])
-    runner.pidfd = os.pidfd_open(runner.pid)
-    runner.ticks = start_ticks(runner.pid)
-    return runner
+    pid = int(said["pid"])
+    return Runner(pid, os.pidfd_open(pid), start_ticks(pid), ours)

@@ -5,8 +5,8 @@ a runner for each descriptor that it is sent, which becomes the runner's FD; FIL
 jobs get. Packets are JSON:
 
     runner  {"ready": true, "pid": n}
-    daemon  {"arm": FOLDER}               may come again before "go"; FOLDER/spec.json says what to run
-    runner  {"armed": true} or {"error": sentence}
+    daemon  {"arm": FOLDER} + descriptor  a file that says what to run; may come again before "go"
+    runner  {"armed": true}
     daemon  {"go": {"env": {...}}}        makes FOLDER/claim and starts; without the claim it starts nothing
     runner  {"started": {"pid", "at", "env"}}
     runner  {"ended": record}             nothing of the job lives any more
@@ -94,25 +94,18 @@ def wait_for_go(sock: socket.socket) -> tuple[str, dict[str, Any], dict[str, str
     """(folder, spec, more environment), or None when the daemon has closed its end."""
     sock.send(json.dumps({"ready": True, "pid": os.getpid()}).encode())
     folder, spec = "", None
-    while packet := sock.recv(PACKET):
+    while True:
+        packet, fds, _, _ = socket.recv_fds(sock, PACKET, 1)
+        if not packet:
+            return None
         message = json.loads(packet)
         if "arm" in message:
             folder = message["arm"]
-            spec = load(sock, folder)
+            with open(fds[0], "rb") as file:
+                spec = json.loads(file.read())
+            sock.send(b'{"armed": true}')
         elif "go" in message and spec is not None:
             return folder, spec, message["go"]["env"]
-    return None
-
-
-def load(sock: socket.socket, folder: str) -> dict[str, Any] | None:
-    try:
-        with open(folder + "/spec.json", "rb") as file:
-            spec: dict[str, Any] = json.loads(file.read())
-    except (OSError, ValueError) as error:
-        sock.send(json.dumps({"error": f"cannot read {folder}/spec.json: {error}"}).encode())
-        return None
-    sock.send(b'{"armed": true}')
-    return spec
 
 
 if __name__ == "__main__":

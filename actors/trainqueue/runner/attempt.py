@@ -26,10 +26,9 @@ AFTER_YOU = 0.003
 
 
 def run(sock: socket.socket, folder: str, spec: dict[str, Any], env: dict[str, str]) -> None:
-    try:
-        claim = os.open(folder + "/claim", os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-    except OSError:
-        return  # the attempt is somebody else's, or void
+    claim = make_claim(folder, env)
+    if claim is None:
+        return
     began, at = time.monotonic(), time.time()
     try:
         child = start(spec, {**spec["env"], **env})
@@ -38,15 +37,38 @@ def run(sock: socket.socket, folder: str, spec: dict[str, Any], env: dict[str, s
         say_in_log(spec["log"], sentence)
         finish(sock, folder, record.start_failed(sentence, at))
         return
-    started = json.dumps({"started": {"pid": child, "at": at, "env": env}}).encode()
-    tell(sock, started)
-    with contextlib.suppress(OSError):  # a full disk: the job runs, and the claim stands without its words
-        os.write(claim, started)
+    life = {"pid": child, "at": at}
+    tell(sock, json.dumps({"started": {**life, "env": env}}).encode())
+    write_line(claim, life)
     os.close(claim)
     status, reason = watch(child, spec, began)
     tree.kill_rest()
     seconds = time.monotonic() - began
     finish(sock, folder, record.ended(child, status, reason, at, seconds))
+
+
+def make_claim(folder: str, env: dict[str, str]) -> int | None:
+    """The claim with the job's GPUs in it, or None: the attempt is somebody else's, or void, or the disk is full.
+
+    Without its words the claim would not say which GPUs are held, so it is taken back, and nothing is started.
+    """
+    try:
+        claim = os.open(folder + "/claim", os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return None
+    if write_line(claim, {"env": env}):
+        return claim
+    os.unlink(folder + "/claim")
+    os.close(claim)
+    return None
+
+
+def write_line(fd: int, words: dict[str, Any]) -> bool:
+    line = json.dumps(words).encode() + b"\n"
+    try:
+        return os.write(fd, line) == len(line)
+    except OSError:
+        return False
 
 
 def start(spec: dict[str, Any], env: dict[str, str]) -> int:
