@@ -25,6 +25,8 @@ from trainqueue.core.job import Queued
 from trainqueue.errors import RequestError
 from trainqueue.messages import (
     Answers,
+    Armed,
+    ArmFailed,
     Calls,
     Due,
     Ended,
@@ -65,7 +67,7 @@ RETRY_COMMIT = 1.0
 """Seconds between tries while the disk refuses."""
 
 FromTrainer = Started | Ended | Gone | TrainerFailed | Progress
-ToArbiter = Open | Calls | FromTrainer | Flush | Refill | FillReserve | WatchAgain | Due
+ToArbiter = Open | Calls | FromTrainer | Armed | ArmFailed | Flush | Refill | FillReserve | WatchAgain | Due
 
 
 class GPUArbiter(SelectingActor):
@@ -98,9 +100,10 @@ class GPUArbiter(SelectingActor):
         self._calls: deque[Call] = deque()
         self._answers: list[tuple[Call, bytes, bool]] = []
         """A call, its answer, and whether that promises what the batch holds."""
-        self._cold: list[tuple[Attempt, tuple[str, ...]]] = []
         self._crowd = 0
         """Calls answered by the last commit."""
+        self._refused: str | None = None
+        """Why the machine did not let us prepare a start; logged when it changes."""
         self._flushing = False
         self._refilling = False
         self._alarm: Timer | None = None
@@ -129,6 +132,10 @@ class GPUArbiter(SelectingActor):
                 self._refill()
             case Due():
                 self.apply(ev.Tick())
+            case Armed():
+                self._armed(message)
+            case ArmFailed():
+                self._cannot_arm(message)
             case FillReserve():
                 self._fill_reserve()
             case Open(desk, feed):
@@ -219,23 +226,41 @@ class GPUArbiter(SelectingActor):
     def _start_armed(self, job: Job, gpu_ids: tuple[str, ...]) -> None:
         """The hot start: its attempt is prepared and on disk."""
         attempt = self.bench.attempts.get((job.id, job.attempt))
-        if attempt is not None and attempt.durable and attempt.spec is job.spec:
+        if attempt is not None and attempt.durable and attempt.spec is job.spec and not attempt.unwanted:
             self._go(attempt, gpu_ids)
 
     def _start(self, job: Job, gpu_ids: tuple[str, ...]) -> None:
-        """Any other start waits until its attempt's row is on disk."""
+        """Any other start waits until its runner is armed and its attempt's row on disk."""
         try:
             attempt = self.bench.arm(job)
         except OSError as error:
-            # The machine's trouble, not the job's: it keeps its place and waits.
-            logger.warning("cannot prepare job %d: %s", job.id, error)
-            self.apply_quietly(ev.AttemptVoid(job.id, job.attempt))
-            self.apply_quietly(ev.Block(f"nothing can be started: {error.strerror or error}"))
+            self._cannot_start(job.id, job.attempt, str(error))
             return
-        self._write_row(attempt, gpu_ids)
         self.bench.note(hot=attempt.going)
-        if not attempt.going:
-            self._cold.append((attempt, gpu_ids))
+        attempt.gpu_ids = gpu_ids
+        if attempt.runner is not None:
+            self._write_row(attempt)
+
+    def _armed(self, message: Armed) -> None:
+        attempt = self.bench.armed_with(message.job, message.attempt, message.runner)
+        if attempt is not None:
+            self._write_row(attempt)
+            self._changed()
+        else:
+            self.apply(ev.AttemptVoid(message.job, message.attempt))
+
+    def _cannot_arm(self, message: ArmFailed) -> None:
+        if message.reason != self._refused:
+            self._refused = message.reason
+            logger.warning("cannot prepare job %d: %s; trying again", message.job, message.reason)
+        self.bench.forget(message.job, message.attempt)
+        self._cannot_start(message.job, message.attempt, message.reason)
+
+    def _cannot_start(self, job: int, number: int, reason: str) -> None:
+        """The machine's trouble, not the job's: it keeps its place and waits."""
+        if job in self.core.jobs and not isinstance(self.core.jobs[job].state, Queued):
+            self.apply_quietly(ev.AttemptVoid(job, number))
+            self.apply_quietly(ev.Block(f"nothing can be started: {reason}"))
 
     def _go(self, attempt: Attempt, gpu_ids: tuple[str, ...]) -> None:
         try:
@@ -250,12 +275,13 @@ class GPUArbiter(SelectingActor):
             self.inbox.after(self.bench.patience(), Refill())
 
     def _refill(self) -> None:
-        """An idle runner, and the first in line armed for the next hand-over."""
+        """Idle runners, and the first in line armed for the next hand-over."""
         self._refilling = False
         try:
             self._arm_next()
         except OSError as error:
             logger.warning("cannot prepare the next start: %s", error)
+        self.bench.warm()
 
     def _unarmed(self, some: int) -> list[Job]:
         """Those of the next `some` jobs to start that nobody is armed with."""
@@ -266,20 +292,21 @@ class GPUArbiter(SelectingActor):
     def _arm_next(self) -> None:
         """Raises OSError when the machine refuses."""
         missing = self._unarmed(self.bench.ahead())
+        if missing and self.bench.enough():
+            return
         if missing and len(self.bench.armed()) >= MAX_ARMED:
             wanted = {(job.id, job.attempt) for job in self.core.line.next(self.bench.ahead())}
             for key in self.bench.armed() - wanted:
                 self.bench.discard(*key)  # moved back, held: it must not keep others from being armed
-        self.bench.warm(len(missing))
         for job in missing:
-            self._write_row(self.bench.arm(job), ())
-            self._changed()
+            self.bench.arm(job)
 
-    def _write_row(self, attempt: Attempt, gpu_ids: tuple[str, ...]) -> None:
+    def _write_row(self, attempt: Attempt) -> None:
         """Who runs the attempt, on disk before it starts, so that a later daemon can ask what became of it."""
         assert attempt.runner is not None
-        self.batch.rows[attempt.job, attempt.number] = (attempt.runner.identity(self.bench.boot), gpu_ids)
-        self.batch.promised = True
+        row = (attempt.runner.identity(self.bench.boot), attempt.gpu_ids or ())
+        self.batch.rows[attempt.job, attempt.number] = row
+        self.batch.promised = self.batch.promised or not attempt.going
 
     def _started(self, message: Started) -> None:
         self.apply(ev.AttemptStarted(message.job, message.attempt, message.pid, message.at))
@@ -363,12 +390,12 @@ class GPUArbiter(SelectingActor):
 
     def _after_commit(self) -> None:
         batch, self.batch = self.batch, Batch()
-        cold, self._cold = self._cold, []
         for key, row in batch.rows.items():
-            if row is not None and key in self.bench.attempts:
-                self.bench.attempts[key].durable = True
-        for attempt, gpu_ids in cold:
-            self._go(attempt, gpu_ids)
+            attempt = self.bench.attempts.get(key)
+            if row is not None and attempt is not None:
+                attempt.durable = True
+                if attempt.gpu_ids is not None and not attempt.going and not attempt.unwanted:
+                    self._go(attempt, attempt.gpu_ids)
         self._answer()
         if batch.events and self.feed is not None:
             self.feed.tell(Publish([(topic, body) for _, _, topic, body in batch.events], self.seq))

@@ -6,22 +6,20 @@ still queued: its attempt's row is in the journal, so that a later daemon asks t
 
 from __future__ import annotations
 
-import contextlib
 import signal
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trainqueue import user
 from trainqueue.actor import stop_and_join
-from trainqueue.launch import local, verdict
-from trainqueue.launch.nursery import known
-from trainqueue.messages import StopAttempt
+from trainqueue.armourer import Armourer
+from trainqueue.launch import local
+from trainqueue.messages import Arm, StopAttempt, Warm
 from trainqueue.trainer import TrainerActor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
-    from socket import socket
 
     import pykka
 
@@ -41,29 +39,40 @@ MAX_ARMED = 16
 
 @dataclass(slots=True)
 class Attempt:
-    """An attempt and who runs it (None: its runner died before we came); `durable` once its row is on disk."""
+    """An attempt and who runs it.
+
+    `runner` is None while it is being armed, and where it died before we came. `gpu_ids` are those that it goes on as
+    soon as it can. `durable` once its row is on disk; `unwanted` when it shall not go at all.
+    """
 
     job: int
     number: int
     spec: JobSpec
-    runner: local.Runner | None
-    trainer: pykka.ActorRef[TrainerActor]
+    runner: local.Runner | None = None
+    trainer: pykka.ActorRef[TrainerActor] | None = None
+    gpu_ids: tuple[str, ...] | None = None
     durable: bool = False
     going: bool = False
+    unwanted: bool = False
 
 
 class Bench:
     """Owned by the arbiter and called from its thread only; owns the runners."""
 
     def __init__(
-        self, arbiter: pykka.ActorRef[Any], home: Home, gpus: Inventory, grace: float, nursery: Nursery
+        self,
+        arbiter: pykka.ActorRef[Any],
+        home: Home,
+        gpus: Inventory,
+        grace: float,
+        nursery: Nursery,
+        on_crash: Callable[[BaseException | None], None],
     ) -> None:
-        self.arbiter, self.home, self.gpus, self.grace, self.nursery = arbiter, home, gpus, grace, nursery
+        self.arbiter, self.home, self.gpus, self.grace = arbiter, home, gpus, grace
+        self.armourer = Armourer.start(arbiter, nursery, on_crash)
         self.boot = local.boot_id()
         self.attempts: dict[tuple[int, int], Attempt] = {}
         self._cold = 0
-        self._idle: deque[socket] = deque()
-        """Our ends of runners that wait for work, or are being forked."""
         self._leaving: list[pykka.ActorRef[TrainerActor]] = []
 
     # -- how far ahead
@@ -76,14 +85,16 @@ class Bench:
         """How many of the first in line to arm."""
         return MAX_ARMED if self._cold else 1
 
+    def enough(self) -> bool:
+        """Many are armed at a time or none: one by one they would be in the way of every hand-over."""
+        return len(self.armed()) > MAX_ARMED // 4
+
     def patience(self) -> float:
         """Seconds from a hand-over to the next arming, which would steal time from the start under way."""
         return BUSY if self._cold else CALM
 
-    def warm(self, more: int = 0) -> None:
-        """Have an idle runner, and as many more: they are forked while the arbiter does something else."""
-        while len(self._idle) < 1 + more:
-            self._idle.append(self.nursery.order())
+    def warm(self) -> None:
+        self.armourer.tell(Warm())
 
     def armed(self) -> set[tuple[int, int]]:
         return {key for key, attempt in self.attempts.items() if not attempt.going}
@@ -91,37 +102,33 @@ class Bench:
     # -- an attempt's life
 
     def arm(self, job: Job) -> Attempt:
-        """The job's attempt, armed. Raises OSError when its folder cannot be made or no runner be had."""
+        """The job's attempt, armed or being armed. Raises OSError while its runner is on its way out."""
         attempt = self.attempts.get((job.id, job.attempt))
-        if attempt is None:
-            return self._prepared(job)
-        if attempt.spec is not job.spec and attempt.runner is not None:  # it has been edited
-            attempt.runner.arm(self.home.attempt(job.id, job.attempt), self._handed(job))
-            attempt.spec = job.spec
-        return attempt
-
-    def _prepared(self, job: Job) -> Attempt:
         folder = self.home.attempt(job.id, job.attempt)
-        verdict.prepare(folder)
-        if job.attempt > 1:
-            self.home.progress_of(job.id).unlink(missing_ok=True)
-        runner = self._runner()
-        try:
-            runner.arm(folder, self._handed(job))
-        except OSError:
-            runner.close()
-            raise
-        trainer = self._trainer(job.id, job.attempt, runner, started=False)
-        attempt = Attempt(job.id, job.attempt, job.spec, runner, trainer)
-        self.attempts[job.id, job.attempt] = attempt
+        if attempt is None:
+            if job.attempt > 1:
+                self.home.progress_of(job.id).unlink(missing_ok=True)
+            attempt = self.attempts[job.id, job.attempt] = Attempt(job.id, job.attempt, job.spec)
+            self.armourer.tell(Arm(job.id, job.attempt, folder, self._handed(job)))
+        elif attempt.unwanted and attempt.runner is not None:
+            msg = "its runner has just been let go"
+            raise OSError(msg)
+        elif attempt.runner is not None and attempt.spec is not job.spec:  # it has been edited
+            attempt.runner.arm(folder, self._handed(job))
+            attempt.spec = job.spec
+        attempt.unwanted = False
         return attempt
 
-    def _runner(self) -> local.Runner:
-        """One that lives. Raises OSError when none can be had."""
-        while self._idle:
-            with contextlib.suppress(OSError):  # this one has died meanwhile
-                return known(self._idle.popleft())
-        return known(self.nursery.order())
+    def armed_with(self, job: int, number: int, runner: local.Runner) -> Attempt | None:
+        """The attempt that the runner is for, unless it is not wanted any more: then the runner goes away."""
+        attempt = self.attempts[job, number]
+        if attempt.unwanted:
+            del self.attempts[job, number]
+            runner.close()  # it exits when we hang up
+            return None
+        attempt.runner = runner
+        attempt.trainer = self._trainer(job, number, runner, started=False)
+        return attempt
 
     def go(self, attempt: Attempt, gpu_ids: tuple[str, ...]) -> None:
         """Raises OSError when the runner has died; its trainer then says what became of the attempt."""
@@ -133,9 +140,8 @@ class Bench:
     def adopt(self, job: Job, runner: local.Runner | None) -> None:
         """Watch an attempt that an earlier daemon started; without a runner, find out what became of it."""
         trainer = self._trainer(job.id, job.attempt, runner, started=True)
-        self.attempts[job.id, job.attempt] = Attempt(
-            job.id, job.attempt, job.spec, runner, trainer, durable=True, going=True
-        )
+        attempt = Attempt(job.id, job.attempt, job.spec, runner, trainer, durable=True, going=True)
+        self.attempts[job.id, job.attempt] = attempt
 
     def watch_again(self, job: int, number: int) -> None:
         """Its trainer has crashed, unless that was the last thing that it had to do."""
@@ -151,32 +157,36 @@ class Bench:
 
     def stop(self, job: int, number: int, *, force: bool) -> None:
         attempt = self.attempts.get((job, number))
-        if attempt is not None and attempt.trainer.is_alive():
+        if attempt is not None and not attempt.going:
+            self.discard(job, number)
+        elif attempt is not None and attempt.trainer is not None and attempt.trainer.is_alive():
             attempt.trainer.tell(StopAttempt(force))
 
     def discard(self, job: int, number: int) -> None:
         """The job has ended while waiting, or others start first: its armed runner is not needed any more."""
         attempt = self.attempts.get((job, number))
-        if attempt is not None and attempt.runner is not None and not attempt.going:
+        if attempt is None or attempt.going:
+            return
+        attempt.unwanted = True
+        if attempt.runner is not None:
             attempt.runner.signal(signal.SIGKILL)
 
     def forget(self, job: int, number: int) -> None:
         """Its runner has gone and its trainer, which does not look at it any more, is about to end."""
         attempt = self.attempts.pop((job, number), None)
         self._leaving = [ref for ref in self._leaving if ref.is_alive()]
-        if attempt is not None:
+        if attempt is not None and attempt.trainer is not None:
             self._leaving.append(attempt.trainer)
-            if attempt.runner is not None:
-                attempt.runner.close()
+        if attempt is not None and attempt.runner is not None:
+            attempt.runner.close()
 
     def close(self) -> None:
         """Let all runners go: idle and armed ones exit, the others run on without us."""
-        for sock in self._idle:
-            sock.close()
-        self.nursery.close()
+        stop_and_join(self.armourer, STOP)
         for key in self.attempts:
             self.discard(*key)
-        for trainer in (*self._leaving, *(attempt.trainer for attempt in self.attempts.values())):
+        trainers = [attempt.trainer for attempt in self.attempts.values() if attempt.trainer is not None]
+        for trainer in (*self._leaving, *trainers):
             stop_and_join(trainer, STOP)
         for attempt in self.attempts.values():
             if attempt.runner is not None:

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pykka import ActorRef
 
     from trainqueue.core.events import Result
+    from trainqueue.launch.local import Runner
     from trainqueue.wire import AnyRequest
 
 
@@ -61,6 +64,39 @@ class Open:
 
     desk: ActorRef[Any]
     feed: ActorRef[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """Arbiter to armourer: make the attempt's folder and have a runner ready; `handed` is what the runner is told."""
+
+    job: int
+    attempt: int
+    folder: Path
+    handed: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Warm:
+    """Arbiter to armourer: have idle runners."""
+
+
+@dataclass(frozen=True, slots=True)
+class Armed:
+    """Armourer to arbiter: the runner waits for its go."""
+
+    job: int
+    attempt: int
+    runner: Runner
+
+
+@dataclass(frozen=True, slots=True)
+class ArmFailed:
+    """Armourer to arbiter: the machine refuses (no space, no processes)."""
+
+    job: int
+    attempt: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

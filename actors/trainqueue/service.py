@@ -82,7 +82,9 @@ class Service:
         events = self.home.socket("events.sock")
         identity = self._identity(f"ipc://{events}")
         grace = self.settings.queue.default_grace
-        bench = partial(Bench, home=self.home, gpus=gpus, grace=grace, nursery=Nursery(self.job_files))
+        bench = partial(
+            Bench, home=self.home, gpus=gpus, grace=grace, nursery=Nursery(self.job_files), on_crash=self._crashed
+        )
         arbiter = GPUArbiter.start(core, journal, self.home, gpus, identity, bench, self.leaving.set, self._crashed)
         self._undo.callback(stop, arbiter)
         seq = journal.last_seq()

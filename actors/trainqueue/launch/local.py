@@ -78,6 +78,9 @@ class Runner:
         poll.register(self.pidfd, select.POLLIN)
         return bool(poll.poll(seconds * 1000))
 
+    def __del__(self) -> None:
+        self.close()  # one that was armed for an arbiter that has stopped meanwhile
+
     def close(self) -> None:
         """Let go of it. An unarmed or armed runner exits when its socket closes; a running one goes on."""
         if self.sock is not None:

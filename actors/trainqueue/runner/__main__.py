@@ -104,6 +104,7 @@ def wait_for_go(sock: socket.socket) -> tuple[str, dict[str, Any], dict[str, str
             with open(fds[0], "rb") as file:
                 spec = json.loads(file.read())
             sock.send(b'{"armed": true}')
+            attempt.rehearse()
         elif "go" in message and spec is not None:
             return folder, spec, message["go"]["env"]
 

@@ -1,0 +1,82 @@
+"""The Armourer actor: gets runners ready, so that the arbiter never waits for a fork or a folder.
+
+It keeps idle runners, which have everything imported, and arms one with an attempt when the arbiter asks: the
+attempt's folder is made and the runner told what to run. It owns what is idle; what is armed belongs to the bench.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from typing import TYPE_CHECKING, Any, assert_never
+
+import pykka
+
+from trainqueue.actor import SelectingActor
+from trainqueue.launch import verdict
+from trainqueue.launch.nursery import known
+from trainqueue.messages import Arm, Armed, ArmFailed, Warm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from socket import socket
+
+    from trainqueue.launch.local import Runner
+    from trainqueue.launch.nursery import Nursery
+
+IDLE = 2
+"""Runners that are forked while others are being armed."""
+
+
+class Armourer(SelectingActor):
+    """Tells `arbiter` of each attempt `Armed` or `ArmFailed`."""
+
+    def __init__(
+        self, arbiter: pykka.ActorRef[Any], nursery: Nursery, on_crash: Callable[[BaseException | None], None]
+    ) -> None:
+        super().__init__(on_crash)
+        self.arbiter, self.nursery = arbiter, nursery
+        self.idle: deque[socket] = deque()
+        """Our ends of runners that wait for work, or are being forked."""
+
+    def receive(self, message: Arm | Warm) -> None:
+        match message:
+            case Arm():
+                self._arm(message)
+            case Warm():
+                with contextlib.suppress(OSError):  # the next `Arm` says why
+                    self._warm()
+            case _:
+                assert_never(message)
+
+    def _arm(self, message: Arm) -> None:
+        try:
+            self._warm()
+            verdict.prepare(message.folder)
+            runner = self._armed(message)
+            told: object = Armed(message.job, message.attempt, runner)
+        except OSError as error:
+            told = ArmFailed(message.job, message.attempt, error.strerror or str(error))
+        with contextlib.suppress(pykka.ActorDeadError):
+            self.arbiter.tell(told)
+
+    def _armed(self, message: Arm) -> Runner:
+        """Raises OSError when no runner can be had."""
+        while self.idle:
+            with contextlib.suppress(OSError):  # this one has died meanwhile
+                runner = known(self.idle.popleft())
+                runner.arm(message.folder, message.handed)
+                return runner
+        runner = known(self.nursery.order())
+        runner.arm(message.folder, message.handed)
+        return runner
+
+    def _warm(self) -> None:
+        while len(self.idle) < IDLE:
+            self.idle.append(self.nursery.order())
+
+    def release(self) -> None:
+        """Idle runners exit when we hang up."""
+        while self.idle:
+            self.idle.pop().close()
+        self.nursery.close()
