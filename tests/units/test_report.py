@@ -1,0 +1,121 @@
+"""`report` tells what it can, and never raises into a training run."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import threading
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from trainqueue import report as public
+from trainqueue.report import report
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TRAINQ_PROGRESS", str(tmp_path / "progress.json"))
+    monkeypatch.setattr(sys.modules["trainqueue.report"], "_last", {})
+    return tmp_path / "progress.json"
+
+
+def told(path: Path) -> Any:
+    """The file, read as strictly as the strictest reader of JSON."""
+
+    def refuse(word: str) -> None:
+        pytest.fail(f"{word} is no JSON")
+
+    return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+
+
+class Tensor:
+    """As PyTorch's: one number has `item`, several raise."""
+
+    def __init__(self, *values: float) -> None:
+        self.values = [*values]
+
+    def item(self) -> float:
+        if len(self.values) > 1:
+            msg = "a Tensor with 2 elements cannot be converted to Scalar"
+            raise RuntimeError(msg)
+        return self.values[0]
+
+
+GOOD: list[tuple[Any, float | None]] = [
+    (3, 3),
+    (0.5, 0.5),
+    (np.float32(0.5), 0.5),
+    (np.int64(7), 7),
+    (np.array([[2.5]]), 2.5),
+    (Tensor(1.5), 1.5),
+    (Decimal("0.25"), 0.25),
+    (2**70, float(2**70)),
+    (math.nan, None),
+    (-math.inf, None),
+    (np.float64("nan"), None),
+]
+
+
+@pytest.mark.parametrize(("value", "number"), GOOD, ids=[repr(value)[:20] for value, _ in GOOD])
+def test_numbers(path: Path, value: Any, number: float | None) -> None:
+    report(step=1, loss=1.0)
+    report(loss=value)
+    assert told(path)["loss"] == number
+
+
+@pytest.mark.parametrize(
+    "value", [Tensor(1, 2), np.array([1, 2]), "much", object(), 10**400, [1]], ids=lambda value: repr(value)[:20]
+)
+def test_what_is_no_number_warns_and_spoils_nothing_else(path: Path, value: Any) -> None:
+    with pytest.warns(UserWarning, match="loss is no number"):
+        report(step=1, loss=value, accuracy=0.5)
+    assert told(path) == {"step": 1, "loss": None, "accuracy": 0.5}
+
+
+@pytest.mark.filterwarnings("error")
+def test_nothing_is_raised_even_where_warnings_are_errors(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    report(loss=Tensor(1, 2))  # type: ignore[arg-type]
+    monkeypatch.setenv("TRAINQ_PROGRESS", str(path.parent / "gone" / "progress.json"))
+    report(step=1)
+
+
+def test_an_odd_message(path: Path) -> None:
+    report(message="file \udcff")
+    assert told(path)["message"] == "file ?"
+
+
+def test_steps_are_not_hidden_by_an_old_fraction(path: Path) -> None:
+    report(fraction=0.5)
+    report(step=3, total=4)
+    assert told(path) == {"step": 3, "total": 4}
+
+
+def test_threads_do_not_spoil_each_others_file(path: Path) -> None:
+    seen: list[Any] = []
+
+    def work(number: int) -> None:
+        for step in range(100):
+            metrics: dict[str, Any] = {f"metric{number}_{step}": 1.0}
+            report(step=step, **metrics)
+            seen.append(told(path))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(seen) == 400
+    assert [entry.name for entry in path.parent.iterdir()] == ["progress.json"]
+
+
+def test_outside_a_job_it_does_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRAINQ_PROGRESS")
+    public(step=1)
+    assert not path.exists()
