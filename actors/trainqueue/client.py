@@ -6,7 +6,6 @@ Every submit carries a key made here, so a repeated request is executed once. "N
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from typing import TYPE_CHECKING, Any, cast
@@ -19,18 +18,17 @@ from trainqueue.errors import NoDaemonError, NotAnsweringError, RequestError
 from trainqueue.home import Home
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
     from types import TracebackType
     from typing import Self
 
     from trainqueue.core.spec import JobSpec
+    from trainqueue.subscription import Subscription
 
 ENDED = frozenset({"completed", "failed", "cancelled", "lost"})
 TIMEOUT = 10.0
 LOOK = 1.0
 """Seconds of silence after which we look whether the daemon still lives."""
-MANY = 1000
-"""Jobs in one question; beyond it, a look at all events is cheaper than a subscription each."""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +44,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     position: int | None = None
     attempt: int = 1
     gpu_ids: tuple[str, ...] = ()
+    stopping: bool = False
     user: str = ""
     pid: int | None = None
     exit_code: int | None = None
@@ -59,8 +58,18 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     log: str = ""
     command: tuple[str, ...] = ()
     cwd: str = ""
+    umask: int | None = None
     gpus: int = 1
+    gpu_memory: int | None = None
     priority: int | str = "normal"
+    after: tuple[int, ...] = ()
+    after_any: tuple[int, ...] = ()
+    not_before: float | None = None
+    hold: bool = False
+    time_limit: float | None = None
+    grace: float | None = None
+    warn: float | None = None
+    retries: dict[str, int] = {}
     tags: dict[str, str] = {}
     group: str | None = None
 
@@ -70,12 +79,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def status(self) -> int:
-        """As an exit status: the job's own code, 128 + signal, or 1 where it has none."""
-        if self.signal is not None:
-            return 128 + self.signal
-        if self.exit_code is not None and self.state != "cancelled":
-            return self.exit_code
-        return 0 if self.state == "completed" else self.exit_code or 1
+        """As an exit status: 0 only for a completed job, whatever code the others have ended with."""
+        if self.state == "completed":
+            return 0
+        return 128 + self.signal if self.signal is not None else self.exit_code or 1
 
 
 def fresh_key() -> str:
@@ -162,9 +169,9 @@ class Client:
 
     def _silent(self) -> NoDaemonError | NotAnsweringError:
         if guard.is_held(self.home.lock):
-            return NotAnsweringError(
-                f"the daemon of {self.home.path} did not answer in time; nothing is lost, try again"
-            )
+            return NotAnsweringError(f"the daemon of {self.home.path} did not answer in time")
+        if self.home.path.exists() and not os.access(self.home.path, os.R_OK | os.X_OK):
+            return NoDaemonError(f"{self.home.path} belongs to somebody else: you may not look into it")
         return NoDaemonError(f"no daemon serves {self.home.path}; start one with: trainq-cli daemon start")
 
     # -- one method an op
@@ -178,13 +185,14 @@ class Client:
         for last in (False, True):
             try:
                 return cast("list[dict[str, Any]]", self.call("submit", jobs=jobs, key=key)["jobs"])
-            except NotAnsweringError:
+            except NotAnsweringError as error:
                 if last:
-                    raise
+                    msg = f"{error}; whether it was queued is not known: look at the queue, or use the same key ({key})"
+                    raise NotAnsweringError(msg) from None
         raise AssertionError
 
     def status(self, job: int) -> Job:
-        return as_job(self.call("status", job=job)["job"])
+        return self.as_job(self.call("status", job=job)["job"])
 
     def queue(self, limit: int = 100, offset: int = 0) -> dict[str, Any]:
         return self.call("queue", limit=limit, offset=offset)
@@ -192,7 +200,7 @@ class Client:
     def jobs(self, **filters: Any) -> tuple[list[Job], bool]:
         """Newest first, and whether there are more. Filters as on the wire."""
         result = self.call("jobs", **filters)
-        return [as_job(job) for job in result["jobs"]], result["more"]
+        return [self.as_job(job) for job in result["jobs"]], result["more"]
 
     def verb(self, op: str, jobs: Sequence[int], **fields: Any) -> list[dict[str, Any]]:
         """cancel, hold, release, retry: an answer per job."""
@@ -212,6 +220,12 @@ class Client:
 
     # -- waiting
 
+    def subscribe(self, topics: Sequence[str]) -> Subscription:
+        """Events on these topics, and a `welcome` once the subscription is live. Raises DaemonError."""
+        from trainqueue.subscription import Subscription
+
+        return Subscription(self._context, self.ping()["events"], topics)
+
     def follow(
         self, topics: Sequence[str] = ("job.", "queue"), *, patience: float = 2.0
     ) -> Generator[dict[str, Any] | None, None, None]:
@@ -219,51 +233,26 @@ class Client:
 
         Whoever follows looks at the state at each None: a snapshot after the first one misses nothing.
         """
-        socket: zmq.Socket[bytes] = self._context.socket(zmq.SUB)
-        socket.setsockopt(zmq.LINGER, 0)
-        try:
-            for wanted in (*topics, "welcome"):  # last of all: it is answered, and what came before is in place
-                socket.subscribe(wanted)
-            socket.connect(self.ping()["events"])
+        with self.subscribe(topics) as feed:
             while True:
-                if not socket.poll(round(patience * 1000)):
-                    yield None
-                    continue
-                topic, body = socket.recv_multipart()
-                yield None if topic == b"welcome" else msgspec.msgpack.decode(body)
-        finally:
-            socket.close(0)
+                event = feed.get(patience)
+                yield None if event is None or event["type"] == "welcome" else event
 
     def wait(self, jobs: Sequence[int], timeout: float | None = None) -> list[Job]:
         """Until all have ended. Raises TimeoutError; RequestError ("not-found") for an unknown one."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        waiting, ended = set(jobs), dict[int, Job]()
-        self._sort_out(waiting, ended)
-        patience = 2.0 if timeout is None else min(2.0, max(0.01, timeout))
-        topics = [f"job.{job}" for job in waiting] if len(waiting) < MANY else ["job."]
-        with contextlib.closing(self.follow(topics, patience=patience)) as events:
-            while waiting:
-                event = next(events)
-                if event is None:
-                    self._sort_out(waiting, ended)
-                elif event.get("id") in waiting and event["state"] in ENDED:
-                    waiting.discard(event["id"])
-                    ended[event["id"]] = as_job(event["job"])
-                if waiting and deadline is not None and time.monotonic() >= deadline:
-                    raise TimeoutError
-        return [ended[job] for job in jobs]
+        from trainqueue.waiting import Wait
 
-    def _sort_out(self, waiting: set[int], ended: dict[int, Job]) -> None:
-        """Move those that have ended from `waiting` to `ended`. Raises RequestError for an unknown one."""
-        asked = sorted(waiting)
-        for at in range(0, len(asked), MANY):
-            some = asked[at : at + MANY]
-            found, _ = self.jobs(jobs=some, limit=MANY)
-            for unknown in {*some} - {job.id for job in found}:
-                raise RequestError("not-found", f"there is no job {unknown}")
-            ended.update({job.id: job for job in found if job.ended})
-        waiting.difference_update(ended)
+        wait = Wait(self, jobs)
+        wait.until(None if timeout is None else time.monotonic() + timeout)
+        return [wait.ended[job] for job in jobs]
 
+    def output(self, job: int, attempt: int = 1) -> Iterator[bytes]:
+        """What the job prints, from this attempt on and over its retries, until it has ended."""
+        from trainqueue.tail import Tail
 
-def as_job(fields: dict[str, Any]) -> Job:
-    return msgspec.convert(fields, Job)
+        for part in Tail(self, job, attempt).parts():
+            yield part["data"]
+
+    @staticmethod
+    def as_job(fields: dict[str, Any]) -> Job:
+        return msgspec.convert(fields, Job)

@@ -273,7 +273,8 @@ def log(arbiter: GPUArbiter, request: wire.Log) -> object:
     except FileNotFoundError:
         start = 0
     end = start + len(data)
-    return {"data": data, "offset": start, "next": end, "size": size, "eof": over and end >= size}
+    eof = over and end >= size
+    return {"data": data, "attempt": attempt, "offset": start, "next": end, "size": size, "eof": eof}
 
 
 def gpus(arbiter: GPUArbiter) -> list[dict[str, Any]]:

@@ -1,0 +1,38 @@
+"""A SUB socket to the daemon's events, as the client uses it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+import zmq
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+    from typing import Self
+
+
+class Subscription:
+    """Use as a context manager. An event of type `welcome` says that from there on nothing is missed."""
+
+    def __init__(self, context: zmq.Context[Any], endpoint: str, topics: Sequence[str]) -> None:
+        self._socket: zmq.Socket[bytes] = context.socket(zmq.SUB)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        for wanted in (*topics, "welcome"):  # last of all: it is answered, and what came before is in place
+            self._socket.subscribe(wanted)
+        self._socket.connect(endpoint)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._socket.close(0)
+
+    def get(self, patience: float) -> dict[str, Any] | None:
+        """The next event, or None after `patience` seconds of silence."""
+        if not self._socket.poll(max(0, round(patience * 1000))):
+            return None
+        return cast("dict[str, Any]", msgspec.msgpack.decode(self._socket.recv_multipart()[1]))

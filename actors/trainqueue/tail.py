@@ -1,0 +1,59 @@
+"""A job's output as it grows, over all its attempts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trainqueue.client import Client
+    from trainqueue.subscription import Subscription
+
+PATIENCE = 2.0
+"""Seconds of silence after which a job that does not run is looked at."""
+PAUSE = 0.25
+"""Seconds between looks at the log of a running one."""
+
+
+class Tail:
+    """A place in the output: `attempt` (None: the newest) and `offset`. Kept, so that one may go on after a break."""
+
+    def __init__(self, client: Client, job: int, attempt: int | None = None, offset: int = 0) -> None:
+        self.client, self.job, self.attempt, self.offset = client, job, attempt, offset
+        self._running = False
+
+    def part(self) -> dict[str, Any]:
+        """What is there now, as the wire has it; pins the attempt. Move `offset` when it has been used."""
+        found = self.client.log(self.job, attempt=self.attempt, offset=self.offset)
+        self.attempt = found["attempt"]
+        return found
+
+    def parts(self) -> Iterator[dict[str, Any]]:
+        """Until the job has ended and all is shown; the last part of each attempt has `eof` set."""
+        with self.client.subscribe([f"job.{self.job}"]) as feed:
+            while True:
+                part = self.part()
+                if part["data"] or part["eof"]:
+                    yield part
+                    self.offset = part["next"]
+                if part["eof"] and not self._next_attempt():
+                    return
+                if not part["data"] and not part["eof"]:
+                    self._pause(feed)
+
+    def _next_attempt(self) -> bool:
+        """Go to the beginning of the attempt behind this one, if there is one."""
+        assert self.attempt is not None
+        if self.client.status(self.job).attempt <= self.attempt:
+            return False
+        self.attempt, self.offset = self.attempt + 1, 0
+        return True
+
+    def _pause(self, feed: Subscription) -> None:
+        """Until the log may have grown: events tell of starts and ends, nothing tells of output."""
+        event = feed.get(PAUSE if self._running else PATIENCE)
+        if event is not None and event.get("id") == self.job:
+            self._running = event["state"] == "running"
+        elif not self._running:
+            self._running = self.client.status(self.job).state == "running"
