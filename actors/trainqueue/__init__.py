@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from trainqueue.client import Client
     from trainqueue.embed import Queue
+    from trainqueue.errors import TrainqError
     from trainqueue.report import report
 
-__all__ = ["Client", "Queue", "report"]
+__all__ = ["Client", "Queue", "TrainqError", "report"]
 
 __version__ = "0.1.0"
-_HOMES = {"Client": "client", "Queue": "embed", "report": "report"}
+_HOMES = {"Client": "client", "Queue": "embed", "TrainqError": "errors", "report": "report"}
 
 
 def __getattr__(name: str) -> Any:

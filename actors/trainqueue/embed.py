@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
+from trainqueue import capture
 from trainqueue.client import Client
 from trainqueue.core.spec import JobSpec
-from trainqueue.errors import HomeHeldError
+from trainqueue.errors import HomeHeldError, NoDaemonError, NotAnsweringError
 from trainqueue.home import Home, current_umask
 from trainqueue.service import Service
 from trainqueue.settings import Settings, load
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
     from trainqueue.client import Job
 
+LOOK = 0.5
+"""Seconds between looks whether the main thread has ended, which nothing else tells in time."""
+
 
 class QueuedJob:
     """A handle of a submitted job."""
@@ -26,6 +31,9 @@ class QueuedJob:
     def __init__(self, client: Client, job_id: int) -> None:
         self._client = client
         self.id = job_id
+
+    def __repr__(self) -> str:
+        return f"QueuedJob({self.id})"
 
     def status(self) -> Job:
         return self._client.status(self.id)
@@ -38,18 +46,74 @@ class QueuedJob:
         self._client.cancel([self.id], force=force)
 
 
+class Serving:
+    """A Service and the thread that stops it, and nobody else does, so that it is stopped once.
+
+    That happens when it is asked on the wire, has drained or crashed, is closed, or the main thread ends.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self._thread = threading.Thread(target=self._wait, name="trainq-waiter")
+        self._thread.start()
+
+    def _wait(self) -> None:
+        try:
+            while not self.service.leaving.wait(LOOK) and threading.main_thread().is_alive():
+                pass
+        finally:
+            self.service.stop()
+
+    def stop(self) -> None:
+        self.service.leaving.set()
+        self._thread.join()
+
+    @property
+    def end(self) -> str | None:
+        """Why it does not serve any more, for people; None while it does."""
+        if not self.service.leaving.is_set():
+            return None
+        crash = self.service.crash
+        return "was told to stop" if crash is None else f"has stopped by a fault of its own ({crash!r})"
+
+
+class OwnClient(Client):
+    """Talks to the service in this process, and knows why that may be gone."""
+
+    def __init__(self, home: Home, serving: Serving) -> None:
+        super().__init__(home)
+        self._serving = serving
+
+    def _silent(self) -> NoDaemonError | NotAnsweringError:
+        end = self._serving.end
+        if end is None:
+            return super()._silent()
+        return NoDaemonError(
+            f"this queue {end}; running jobs run on, and a new one on {self.home.path} takes them over"
+        )
+
+
 class Queue:
-    """Use as a context manager. Installs no signal and no log handlers, and leaves no thread behind."""
+    """Use as a context manager. Installs no signal and no log handlers, and leaves no thread behind.
+
+    It stops serving by itself when it is told to on the wire, has drained, or a part of it has crashed; the home
+    is free then, and calls raise NoDaemonError.
+    """
 
     def __init__(self, home: str | os.PathLike[str] | None = None, settings: Settings | None = None) -> None:
         """Raises TrainqError when the home cannot be used."""
         self.home = Home.find(None if home is None else str(home))
-        self.service: Service | None = None
+        self.serving: Serving | None = None
         try:
-            self.service = Service(self.home, settings or load())
+            self.serving = Serving(Service(self.home, settings or load()))
         except HomeHeldError:
-            self.service = None  # a daemon serves this home already: join it
-        self.client = Client(self.home)
+            self.client = Client(self.home)  # a daemon serves this home already: join it
+        else:
+            self.client = OwnClient(self.home, self.serving)
+
+    @property
+    def service(self) -> Service | None:
+        return None if self.serving is None else self.serving.service
 
     def __enter__(self) -> Self:
         return self
@@ -61,15 +125,16 @@ class Queue:
 
     def submit(self, command: Sequence[str], *, cwd: str | None = None, **fields: Any) -> QueuedJob:
         """One job; `fields` are those of JobSpec. The submitter's environment goes with it unless `env` is given."""
-        import os
-
-        fields.setdefault("env", dict(os.environ))
+        if isinstance(command, str):
+            msg = f'a command is a list of words, such as ["python", "train.py"], not the text {command!r}'
+            raise TypeError(msg)
+        fields.setdefault("env", capture.environment()[0])
         fields.setdefault("umask", current_umask())
-        spec = JobSpec(command=tuple(command), cwd=cwd or os.getcwd(), **fields)  # noqa: PTH109
+        spec = JobSpec(command=tuple(command), cwd=capture.folder(cwd or "."), **fields)
         return QueuedJob(self.client, self.client.submit([spec])[0]["id"])
 
     def close(self) -> None:
         """Running jobs run on under their runners."""
         self.client.close()
-        if self.service is not None:
-            self.service.stop()
+        if self.serving is not None:
+            self.serving.stop()
