@@ -5,7 +5,6 @@ Exits with 0 only when three have completed and the one that is meant to crash h
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -15,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trainqueue.cli.common import bar, table, took
+from trainqueue import capture
+from trainqueue.cli.screen import bar, table, took
 from trainqueue.client import Client, Job
 from trainqueue.core.spec import JobSpec
 from trainqueue.home import Home
@@ -38,7 +38,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="trainq-demo-") as folder:
         home = Home(Path(folder) / "home")
         cli = [sys.executable, "-m", "trainqueue.cli", "--home", str(home.path)]
-        subprocess.run([*cli, "daemon", "start"], check=True)
+        # Where the demo is a job itself, its daemon ends with it, as it should.
+        subprocess.run([*cli, "daemon", "start"], check=True, env=capture.outer_environment())
         try:
             with Client(home) as trainq:
                 ended = watch(trainq, submit(trainq))
@@ -55,7 +56,7 @@ def submit(trainq: Client) -> list[int]:
                 name=name,
                 command=(sys.executable, str(SCRIPT), *options),
                 cwd=str(SCRIPT.parent),
-                env=dict(os.environ),
+                env=capture.environment()[0],
             )
             for name, options in RUNS.items()
         ]

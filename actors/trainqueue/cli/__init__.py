@@ -9,6 +9,8 @@ from typing import NoReturn
 
 import click
 
+from trainqueue import __version__
+
 COMMANDS = {
     "submit": ("submit", "Queue a job and print its id."),
     "run": ("submit", "Queue a job, follow its log, exit with its exit code."),
@@ -25,11 +27,12 @@ COMMANDS = {
     "release": ("change", "Let held jobs start."),
     "retry": ("change", "Queue ended jobs again, as a new attempt."),
     "move": ("change", "Give a waiting job another place."),
+    "edit": ("edit", "Change a waiting job's fields."),
     "pause": ("change", "Start nothing until resumed."),
     "resume": ("change", "End pause and drain."),
     "drain": ("change", "Start nothing; exit when the last running job ends."),
     "daemon": ("daemon", "start, stop or status of the daemon."),
-    "doctor": ("daemon", "Check home, disk, daemon and driver, and say what to do."),
+    "doctor": ("doctor", "Check settings, home, disk, clock, daemon and driver, and say what to do."),
 }
 
 
@@ -54,7 +57,10 @@ class LazyGroup(click.Group):
 
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--home", help="Home folder (default: $TRAINQ_HOME, else ~/.local/state/trainq).")
+@click.option(
+    "--home", help="Home folder (default: $TRAINQ_HOME, else $XDG_STATE_HOME/trainq, else ~/.local/state/trainq)."
+)
+@click.version_option(__version__, prog_name="trainq-cli")
 @click.pass_context
 def cli(ctx: click.Context, home: str | None) -> None:
     """The job queue for the GPU under your desk."""
@@ -63,6 +69,7 @@ def cli(ctx: click.Context, home: str | None) -> None:
 
 def main() -> NoReturn:
     """The console script. Leaves by os._exit: tearing ZeroMQ down costs 8 ms and saves nothing."""
+    have_streams()
     code = run()
     try:
         sys.stdout.flush()
@@ -72,9 +79,19 @@ def main() -> NoReturn:
     os._exit(code)
 
 
+def have_streams() -> None:
+    """Where the caller has closed them (`>&-`), what we print goes nowhere, and no socket gets their number."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(fd)
+    sys.stdin = sys.stdin or open(0, encoding="utf-8")  # noqa: SIM115  (as long as the process)
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8")  # noqa: SIM115
+
+
 def run() -> int:
     try:
-        return cli.main(standalone_mode=False) or 0
+        return cli.main(standalone_mode=False, prog_name="trainq-cli") or 0
     except click.exceptions.Exit as leave:
         return leave.exit_code
     except click.Abort:

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from trainqueue.cli.common import NO_JOB, REFUSED, Ids, as_json, clean, client, flat, show_json
+from trainqueue.cli.common import NO_JOB, REFUSED, as_json, client, complain, filled, flat, show_json
+from trainqueue.cli.forms import Ids
 
 
 def bulk(op: str, ids: tuple[list[int], ...], *, document: bool, **fields: object) -> int:
@@ -16,9 +17,10 @@ def bulk(op: str, ids: tuple[list[int], ...], *, document: bool, **fields: objec
     errors = [answer["error"] for answer in answers if not answer["ok"]]
     for answer in () if document else answers:
         if answer["ok"]:
-            click.echo(f"{answer['id']}\t{answer['state']}")
+            stopping = op == "cancel" and answer["state"] in {"pending", "running"}
+            click.echo(f"{answer['id']}\t{'stopping' if stopping else answer['state']}")
         else:
-            click.echo(f"trainq-cli: {clean(answer['error']['message'])}", err=True)
+            complain(answer["error"]["message"])
     if errors and all(error["code"] == "not-found" for error in errors):
         return NO_JOB
     return REFUSED if errors else 0
@@ -51,7 +53,7 @@ def switch(op: str, line: str) -> click.Command:
         if as_json:
             show_json(found)
         else:
-            click.echo("paused" if found["paused"] else "draining" if found["draining"] else "running")
+            click.echo(" and ".join(name for name in ("paused", "draining") if found[name]) or "resumed")
 
     return command
 
@@ -65,21 +67,21 @@ drain = switch("drain", "Start nothing; the daemon exits when the last running j
 
 
 @click.command()
-@click.argument("job", type=click.IntRange(min=1))
-@click.option("--front", "place", flag_value="front", help="Next of all.")
-@click.option("--back", "place", flag_value="back", help="Last of all.")
-@click.option("--before", type=click.IntRange(min=1), help="In front of this job.")
+@click.argument("job", type=click.IntRange(1, 2**63 - 1))
+@click.option("--front", is_flag=True, help="Next of all.")
+@click.option("--back", is_flag=True, help="Last of all.")
+@click.option("--before", type=click.IntRange(1, 2**63 - 1), help="In front of this job.")
 @click.option("--position", type=click.IntRange(min=1), help="1 = next.")
 @as_json
-def move(job: int, place: str | None, before: int | None, position: int | None, as_json: bool) -> None:  # noqa: FBT001
+def move(job: int, as_json: bool, **places: Any) -> None:  # noqa: FBT001
     """Give a waiting job another place."""
-    wanted: dict[str, Any] = {"to": place, "before": before, "position": position}
-    given = {name: value for name, value in wanted.items() if value is not None}
+    ends: list[dict[str, Any]] = [{"to": end} for end in ("front", "back") if places.pop(end)]
+    given = [*ends, *({name: value} for name, value in filled(**places).items())]
     if len(given) != 1:
         msg = "exactly one of --front, --back, --before, --position is needed"
         raise click.UsageError(msg)
-    found = client().call("move", job=job, **given)["job"]
+    found = client().call("move", job=job, **given[0])["job"]
     if as_json:
         show_json(found)
     else:
-        click.echo(f"{found['id']}\tposition {found['position']}")
+        click.echo(f"{found['id']}\t{found['state']}" + (f" (position: {found['position']})" * bool(found["position"])))

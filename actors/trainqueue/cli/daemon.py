@@ -1,27 +1,26 @@
-"""`daemon start|stop|status` and `doctor`."""
+"""`daemon start|stop|status`."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from trainqueue import guard
-from trainqueue.cli.common import NO_DAEMON, REFUSED, as_json, client, show_json, table
+from trainqueue import capture, guard
+from trainqueue.cli.common import NO_DAEMON, as_json, client, show_json
 from trainqueue.errors import DaemonError, NoDaemonError
 from trainqueue.home import Home
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 PATIENCE = 15.0
 """Seconds for a daemon to answer after its start, or to be gone after a stop."""
+INSIDE = (
+    "no daemon runs, and one started from within a job would end with that job, with all that it runs; "
+    "start it from outside: trainq-cli daemon start"
+)
 
 
 def the_home() -> Home:
@@ -30,34 +29,59 @@ def the_home() -> Home:
 
 def ensure() -> None:
     """Start a daemon unless one serves the home. Raises NoDaemonError with its last words when it fails."""
-    from trainqueue.client import Client
-
     home = the_home()
-    if guard.is_held(home.lock) and home.endpoint_file.exists():
-        return
-    home.prepare()
-    command = [sys.executable, "-m", "trainqueue.daemon", "--home", str(home.path)]
-    ours = str(Path(__file__).resolve().parents[2])  # a checkout's path may be relative to where we are now
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (ours, os.environ.get("PYTHONPATH"))))}
-    with (home.path / "start.err").open("wb") as words:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=words, stderr=words, start_new_session=True, cwd="/", env=env
-        )
+    if not serves(home):
+        if capture.inside_a_job() and not guard.is_held(home.lock):
+            raise NoDaemonError(INSIDE)
+        home.prepare()
+        start_one(home)
+
+
+def serves(home: Home) -> bool:
+    """Whether one is there; it may still be too busy to answer."""
+    return guard.is_held(home.lock) and home.endpoint_file.exists()
+
+
+def start_one(home: Home) -> None:
+    """Start daemons until one of them, or one that was quicker, answers."""
+    process: subprocess.Popen[bytes] | None = None
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        if guard.is_held(home.lock) and home.endpoint_file.exists():
-            try:
-                Client(home, timeout=2).ping()
-            except DaemonError:
-                pass
-            else:
-                return
-        if process.poll() not in {None, NO_DAEMON}:  # 3: another one was quicker; wait for that one
+        if process is None and not guard.is_held(home.lock):
+            process = spawn(home)
+        if serves(home) and answers(home):
+            return
+        code = None if process is None else process.poll()
+        if code == NO_DAEMON:
+            process = None  # another one was quicker; wait for that one
+        elif code is not None:
             break
         time.sleep(0.01)
-    said = (home.path / "start.err").read_text(errors="replace").strip()
-    msg = f"the daemon did not start: {said or f'see {home.log}'}"
+    said = (home.path / "start.err").read_text(errors="replace").strip().splitlines()
+    msg = f"the daemon did not start: {said[-1] if said else 'it said nothing'} (more in {home.log})"
     raise NoDaemonError(msg)
+
+
+def spawn(home: Home) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "trainqueue.daemon", "--home", str(home.path)]
+    ours = str(Path(__file__).resolve().parents[2])  # a checkout's path may be relative to where we are now
+    env = capture.outer_environment()
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, (ours, env.get("PYTHONPATH"))))
+    with (home.path / "start.err").open("wb") as words:
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=words, stderr=words, start_new_session=True, cwd="/", env=env
+        )
+
+
+def answers(home: Home) -> bool:
+    from trainqueue.client import Client
+
+    with Client(home, timeout=2) as trainq:
+        try:
+            trainq.ping()
+        except DaemonError:
+            return False
+    return True
 
 
 @click.group()
@@ -75,7 +99,8 @@ def start(as_json: bool) -> None:  # noqa: FBT001
 
 @daemon.command()
 @click.option("--cancel-jobs", is_flag=True, help="Cancel running jobs too; else they run on and are adopted later.")
-def stop(cancel_jobs: bool) -> None:  # noqa: FBT001
+@as_json
+def stop(cancel_jobs: bool, as_json: bool) -> None:  # noqa: FBT001
     """Stop the daemon; running jobs run on."""
     client().shutdown("cancel" if cancel_jobs else "keep")
     deadline = time.monotonic() + PATIENCE * (4 if cancel_jobs else 1)
@@ -84,7 +109,10 @@ def stop(cancel_jobs: bool) -> None:  # noqa: FBT001
             msg = "the daemon has been told to stop and has not yet"
             raise DaemonError(msg)
         time.sleep(0.01)
-    click.echo("stopped")
+    if as_json:
+        show_json({"stopped": True})
+    else:
+        click.echo("stopped")
 
 
 @daemon.command(name="status")
@@ -100,43 +128,3 @@ def tell(*, document: bool) -> None:
         show_json(found)
     else:
         click.echo(f"trainqd {found['version']} (pid {found['pid']}) serves {found['home']}")
-
-
-@click.command()
-@as_json
-def doctor(as_json: bool) -> int:  # noqa: FBT001
-    """Check home, disk, daemon and driver, and say what to do."""
-    found = [*checks(the_home())]
-    if as_json:
-        show_json([{"check": name, "result": result, "advice": advice} for name, result, advice in found])
-    else:
-        table(("CHECK", "RESULT", "ADVICE"), found)
-    return REFUSED if any(result == "fail" for _, result, _ in found) else 0
-
-
-def checks(home: Home) -> Iterator[tuple[str, str, str]]:
-    if not home.path.is_dir():
-        yield "home", "warn", f"{home.path} does not exist yet; the first submit makes it"
-        return
-    mode = home.path.stat().st_mode & 0o777
-    yield "home", "warn" if mode & 0o077 else "ok", f"{home.path} has mode {mode:o}"
-    yield "writable", "ok" if os.access(home.path, os.W_OK) else "fail", f"{home.path}"
-    free = shutil.disk_usage(home.path).free
-    yield "disk", "ok" if free > 2**30 else "warn" if free > 50 * 2**20 else "fail", f"{free / 2**30:.1f} GiB free"
-    yield from daemon_checks(home, alive=guard.is_held(home.lock))
-    driver = os.path.exists("/proc/driver/nvidia/version")  # noqa: PTH110
-    yield "gpu", "ok", "NVIDIA driver present" if driver else "no NVIDIA driver: the queue serves one slot, cpu:0"
-
-
-def daemon_checks(home: Home, *, alive: bool) -> Iterator[tuple[str, str, str]]:
-    if not alive:
-        left = home.endpoint_file.exists()
-        advice = "none runs" + (" (it left a stale endpoint file, which does no harm)" if left else "")
-        yield "daemon", "warn", f"{advice}; start one with: trainq-cli daemon start"
-        return
-    try:
-        pid = client().ping()["pid"]
-    except DaemonError as error:
-        yield "daemon", "fail", f"{error}; look at {home.log}"
-    else:
-        yield "daemon", "ok", f"answers, pid {pid}"

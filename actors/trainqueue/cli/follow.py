@@ -2,66 +2,117 @@
 
 from __future__ import annotations
 
+import codecs
+import os
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from trainqueue.cli.common import NO_JOB, REFUSED, TIMED_OUT, Duration, Ids, as_json, client, flat, show_json
+from trainqueue.cli.common import TIMED_OUT, as_json, client, complain, ending, flat, outlast, show_json
+from trainqueue.cli.forms import Duration, Ids
+from trainqueue.errors import DaemonError
 
 if TYPE_CHECKING:
-    from trainqueue.client import Client
+    from collections.abc import Callable, Sequence
 
-PAUSE = 0.2
-"""Seconds between looks at a log that does not grow."""
+    from trainqueue.client import Client, Job
+    from trainqueue.tail import Tail
+
+RESET = b"\x1b[0m"
 
 
-def stream(trainq: Client, job: int, offset: int = 0) -> None:
-    """Copy the log to standard output until the attempt has ended and all is shown."""
-    while True:
-        part = trainq.log(job, offset=offset)
-        sys.stdout.buffer.write(part["data"])
-        sys.stdout.buffer.flush()
-        offset = part["next"]
+class Raw:
+    """Parts of a log as they are, to standard output."""
+
+    def __init__(self, tail: Tail) -> None:
+        self.tail = tail
+        self._coloured = False
+
+    def show(self, part: dict[str, Any]) -> None:
+        """Counts what has been written as it goes: an interrupted one goes on behind it."""
+        data: memoryview = memoryview(part["data"])
+        self._coloured = self._coloured or b"\x1b" in part["data"]
+        sys.stdout.flush()
+        while data:
+            written = os.write(sys.stdout.fileno(), data[:65536])
+            self.tail.offset += written
+            data = data[written:]
+        if part["eof"] and self._coloured and sys.stdout.isatty():
+            os.write(sys.stdout.fileno(), RESET)  # what a job leaves behind must not colour the prompt
+
+
+class Documents:
+    """Parts of a log as JSON, one a line; a character that lies in two parts is shown in the second."""
+
+    def __init__(self, tail: Tail) -> None:
+        self.tail = tail
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def show(self, part: dict[str, Any], *, last: bool = False) -> None:
+        text = self._decoder.decode(part["data"], part["eof"] or last)
+        self.tail.offset = part["next"]
+        show_json({**part, "data": text})
         if part["eof"]:
-            return
-        if not part["data"]:
-            time.sleep(PAUSE)
+            self._decoder.reset()
 
 
-def last_lines(trainq: Client, job: int, lines: int) -> int:
+def follow_log(tail: Tail, show: Callable[[dict[str, Any]], None]) -> None:
+    """Until the job has ended; over its retries, and over a restart of the daemon."""
+
+    def on() -> None:
+        for part in tail.parts():
+            show(part)
+
+    outlast(tail.client, on)
+
+
+def last_lines(tail: Tail, lines: int) -> int:
     """The offset at which the last `lines` lines begin."""
-    size: int = trainq.log(job, offset=-1, limit=1)["size"]
-    tail, step = b"", 64 * 1024
-    while size > len(tail) and tail.rstrip(b"\n").count(b"\n") < lines:
-        start = max(0, size - len(tail) - step)
-        tail = trainq.log(job, offset=start, limit=size - len(tail) - start)["data"] + tail
-        step *= 2
-    kept = tail.rstrip(b"\n").split(b"\n")[-lines:] if lines else []
-    return size - len(b"\n".join(kept)) - (len(tail) - len(tail.rstrip(b"\n"))) if kept else size
+    trainq, job, attempt = tail.client, tail.job, tail.attempt
+    size: int = trainq.log(job, attempt=attempt, offset=-1, limit=1)["size"]
+    text, step = b"", 64 * 1024
+    while size > len(text) and text.rstrip(b"\n").count(b"\n") < lines:
+        limit = min(step, size - len(text))
+        text = trainq.log(job, attempt=attempt, offset=size - len(text) - limit, limit=limit)["data"] + text
+        step = min(2 * step, 2**20)
+    kept = text.rstrip(b"\n").split(b"\n")[-lines:] if lines else []
+    return size - len(b"\n".join(kept)) - (len(text) - len(text.rstrip(b"\n"))) if kept else size
 
 
 @click.command()
-@click.argument("job", type=click.IntRange(min=1))
-@click.option("-f", "follow", is_flag=True, help="Go on until the job has ended.")
-@click.option("-n", "lines", type=click.IntRange(min=0), help="Only the last N lines.")
+@click.argument("job", type=click.IntRange(1, 2**63 - 1))
+@click.option("-f", "--follow", is_flag=True, help="Go on until the job has ended, over its retries.")
+@click.option("-n", "--lines", type=click.IntRange(min=0), help="Only the last N lines.")
+@click.option("--attempt", type=click.IntRange(1, 2**31), help="Which attempt's (default: the newest).")
 @as_json
-def logs(job: int, follow: bool, lines: int | None, as_json: bool) -> None:  # noqa: FBT001
+def logs(job: int, follow: bool, lines: int | None, attempt: int | None, as_json: bool) -> None:  # noqa: FBT001
     """A job's output, also of one that has not started yet."""
-    trainq = client()
-    offset = 0 if lines is None else last_lines(trainq, job, lines)
-    if follow and not as_json:
-        stream(trainq, job, offset)
-        return
-    while True:
-        part = trainq.log(job, offset=offset)
-        if as_json:
-            show_json(part)
+    from trainqueue.tail import Tail
+
+    tail = Tail(client(), job, attempt)
+    tail.part()
+    if lines is not None:
+        tail.offset = last_lines(tail, lines)
+    if follow:
+        follow_log(tail, (Documents if as_json else Raw)(tail).show)
+    else:
+        show_now(tail, document=as_json)
+
+
+def show_now(tail: Tail, *, document: bool) -> None:
+    """What is there, up to where the log ends at this moment."""
+    documents, raw = Documents(tail), Raw(tail)
+    size = None
+    while size is None or tail.offset < size:
+        part = tail.part()
+        size = part["size"] if size is None else size
+        if document:
+            documents.show(part, last=part["next"] >= size)
         else:
-            sys.stdout.buffer.write(part["data"])
-        offset = part["next"]
-        if offset >= part["size"]:
+            raw.show(part)
+        if not part["data"]:
             return
 
 
@@ -71,21 +122,39 @@ def logs(job: int, follow: bool, lines: int | None, as_json: bool) -> None:  # n
 @as_json
 def wait(ids: tuple[list[int], ...], timeout: float | None, as_json: bool) -> int:  # noqa: FBT001
     """Until the jobs have ended. One job: its own exit code; several: 1 if any did not complete."""
-    from trainqueue.errors import RequestError
-
-    jobs = flat(ids)
+    jobs, trainq = flat(ids), client()
+    trainq.ping()
     try:
-        ended = client().wait(jobs, timeout)
-    except TimeoutError:
-        click.echo("trainq-cli: not all have ended; they go on", err=True)
+        ended = wait_for(trainq, jobs, timeout)
+    except TimeoutError as error:
+        complain(str(error))
         return TIMED_OUT
-    except RequestError as error:
-        click.echo(f"trainq-cli: {error}", err=True)
-        return NO_JOB if error.code == "not-found" else REFUSED
     if as_json:
-        import msgspec
+        show_json(documents(ended))
+    else:
+        for job in ended:
+            if job.state != "completed":
+                complain(ending(job))
+    return ended[0].status if len(ended) == 1 else int(any(job.state != "completed" for job in ended))
 
-        show_json(msgspec.to_builtins(ended))
-    if len(ended) == 1:
-        return ended[0].status
-    return int(any(job.state != "completed" for job in ended))
+
+def wait_for(trainq: Client, jobs: Sequence[int], timeout: float | None) -> list[Job]:
+    """As the client's, and over a restart of the daemon. Raises TimeoutError."""
+    if timeout is None:
+        return outlast(trainq, lambda: trainq.wait(jobs))
+    deadline = time.monotonic() + timeout
+    try:
+        return outlast(trainq, lambda: trainq.wait(jobs, max(0.0, deadline - time.monotonic())), deadline)
+    except DaemonError as error:
+        if time.monotonic() < deadline:
+            raise
+        msg = f"the time is over, and {error}"
+        raise TimeoutError(msg) from None
+
+
+def documents(jobs: Sequence[Job]) -> Any:
+    """As `status --json` shows them: one job by itself, several as a list."""
+    import msgspec
+
+    found = msgspec.to_builtins(jobs)
+    return found[0] if len(jobs) == 1 else found

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import shlex
+import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from trainqueue.cli.common import Ids, as_json, bar, clean, client, clock, flat, show_json, table, took
+from trainqueue.cli.common import as_json, client, filled, flat, outlast, show_json
+from trainqueue.cli.forms import Ids, Pair
+from trainqueue.cli.screen import bar, clean, clock, table, took
 
+if TYPE_CHECKING:
+    from trainqueue.client import Client
+
+ENDED = ("completed", "failed", "cancelled", "lost")
 HEADS = ("ID", "STATE", "POSITION", "NAME", "TIME", "PROGRESS", "WHY")
 
 
@@ -18,7 +25,8 @@ def row(job: dict[str, Any]) -> tuple[object, ...]:
     seconds = (job["ended_at"] or time.time()) - started if started else None
     progress = job["progress"] or {}
     why = job["why"] or job["cause"] or ""
-    return (job["id"], job["state"], job["position"], job["name"], took(seconds), bar(progress.get("fraction")), why)
+    state = "stopping" if job["stopping"] else job["state"]
+    return (job["id"], state, job["position"], job["name"], took(seconds), bar(progress.get("fraction")), why)
 
 
 def show_queue(*, document: bool, limit: int = 100) -> None:
@@ -47,28 +55,45 @@ def status(ids: tuple[list[int], ...], as_json: bool) -> None:  # noqa: FBT001
     if as_json:
         show_json(jobs[0] if len(jobs) == 1 else jobs)
         return
-    for job in jobs:
-        for name, value in job.items():
-            if value is not None and value is not False and value not in ([], {}):
-                click.echo(f"{name:14} {clean(shown(name, value))}")
+    for at, job in enumerate(jobs):
+        if at:
+            click.echo()
+        show_job(job)
+
+
+def show_job(job: dict[str, Any]) -> None:
+    """Every field that applies: aligned on a terminal, tab-separated in a pipe."""
+    live = sys.stdout.isatty()
+    for name, value in job.items():
+        if value is not None and value is not False and value not in ([], {}):
+            click.echo((f"{name:14} " if live else f"{name}\t") + clean(shown(name, value)))
 
 
 def shown(name: str, value: Any) -> object:
     """A field as people read it."""
-    if name.endswith("_at"):
+    if name.endswith("_at") or name == "not_before":
         return clock(value)
+    if name in {"time_limit", "grace", "warn"}:
+        return took(value)
     if name == "command":
-        return shlex.join(value)
+        return quoted(value)
     if name == "umask":
         return f"{value:03o}"
     if name == "progress":
         facts = [f"{key} {number:g}" for key, number in value["metrics"].items()]
         return " ".join([bar(value["fraction"]), *facts, value["message"] or ""])
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={entry}" for key, entry in value.items())
     return ", ".join(map(str, value)) if isinstance(value, list) else value
 
 
+def quoted(command: list[str]) -> str:
+    """As it may be pasted into a shell; words with control characters in the shell's own $'...'."""
+    return " ".join(shlex.quote(word) if word.isprintable() else "$" + ascii(word + '"')[:-2] + "'" for word in command)
+
+
 @click.command()
-@click.option("--limit", type=click.IntRange(1, 10_000), default=100)
+@click.option("-n", "--limit", type=click.IntRange(1, 10_000), default=100, help="At most so many (default: 100).")
 @as_json
 def queue(limit: int, as_json: bool) -> None:  # noqa: FBT001
     """Running and waiting jobs."""
@@ -76,11 +101,16 @@ def queue(limit: int, as_json: bool) -> None:  # noqa: FBT001
 
 
 @click.command()
-@click.option("--limit", type=click.IntRange(1, 10_000), default=30)
+@click.option("-n", "--limit", type=click.IntRange(1, 10_000), default=30, help="At most so many (default: 30).")
+@click.option("--state", "states", type=click.Choice(ENDED), multiple=True, help="Only these; may be repeated.")
+@click.option("--name", help="Only those with this name.")
+@click.option("--tag", type=Pair(), multiple=True, help="Only those with this KEY=VALUE; may be repeated.")
+@click.option("--group", help="Only those of this group.")
 @as_json
-def history(limit: int, as_json: bool) -> None:  # noqa: FBT001
+def history(as_json: bool, **filters: Any) -> None:  # noqa: FBT001
     """Ended jobs, newest first."""
-    found = client().call("jobs", states=["completed", "failed", "cancelled", "lost"], limit=limit)
+    wanted = filters | {"states": filters["states"] or ENDED, "tag": dict(filters["tag"]) or None}
+    found = client().call("jobs", **filled(**wanted))
     if as_json:
         show_json(found)
         return
@@ -116,27 +146,39 @@ def stats(as_json: bool) -> None:  # noqa: FBT001
 
 
 @click.command()
-@click.option("-f", "follow", is_flag=True, help="Go on with those to come.")
-@click.option("--after", type=click.IntRange(min=0), default=0, help="From this sequence number on.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with those to come.")
+@click.option("--after", type=click.IntRange(0, 2**63 - 1), default=0, help="From this sequence number on.")
 @as_json
 def events(follow: bool, after: int, as_json: bool) -> None:  # noqa: FBT001
     """What has happened, oldest first."""
     trainq = client()
-    stream = trainq.follow() if follow else None
-    while True:
-        if stream is not None:
-            next(stream)  # a hint that there is something; the numbered list is the truth
-        while (found := trainq.events(after))["events"]:
-            for event in found["events"]:
-                after = event["seq"]
-                show_event(event, document=as_json)
-        if stream is None:
-            return
+    after = show_events(trainq, after, document=as_json)
+
+    def on() -> None:
+        nonlocal after
+        for _ in trainq.follow():  # a hint that there is something; the numbered list is the truth
+            after = show_events(trainq, after, document=as_json)
+
+    if follow:
+        outlast(trainq, on)
+
+
+def show_events(trainq: Client, after: int, *, document: bool) -> int:
+    """All behind `after`; the number of the last."""
+    while found := trainq.events(after)["events"]:
+        for event in found:
+            after = event["seq"]
+            show_event(event, document=document)
+    return after
 
 
 def show_event(event: dict[str, Any], *, document: bool) -> None:
     if document:
         show_json(event)
         return
-    what = f"job {event['id']} {event['state']}" if "id" in event else event["type"]
+    what = f"job {event['id']} {event['state']}" if "id" in event else mode(event)
     click.echo(f"{event['seq']}\t{clock(event['at'])}\t{clean(what)}")
+
+
+def mode(event: dict[str, Any]) -> str:
+    return "queue " + (" and ".join(name for name in ("paused", "draining") if event.get(name)) or "not paused")

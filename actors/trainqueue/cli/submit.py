@@ -3,29 +3,43 @@
 from __future__ import annotations
 
 import os
+import select
+import signal
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from trainqueue.cli.common import INTERRUPTED, Duration, Ids, as_json, client, flat, show_json
+from trainqueue import capture
+from trainqueue.cli.common import INTERRUPTED, as_json, client, complain, ending, filled, flat, outlast, show_json
+from trainqueue.cli.forms import Duration, Ids, Moment, Pair, Priority, Retries, Size
+from trainqueue.cli.screen import clean
 from trainqueue.home import current_umask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trainqueue.client import Client, Job
+    from trainqueue.tail import Tail
 
 OPTIONS = [
     click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED),
     click.option("--name", help="A name for people."),
     click.option("--cwd", default=".", help="Working folder (default: this one)."),
-    click.option("--gpus", type=click.IntRange(0, 1024), default=1, help="GPUs it needs; 0 = none."),
-    click.option("--priority", help="low, normal, high or a number; higher first."),
+    click.option("--gpus", type=click.IntRange(0, 1024), default=1, help="GPUs it needs; 0 = none (default: 1)."),
+    click.option("--gpu-memory", type=Size(), help="GPU memory it needs: 8GiB, 500MB (today a GPU is leased whole)."),
+    click.option("--priority", type=Priority(), help="low, normal, high or a number; higher first."),
     click.option("--after", type=Ids(), multiple=True, help="Start after these have completed."),
-    click.option("--after-any", type=Ids(), multiple=True, help="Start after these have ended."),
+    click.option("--after-any", type=Ids(), multiple=True, help="Start after these have ended, however."),
+    click.option("--not-before", type=Moment(), help="18:00 (the next), 2h (from now), or '2026-12-24 18:00'."),
     click.option("--hold", is_flag=True, help="Do not start until released."),
-    click.option("--time-limit", type=Duration(), help="End it after this long: 90s, 30m, 4h."),
+    click.option("--time-limit", type=Duration(), help="End it after this long: 90s, 30m, 4h, 1h30m."),
     click.option("--grace", type=Duration(), help="Between SIGTERM and SIGKILL."),
     click.option("--warn", type=Duration(), help="SIGUSR1 this long before the time limit."),
-    click.option("--tag", multiple=True, help="KEY=VALUE; may be repeated."),
+    click.option("--retries", type=Retries(), help="Begin again so often after a cause: exit=2,reboot=1."),
+    click.option("--tag", "tags", type=Pair(), multiple=True, help="KEY=VALUE; may be repeated."),
     click.option("--group", help="A group for selecting."),
-    click.option("--env", multiple=True, help="KEY=VALUE on top of this environment."),
+    click.option("--env", type=Pair(), multiple=True, help="KEY=VALUE on top of this environment; may be repeated."),
     click.option("--no-start", is_flag=True, help="Do not start a daemon if none runs."),
     as_json,
 ]
@@ -37,42 +51,71 @@ def with_options(function: Any) -> Any:
     return function
 
 
-def pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:
-    for text in texts:
-        if not text.partition("=")[0] or "=" not in text:
-            msg = f"{text!r} is not KEY=VALUE"
-            raise click.BadParameter(msg, param_hint=option)
-    return dict(text.split("=", 1) for text in texts)
+def specification(fields: dict[str, Any]) -> dict[str, Any]:
+    """The JobSpec; only what was given, so that the daemon's defaults hold."""
+    check_texts(fields)
+    env, odd = capture.environment()
+    if odd:
+        complain(f"not UTF-8, so left out of the job's environment: {', '.join(map(ascii, odd))}")
+    return filled(
+        **fields
+        | {
+            "after": flat(fields["after"]),
+            "after_any": flat(fields["after_any"]),
+            "tags": dict(fields["tags"]),
+            "env": env | dict(fields["env"]),
+            "umask": current_umask(),
+            "cwd": absolute(fields["cwd"]),
+        }
+    )
+
+
+def check_texts(fields: dict[str, Any]) -> None:
+    """What the wire cannot carry is wrong usage. Raises UsageError."""
+    pairs = [text for pair in (*fields["tags"], *fields["env"]) for text in pair]
+    for text in (*fields["command"], *pairs, fields["cwd"], fields["name"] or "", fields["group"] or ""):
+        if not capture.is_text(text):
+            msg = f"{text!a} is not UTF-8, which all that a job is told must be"
+            raise click.UsageError(msg)
+    if not fields["command"][0]:
+        msg = "the command's program is an empty text"
+        raise click.UsageError(msg)
+
+
+def absolute(path: str) -> str:
+    try:
+        found = capture.folder(path)
+    except FileNotFoundError:
+        msg = "the folder that you are in does not exist any more; change to another, or use --cwd"
+        raise click.UsageError(msg) from None
+    if not capture.is_text(found):
+        msg = f"the working folder {found!a} is not UTF-8, which all that a job is told must be"
+        raise click.UsageError(msg)
+    return found
 
 
 def queue_it(fields: dict[str, Any]) -> dict[str, Any]:
     from trainqueue.cli.daemon import ensure
 
-    priority = fields.pop("priority")
-    if priority is not None:
-        fields["priority"] = int(priority) if priority.lstrip("-").isdigit() else priority
-    fields["tags"] = pairs(fields.pop("tag"), "--tag")
-    fields["env"] = {**os.environ, **pairs(fields.pop("env"), "--env")}
-    fields["umask"] = current_umask()
-    fields["cwd"] = os.path.abspath(fields["cwd"])  # noqa: PTH100  (must not follow links)
-    fields["after"], fields["after_any"] = flat(fields["after"]), flat(fields["after_any"])
-    fields["env"] = {key: value for key, value in fields["env"].items() if encodable(key + value)}
-    if not fields.pop("no_start"):
+    start = not fields.pop("no_start")
+    spec = specification(fields)
+    if start:
         ensure()
-    spec = {key: value for key, value in fields.items() if value is not None}
     return client().submit([spec])[0]
 
 
-def encodable(text: str) -> bool:
-    """MessagePack text is UTF-8; a variable in another encoding is left out."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def place(trainq: Client, made: dict[str, Any]) -> str:
+    """Where a fresh job stands: its position, or why it has none."""
+    if made["position"]:
+        return f"{made['state']} (position: {made['position']})"
+    if made["state"] not in {"queued", "cancelled"}:
+        return str(made["state"])
+    job = trainq.status(made["id"])
+    why = job.why or job.message or job.cause
+    return f"{job.state} ({why})" if why else job.state
 
 
-@click.command(context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
+@click.command(context_settings={"allow_interspersed_args": False})
 @with_options
 def submit(as_json: bool, **fields: Any) -> None:  # noqa: FBT001
     """Queue a job and print its id."""
@@ -80,30 +123,77 @@ def submit(as_json: bool, **fields: Any) -> None:  # noqa: FBT001
     if as_json:
         show_json(made)
     elif sys.stdout.isatty():
-        place = f" (position: {made['position']})" if made["position"] else ""
-        click.echo(f"{made['id']}\t{made['state']}{place}")
+        click.echo(f"{made['id']}\t{clean(place(client(), made))}")
     else:
         click.echo(made["id"])
+        if made["state"] == "cancelled":
+            complain(f"job {made['id']} is {place(client(), made)}")
 
 
 @click.command(context_settings={"allow_interspersed_args": False})
 @with_options
 def run(as_json: bool, **fields: Any) -> int:  # noqa: FBT001
     """Queue a job, follow its log, exit with its exit code. Ctrl-C asks whether to cancel or detach."""
-    from trainqueue.cli.follow import stream
+    from trainqueue.cli.follow import Documents, Raw
+    from trainqueue.tail import Tail
 
-    made = queue_it(fields)
+    made, trainq = queue_it(fields), client()
     if as_json:
         show_json(made)
     else:
-        click.echo(f"trainq: job {made['id']} is {made['state']}", err=True)
-    trainq = client()
+        complain(f"job {made['id']} is {place(trainq, made)}")
+    tail = Tail(trainq, made["id"], attempt=1)
+    job = to_the_end(tail, (Documents if as_json else Raw)(tail).show)
+    if job is None:
+        complain(f"detached: job {made['id']} goes on; follow it with: trainq-cli logs -f {made['id']}")
+        return INTERRUPTED
+    if as_json:
+        import msgspec
+
+        show_json(msgspec.to_builtins(job))
+    elif job.state != "completed":
+        complain(ending(job))
+    return job.status
+
+
+def to_the_end(tail: Tail, show: Callable[[dict[str, Any]], None]) -> Job | None:
+    """The ended job, its output shown; None when the person at the terminal would rather detach."""
+    from trainqueue.cli.follow import follow_log
+
+    cancel = False
     while True:
         try:
-            stream(trainq, made["id"])
-            return trainq.wait([made["id"]])[0].status
+            if cancel:
+                tail.client.cancel([tail.job])
+            follow_log(tail, show)
+            return outlast(tail.client, lambda: tail.client.wait([tail.job])[0])
         except KeyboardInterrupt:
-            if not sys.stdin.isatty() or not click.confirm(f"\nCancel job {made['id']}? (no: it runs on)", err=True):
-                click.echo(f"detached; follow it with: trainq-cli logs -f {made['id']}", err=True)
-                return INTERRUPTED
-            trainq.cancel([made["id"]])
+            if cancel or not wants_cancel(tail.job):
+                return None
+            cancel = True
+
+
+def wants_cancel(job: int) -> bool:
+    """Ask, where there is somebody to ask; a second Ctrl-C and the end of the input mean no."""
+    if not sys.stdin.isatty():
+        return False
+    try:
+        click.echo(f"\nCancel job {job}? (no: it goes on, and you detach) [y/N]: ", nl=False, err=True)
+        return answer().strip().lower() in {"y", "yes"}
+    except KeyboardInterrupt:
+        click.echo(err=True)
+        return False
+
+
+def answer() -> str:
+    """A line from the terminal. Not by `input`: a Ctrl-C just before its read would not end it."""
+    woken, waking = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    before = signal.set_wakeup_fd(waking)
+    try:
+        while sys.stdin not in select.select([sys.stdin, woken], [], [])[0]:
+            os.read(woken, 64)  # some other signal
+        return sys.stdin.readline()
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(woken)
+        os.close(waking)
