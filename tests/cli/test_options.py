@@ -177,6 +177,8 @@ def test_a_submit_says_why_its_job_does_not_wait_in_line(cli: Cli) -> None:
     born_dead = cli("submit", "--after", "1", "--", "true")
     assert born_dead.stdout == "2\n"
     assert "cancelled" in born_dead.stderr
+    assert "this machine has" in cli("submit", "--gpus", "1000", "--", "true").stderr
+    assert cli("submit", "--hold", "--", "true").stderr == ""
 
 
 def test_closed_streams_do_no_harm(cli: Cli, daemon: Daemon) -> None:

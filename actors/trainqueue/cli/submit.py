@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from trainqueue.tail import Tail
 
 OPTIONS = [
-    click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED),
+    click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD…"),
     click.option("--name", help="A name for people."),
     click.option("--cwd", default=".", help="Working folder (default: this one)."),
-    click.option("--gpus", type=click.IntRange(0, 1024), default=1, help="GPUs it needs; 0 = none (default: 1)."),
+    click.option(
+        "--gpus", metavar="N", type=click.IntRange(0, 1024), default=1, help="GPUs it needs; 0 = none (default: 1)."
+    ),
     click.option("--gpu-memory", type=Size(), help="GPU memory it needs: 8GiB, 500MB (today a GPU is leased whole)."),
     click.option("--priority", type=Priority(), help="low, normal, high or a number; higher first."),
     click.option("--after", type=Ids(), multiple=True, help="Start after these have completed."),
@@ -37,9 +39,9 @@ OPTIONS = [
     click.option("--grace", type=Duration(), help="Between SIGTERM and SIGKILL."),
     click.option("--warn", type=Duration(), help="SIGUSR1 this long before the time limit."),
     click.option("--retries", type=Retries(), help="Begin again so often after a cause: exit=2,reboot=1."),
-    click.option("--tag", "tags", type=Pair(), multiple=True, help="KEY=VALUE; may be repeated."),
+    click.option("--tag", "tags", type=Pair(), multiple=True, help="For selecting; may be repeated."),
     click.option("--group", help="A group for selecting."),
-    click.option("--env", type=Pair(), multiple=True, help="KEY=VALUE on top of this environment; may be repeated."),
+    click.option("--env", type=Pair(), multiple=True, help="On top of this environment; may be repeated."),
     click.option("--no-start", is_flag=True, help="Do not start a daemon if none runs."),
     as_json,
 ]
@@ -115,6 +117,13 @@ def place(trainq: Client, made: dict[str, Any]) -> str:
     return f"{job.state} ({why})" if why else job.state
 
 
+def say_if_hopeless(trainq: Client, made: dict[str, Any]) -> None:
+    """A script that gets an id believes that the job will run: tell it where nothing will start the job."""
+    job = trainq.status(made["id"])
+    if job.state == "cancelled" or job.why_code == "gpu-count":
+        complain(f"job {job.id} is {place(trainq, made)}")
+
+
 @click.command(context_settings={"allow_interspersed_args": False})
 @with_options
 def submit(as_json: bool, **fields: Any) -> None:  # noqa: FBT001
@@ -126,8 +135,8 @@ def submit(as_json: bool, **fields: Any) -> None:  # noqa: FBT001
         click.echo(f"{made['id']}\t{clean(place(client(), made))}")
     else:
         click.echo(made["id"])
-        if made["state"] == "cancelled":
-            complain(f"job {made['id']} is {place(client(), made)}")
+        if made["state"] in {"queued", "cancelled"} and not made["position"]:
+            say_if_hopeless(client(), made)
 
 
 @click.command(context_settings={"allow_interspersed_args": False})
