@@ -170,9 +170,16 @@ class Client:
     def _silent(self) -> NoDaemonError | NotAnsweringError:
         if guard.is_held(self.home.lock):
             return NotAnsweringError(f"the daemon of {self.home.path} did not answer in time")
-        if self.home.path.exists() and not os.access(self.home.path, os.R_OK | os.X_OK):
+        if self._closed_to_us():
             return NoDaemonError(f"{self.home.path} belongs to somebody else: you may not look into it")
         return NoDaemonError(f"no daemon serves {self.home.path}; start one with: trainq-cli daemon start")
+
+    def _closed_to_us(self) -> bool:
+        try:
+            os.scandir(self.home.path).close()
+        except OSError as error:
+            return isinstance(error, PermissionError)
+        return False
 
     # -- one method an op
 

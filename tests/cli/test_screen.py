@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from support import wait_until
 
 from trainqueue.cli.screen import cells, fitting, padded
 
@@ -26,10 +27,15 @@ def test_no_line_is_longer_than_the_terminal(cli: Cli, client: Client) -> None:
     assert "long " * 30 in cli("queue").stdout
 
 
+def test_a_narrow_encoding_is_no_reason_to_fail(cli: Cli) -> None:
+    cli.env |= {"PYTHONIOENCODING": "latin-1"}
+    cli("submit", "--hold", "--name", "文字", "--", "true")
+    assert "??" in cli("queue").stdout
+
+
 def test_a_job_that_is_being_stopped_says_so(cli: Cli) -> None:
     cli("submit", "--grace", "60", "--", "sh", "-c", 'trap "" TERM; echo up; while :; do sleep 0.02; done')
-    while not cli("logs", "1").stdout:
-        pass
+    wait_until(lambda: cli("logs", "1").stdout)
     assert cli("cancel", "1").stdout == "1\tstopping\n"
     assert cli("status").stdout.splitlines()[1].split("\t")[1] == "stopping"
     cli("cancel", "--force", "1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from importlib import import_module
@@ -88,6 +89,8 @@ def have_streams() -> None:
     os.close(fd)
     sys.stdin = sys.stdin or open(0, encoding="utf-8")  # noqa: SIM115  (as long as the process)
     sys.stdout = sys.stdout or open(1, "w", encoding="utf-8")  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a bar on a terminal that has none is no reason to fail
     sys.stderr = sys.stderr or open(2, "w", encoding="utf-8")  # noqa: SIM115
 
 

@@ -152,7 +152,10 @@ def run(as_json: bool, **fields: Any) -> int:  # noqa: FBT001
     else:
         complain(f"job {made['id']} is {place(trainq, made)}")
     tail = Tail(trainq, made["id"], attempt=1)
-    job = to_the_end(tail, (Documents if as_json else Raw)(tail).show)
+    try:
+        job = to_the_end(tail, (Documents if as_json else Raw)(tail).show)
+    except KeyboardInterrupt:  # once more, while the first one was dealt with
+        job = None
     if job is None:
         complain(f"detached: job {made['id']} goes on; follow it with: trainq-cli logs -f {made['id']}")
         return INTERRUPTED
