@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import codecs
 import os
+import select
+import signal
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -38,11 +40,20 @@ class Raw:
         self._coloured = self._coloured or b"\x1b" in part["data"]
         sys.stdout.flush()
         while data:
-            written = os.write(sys.stdout.fileno(), data[:65536])
-            self.tail.offset += written
-            data = data[written:]
+            select.select([], [sys.stdout], [])  # here a Ctrl-C is welcome, however long a reader pauses
+            data = data[self._write(data[: select.PIPE_BUF]) :]
         if part["eof"] and self._coloured and sys.stdout.isatty():
             os.write(sys.stdout.fileno(), RESET)  # what a job leaves behind must not colour the prompt
+
+    def _write(self, data: memoryview) -> int:
+        """A write and its count are one: a Ctrl-C between them would show the same lines again."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            written = os.write(sys.stdout.fileno(), data)
+            self.tail.offset += written
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        return written
 
 
 class Documents:
