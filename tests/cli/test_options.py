@@ -91,13 +91,14 @@ def test_options_reach_the_daemon(cli: Cli) -> None:
         ["--priority", "urgent"],
         ["--tag", "x"],
         ["--time-limit", "soon"],
+        ["--warn", "10s", "--time-limit", "3s"],
     ],
     ids=lambda options: options[0],
 )
 def test_wrong_usage_is_two(cli: Cli, options: list[str]) -> None:
     refused = cli("submit", *options, "--", "true")
     assert refused.returncode == 2
-    assert options[1].partition("=")[0] in refused.stderr
+    assert options[1].partition("=")[0] in refused.stderr or "--warn" in refused.stderr
     assert cli.json("queue")["queued"] == []
 
 

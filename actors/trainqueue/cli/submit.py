@@ -55,7 +55,7 @@ def with_options(function: Any) -> Any:
 
 def specification(fields: dict[str, Any]) -> dict[str, Any]:
     """The JobSpec; only what was given, so that the daemon's defaults hold."""
-    check_texts(fields)
+    check_usage(fields)
     env, odd = capture.environment()
     if odd:
         complain(f"not UTF-8, so left out of the job's environment: {', '.join(map(ascii, odd))}")
@@ -72,8 +72,8 @@ def specification(fields: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-def check_texts(fields: dict[str, Any]) -> None:
-    """What the wire cannot carry is wrong usage. Raises UsageError."""
+def check_usage(fields: dict[str, Any]) -> None:
+    """What the wire cannot carry or the daemon must refuse is wrong usage. Raises UsageError."""
     pairs = [text for pair in (*fields["tags"], *fields["env"]) for text in pair]
     for text in (*fields["command"], *pairs, fields["cwd"], fields["name"] or "", fields["group"] or ""):
         if not capture.is_text(text):
@@ -81,6 +81,9 @@ def check_texts(fields: dict[str, Any]) -> None:
             raise click.UsageError(msg)
     if not fields["command"][0]:
         msg = "the command's program is an empty text"
+        raise click.UsageError(msg)
+    if fields["warn"] is not None and fields["warn"] >= (fields["time_limit"] or 0):
+        msg = "--warn needs a --time-limit that is longer: it says how long before its end"
         raise click.UsageError(msg)
 
 
