@@ -315,7 +315,7 @@ class GPUArbiter(SelectingActor):
         self.apply(ev.AttemptEnded(message.job, message.attempt, message.result))
 
     def _gone(self, message: Gone) -> None:
-        self.bench.forget(message.job, message.attempt)
+        self.bench.forget(message.job, message.attempt, free=message.free)
         if message.verdict == "lost":
             self.apply(ev.AttemptLost(message.job, message.attempt, "runner-died"))
         elif message.verdict == "void":

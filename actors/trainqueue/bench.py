@@ -14,7 +14,7 @@ from trainqueue import user
 from trainqueue.actor import stop_and_join
 from trainqueue.armourer import Armourer
 from trainqueue.launch import local
-from trainqueue.messages import Arm, StopAttempt, Warm
+from trainqueue.messages import Arm, Spare, StopAttempt, Warm
 from trainqueue.trainer import TrainerActor
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class Bench:
         assert attempt.runner is not None
         attempt.going = True
         visible = self.gpus.visible(gpu_ids) if attempt.spec.gpus else ""
-        attempt.runner.go({"CUDA_VISIBLE_DEVICES": visible, "TRAINQ_GPU_IDS": ",".join(gpu_ids)})
+        attempt.runner.go({"CUDA_VISIBLE_DEVICES": visible, "TRAINQ_GPU_IDS": ",".join(gpu_ids)}, stay=True)
 
     def adopt(self, job: Job, runner: local.Runner | None) -> None:
         """Watch an attempt that an earlier daemon started; without a runner, find out what became of it."""
@@ -171,14 +171,17 @@ class Bench:
         if attempt.runner is not None:
             attempt.runner.signal(signal.SIGKILL)
 
-    def forget(self, job: int, number: int) -> None:
-        """Its runner has gone and its trainer, which does not look at it any more, is about to end."""
+    def forget(self, job: int, number: int, *, free: bool = False) -> None:
+        """Its runner has gone, or is free; its trainer, which does not look at it any more, is about to end."""
         attempt = self.attempts.pop((job, number), None)
         self._leaving = [ref for ref in self._leaving if ref.is_alive()]
         if attempt is not None and attempt.trainer is not None:
             self._leaving.append(attempt.trainer)
         if attempt is not None and attempt.runner is not None:
-            attempt.runner.close()
+            if free:
+                self.armourer.tell(Spare(attempt.runner))
+            else:
+                attempt.runner.close()
 
     def close(self) -> None:
         """Let all runners go: idle and armed ones exit, the others run on without us."""

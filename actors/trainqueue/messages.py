@@ -82,6 +82,13 @@ class Warm:
 
 
 @dataclass(frozen=True, slots=True)
+class Spare:
+    """Arbiter to armourer: this runner has done its attempt and may be armed again."""
+
+    runner: Runner
+
+
+@dataclass(frozen=True, slots=True)
 class Armed:
     """Armourer to arbiter: the runner waits for its go."""
 
@@ -118,11 +125,15 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """The runner has exited. Without a record before, `verdict` says what became of the attempt."""
+    """The runner has exited, or is `free` for another attempt, with the record written.
+
+    Where it has exited without having told of an end, `verdict` says what became of the attempt.
+    """
 
     job: int
     attempt: int
     verdict: Literal["void", "lost"] | None
+    free: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,15 +53,15 @@ def decide(arbiter: GPUArbiter, job: Job, identity: dict[str, Any], gpu_ids: tup
     folder = arbiter.home.attempt(job.id, job.attempt)
     rebooted = identity["boot_id"] != arbiter.bench.boot
     runner = local.find(identity, arbiter.bench.boot)
-    if runner is not None and verdict.record_in(folder) is None and not verdict.claim(folder) and has_words(folder):
-        hold_gpus(arbiter, job, gpu_ids)
-        take_over(arbiter, job, runner)
-        return
-    if runner is not None:
-        # It has written its record and is about to exit, or the claim is ours and it must never start.
-        runner.signal(signal.SIGKILL)
+    if runner is not None and verdict.record_in(folder) is None:
+        if not verdict.claim(folder) and has_words(folder):
+            hold_gpus(arbiter, job, gpu_ids)
+            take_over(arbiter, job, runner)
+            return
+        runner.signal(signal.SIGKILL)  # the claim is ours, and it must never start
         runner.gone(PATIENCE)
-        runner.close()
+    if runner is not None:
+        runner.close()  # with a record written it is about to exit, or carries another attempt by now
     found = verdict.verdict(folder)
     if found == "void":
         if not isinstance(job.state, Queued):

@@ -54,7 +54,8 @@ class TrainerActor(SelectingActor):
         self.attempt = attempt
         self.folder = folder
         self.started = started
-        self.ended = False
+        self.ended = self.over = False
+        """The job has ended; the runner has been let go."""
         self.progress: ProgressFile | None = None
         self.patience = PATIENCE
 
@@ -83,10 +84,8 @@ class TrainerActor(SelectingActor):
     # -- what the runner says
 
     def _packet(self) -> None:
-        assert self.runner is not None
-        assert self.runner.sock is not None
-        while (packet := self.runner.receive()) is not None:
-            if not packet:
+        while self.runner is not None and (packet := self.runner.receive()) is not None:
+            if not packet and self.runner.sock is not None:
                 self.inbox.forget(self.runner.sock.fileno())
                 return
             self._said(packet)
@@ -98,6 +97,8 @@ class TrainerActor(SelectingActor):
             self._watch_progress()
         elif "ended" in packet:
             self._tell_ended(verdict.result_of(packet["ended"]))
+        elif "free" in packet:
+            self._let_go()
 
     def _tell_ended(self, result: Result) -> None:
         if not self.ended:
@@ -105,13 +106,24 @@ class TrainerActor(SelectingActor):
             self._report()  # the last word, written just before the end
             self._tell(Ended(self.job, self.attempt, result))
 
+    def _let_go(self) -> None:
+        """The record is written, and the runner will serve another attempt: from here on it is not ours."""
+        assert self.runner is not None
+        assert self.runner.sock is not None
+        for fd in (self.runner.sock.fileno(), self.runner.pidfd):
+            self.inbox.forget(fd)
+        self.runner, self.over = None, True
+        self._tell(Gone(self.job, self.attempt, None, free=True))
+        self.actor_ref.stop(block=False)
+
     def _exited(self) -> None:
         """The pidfd is readable: the runner is gone, and what it said lies in the socket or the folder."""
         assert self.runner is not None
         self.inbox.forget(self.runner.pidfd)
         if self.runner.sock is not None:
             self._packet()
-        self._decide()
+        if not self.over:
+            self._decide()
 
     def _decide(self) -> None:
         """Say what became of the attempt, at once or as soon as that can be said; the GPU is held until then."""

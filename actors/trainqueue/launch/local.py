@@ -58,10 +58,10 @@ class Runner:
             file.seek(0)
             socket.send_fds(self.sock, [json.dumps({"arm": str(folder)}).encode()], [file.fileno()])
 
-    def go(self, env: dict[str, str]) -> None:
-        """Start what it is armed with. Raises OSError when the runner is gone."""
+    def go(self, env: dict[str, str], *, stay: bool = False) -> None:
+        """Start what it is armed with; `stay` to be armed again afterwards. Raises OSError when the runner is gone."""
         assert self.sock is not None
-        self.sock.send(json.dumps({"go": {"env": env}}).encode())
+        self.sock.send(json.dumps({"go": {"env": env, "stay": stay}}).encode())
 
     def receive(self) -> dict[str, Any] | None:
         """The next packet; None when there is none now, {} when the runner has closed its end."""

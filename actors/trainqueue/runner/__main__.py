@@ -1,4 +1,4 @@
-"""The runner: one small process per attempt, which outlives the daemon. Standard library only.
+"""The runner: a small process that carries one attempt at a time, and outlives the daemon. Standard library only.
 
 Run as `python -I -S <this folder> FD [nursery [FILES]]`, FD being one end of a SEQPACKET socketpair. A nursery forks
 a runner for each descriptor that it is sent, which becomes the runner's FD; FILES is the limit of open files that its
@@ -7,13 +7,14 @@ jobs get. Packets are JSON:
     runner  {"ready": true, "pid": n}
     daemon  {"arm": FOLDER} + descriptor  a file that says what to run; may come again before "go"
     runner  {"armed": true}
-    daemon  {"go": {"env": {...}}}        makes FOLDER/claim and starts; without the claim it starts nothing
+    daemon  {"go": {"env": {...}, "stay": bool}}   makes FOLDER/claim and starts; without the claim it starts nothing
     runner  {"started": {"pid", "at", "env"}}
     runner  {"ended": record}             nothing of the job lives any more
     (file)  FOLDER/exit                   the same record, durable, just after
+    runner  {"free": true}                if it was told to stay: it may be armed again; else it exits
 
-SIGTERM to the runner ends the job with grace, SIGQUIT at once. When the daemon goes away before "go" the
-runner exits; afterwards it does not care.
+SIGTERM to the runner ends the job with grace, SIGQUIT at once. When the daemon goes away while no job runs, the
+runner exits; while one runs it does not care.
 """
 
 import contextlib
@@ -35,6 +36,7 @@ PACKET = 256 * 1024
 def main() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     fd: int | None = int(sys.argv[1])
+    close_inherited(int(sys.argv[1]))
     if sys.argv[2:3] == ["nursery"]:
         limit_files(sys.argv[3:4])
         fd = nurse(fd)
@@ -52,7 +54,6 @@ def limit_files(soft: list[str]) -> None:
 def nurse(own: int) -> int | None:
     """In each child that was asked for: its descriptor. In the nursery itself: None, when the daemon has hung up."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries the children
-    close_inherited(own)
     gc.freeze()
     with socket.socket(fileno=own) as sock, contextlib.suppress(OSError):
         while True:
@@ -61,6 +62,7 @@ def nurse(own: int) -> int | None:
                 return None
             if fds and os.fork() == 0:
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                os.setsid()
                 return fds[0]
             for fd in fds:
                 os.close(fd)
@@ -68,18 +70,16 @@ def nurse(own: int) -> int | None:
 
 
 def be_runner(fd: int) -> None:
-    close_inherited(fd)
     tree.become_subreaper()
-    if os.getpid() != os.getsid(0):
-        os.setsid()
-    with socket.socket(fileno=fd) as sock:
+    with socket.socket(fileno=fd) as sock, contextlib.suppress(OSError):  # the daemon went away: nothing is started
         sock.set_inheritable(False)
-        try:
-            handed = wait_for_go(sock)
-        except OSError:
-            return  # the daemon went away first: nothing was started
-        if handed is not None:
-            attempt.run(sock, *handed)
+        sock.send(json.dumps({"ready": True, "pid": os.getpid()}).encode())
+        stay = True
+        while stay and (handed := wait_for_go(sock)) is not None:
+            folder, spec, go = handed
+            stay = attempt.run(sock, folder, spec, go["env"]) and go.get("stay", False)
+            if stay:
+                sock.send(b'{"free": true}')
 
 
 def close_inherited(keep: int) -> None:
@@ -90,9 +90,8 @@ def close_inherited(keep: int) -> None:
                 os.close(fd)
 
 
-def wait_for_go(sock: socket.socket) -> tuple[str, dict[str, Any], dict[str, str]] | None:
-    """(folder, spec, more environment), or None when the daemon has closed its end."""
-    sock.send(json.dumps({"ready": True, "pid": os.getpid()}).encode())
+def wait_for_go(sock: socket.socket) -> tuple[str, dict[str, Any], dict[str, Any]] | None:
+    """(folder, spec, the words of "go"), or None when the daemon has closed its end."""
     folder, spec = "", None
     while True:
         packet, fds, _, _ = socket.recv_fds(sock, PACKET, 1)
@@ -104,9 +103,9 @@ def wait_for_go(sock: socket.socket) -> tuple[str, dict[str, Any], dict[str, str
             with open(fds[0], "rb") as file:
                 spec = json.loads(file.read())
             sock.send(b'{"armed": true}')
-            attempt.rehearse()
+            attempt.make_ready()
         elif "go" in message and spec is not None:
-            return folder, spec, message["go"]["env"]
+            return folder, spec, message["go"]
 
 
 if __name__ == "__main__":

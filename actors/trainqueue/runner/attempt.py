@@ -4,7 +4,6 @@ import contextlib
 import errno
 import json
 import os
-import resource
 import signal
 import socket
 import time
@@ -12,6 +11,7 @@ from typing import Any
 
 import record
 import tree
+from record import Dead
 
 SIGNALS = {
     signal.SIGCHLD,
@@ -21,30 +21,44 @@ SIGNALS = {
     signal.SIGHUP,
 }
 FOR_EVER = 3600.0
+rehearsed = False
 AFTER_YOU = 0.003
 """Seconds: the record's fsyncs would otherwise run beside the start of the next job."""
 
 
-def run(sock: socket.socket, folder: str, spec: dict[str, Any], env: dict[str, str]) -> None:
+def run(sock: socket.socket, folder: str, spec: dict[str, Any], env: dict[str, str]) -> bool:
+    """Whether it was ours to run; returns when nothing of it lives and its record is written."""
     claim = make_claim(folder, env)
     if claim is None:
-        return
+        return False
     began, at = time.monotonic(), time.time()
     try:
         child = start(spec, {**spec["env"], **env})
     except (OSError, ValueError) as error:
+        os.close(claim)
         sentence = explain(error, spec)
         say_in_log(spec["log"], sentence)
         finish(sock, folder, record.start_failed(sentence, at))
-        return
+        return True
     life = {"pid": child, "at": at}
     tell(sock, json.dumps({"started": {**life, "env": env}}).encode())
     write_line(claim, life)
     os.close(claim)
-    status, reason = watch(child, spec, began)
+    main, reason = watch(child, spec, began)
     tree.kill_rest()
     seconds = time.monotonic() - began
-    finish(sock, folder, record.ended(child, status, reason, at, seconds))
+    finish(sock, folder, record.ended(main, reason, at, seconds))
+    return True
+
+
+def make_ready() -> None:
+    """What can be done before the go: forget signals that were meant for the attempt before, and rehearse."""
+    while signal.sigtimedwait(SIGNALS, 0):
+        pass
+    global rehearsed  # noqa: PLW0603  (once in the life of this process)
+    if not rehearsed:
+        rehearsed = True
+        rehearse()
 
 
 def rehearse() -> None:
@@ -59,8 +73,7 @@ def rehearse() -> None:
     with contextlib.suppress(OSError):
         start(spec, dict(os.environ))
     tree.kill_rest()
-    json.dumps(record.ended(0, 0, None, time.time(), 0.0))
-    resource.getrusage(resource.RUSAGE_CHILDREN)
+    json.dumps(record.ended(Dead(0, 0, 0), None, time.time(), 0.0))
 
 
 def make_claim(folder: str, env: dict[str, str]) -> int | None:
@@ -153,19 +166,18 @@ def say_in_log(path: str, sentence: str) -> None:
         os.close(fd)
 
 
-def watch(child: int, spec: dict[str, Any], began: float) -> tuple[int, str | None]:
-    """Wait for the main process: (wait status, why we ended it). Every wait has its deadline; no polling."""
+def watch(child: int, spec: dict[str, Any], began: float) -> tuple[Dead, str | None]:
+    """Wait for the main process: how it ended, and why we ended it. Every wait has its deadline; no polling."""
     limit, warn = spec.get("time_limit"), spec.get("warn")
     end_at = None if limit is None else began + limit
-    status: int | None = None
+    main: Dead | None = None
     warn_at = None if end_at is None or not warn else max(began, end_at - warn)
     kill_at: float | None = None
     reason: str | None = None
     while True:
-        found = reap(child)
-        status = found if status is None else status
-        if status is not None and (kill_at is None or not tree.has_group(child)):
-            return status, reason
+        main = reap(child) or main
+        if main is not None and (kill_at is None or not tree.has_group(child)):
+            return main, reason
         moments = [at for at in (end_at, warn_at, kill_at) if at is not None]
         patience = max(0.0, min(moments) - time.monotonic()) if moments else FOR_EVER
         caught = signal.sigtimedwait(SIGNALS, patience)
@@ -185,16 +197,16 @@ def watch(child: int, spec: dict[str, Any], began: float) -> tuple[int, str | No
             tree.signal_group(child, signal.SIGKILL)
 
 
-def reap(child: int) -> int | None:
-    """Reap whoever has died, orphans too; the main process's wait status once it has."""
+def reap(child: int) -> Dead | None:
+    """Reap whoever has died, orphans too; the main process once it has."""
     found = None
     with contextlib.suppress(ChildProcessError):
         while True:
-            pid, status = os.waitpid(-1, os.WNOHANG)
+            pid, status, usage = os.wait4(-1, os.WNOHANG)
             if pid == 0:
                 break
             if pid == child:
-                found = status
+                found = Dead(pid, status, usage.ru_maxrss * 1024)
     return found
 
 
@@ -203,7 +215,6 @@ def finish(sock: socket.socket, folder: str, result: dict[str, Any]) -> None:
 
     A daemon that dies in between finds this runner alive, and waits for its record.
     """
-    result["max_rss"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
     tell(sock, json.dumps({"ended": result}).encode())
     time.sleep(AFTER_YOU)
     record.write(folder, result)

@@ -4,21 +4,29 @@ import errno
 import json
 import os
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 TRIES = 720
 PAUSE = 5.0
 """Seconds between tries while the disk is full: an hour in all. A living runner keeps the truth meanwhile."""
 
 
+class Dead(NamedTuple):
+    """A process that has been waited for; `max_rss` in bytes, of the largest of it and its descendants."""
+
+    pid: int
+    status: int
+    max_rss: int
+
+
 def start_failed(sentence: str, at: float) -> dict[str, Any]:
-    fields: dict[str, Any] = dict.fromkeys(("exit_code", "signal", "pid"))
+    fields: dict[str, Any] = dict.fromkeys(("exit_code", "signal", "pid", "max_rss"))
     return {**fields, "reason": "start-failed", "message": sentence, "started_at": at, "ended_at": at, "seconds": 0.0}
 
 
-def ended(pid: int, status: int, reason: str | None, at: float, seconds: float) -> dict[str, Any]:
+def ended(main: Dead, reason: str | None, at: float, seconds: float) -> dict[str, Any]:
     """`seconds` is measured on the monotonic clock, so a clock that is set back makes no negative run."""
-    code = os.waitstatus_to_exitcode(status)
+    code = os.waitstatus_to_exitcode(main.status)
     return {
         "exit_code": code if code >= 0 else None,
         "signal": -code if code < 0 else None,
@@ -27,7 +35,8 @@ def ended(pid: int, status: int, reason: str | None, at: float, seconds: float) 
         "started_at": at,
         "ended_at": max(time.time(), at),
         "seconds": seconds,
-        "pid": pid,
+        "pid": main.pid,
+        "max_rss": main.max_rss,
     }
 
 
