@@ -44,7 +44,7 @@ from trainqueue.messages import (
 from trainqueue.recovery import recover
 from trainqueue.requests import serve, unwritten
 from trainqueue.reserve import Reserve
-from trainqueue.view import job_view
+from trainqueue.view import job_view, news
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,6 +87,7 @@ class GPUArbiter(SelectingActor):
         super().__init__(on_crash)
         self.core, self.journal, self.home, self.gpus = core, journal, home, gpus
         self.identity, self.on_exit = identity, on_exit
+        self.epoch: str = identity["epoch"]
         self.bench = bench(self.actor_ref)
         self.desk: pykka.ActorRef[Any] | None = None
         self.feed: pykka.ActorRef[Any] | None = None
@@ -184,7 +185,7 @@ class GPUArbiter(SelectingActor):
                     self._job_changed(job)
                 case ev.Moved(job):
                     self.batch.jobs[job.id] = job
-                    self._event(f"job.{job.id}", {"type": "moved", **self._about(job)})
+                    self._event(f"job.{job.id}", {"type": "moved", **news(job)})
                 case ev.Reported(job):
                     self._publish_progress(job)
                 case ev.ModeChanged(paused, draining):
@@ -205,12 +206,9 @@ class GPUArbiter(SelectingActor):
     def view(self, job: Job) -> dict[str, Any]:
         return job_view(job, self.core, self.home, time.time())
 
-    def _about(self, job: Job) -> dict[str, Any]:
-        return {"id": job.id, "state": job.state.name, "job": self.view(job)}
-
     def _job_changed(self, job: Job) -> None:
         self.batch.jobs[job.id] = job
-        self._event(f"job.{job.id}", {"type": "job", **self._about(job)})
+        self._event(f"job.{job.id}", {"type": "job", **news(job)})
         if job.ended:
             self.bench.discard(job.id, job.attempt)
             self.batch.rows[job.id, job.attempt] = None
@@ -218,7 +216,7 @@ class GPUArbiter(SelectingActor):
     def _event(self, topic: str, body: dict[str, Any]) -> None:
         self.seq += 1
         now = time.time()
-        packed = wire.pack({"seq": self.seq, "epoch": self.identity["epoch"], "at": now, **body})
+        packed = wire.pack({"seq": self.seq, "epoch": self.epoch, "at": now, **body})
         self.batch.events.append((self.seq, now, topic, packed))
 
     # -- attempts
@@ -327,7 +325,7 @@ class GPUArbiter(SelectingActor):
 
     def _publish_progress(self, job: Job) -> None:
         if self.feed is not None:
-            body = wire.pack({"type": "progress", "at": time.time(), "job": job.id, "progress": job.progress})
+            body = wire.pack({"type": "progress", "at": time.time(), "id": job.id, "progress": job.progress})
             self.feed.tell(Publish([(f"progress.{job.id}", body)], self.seq))
 
     # -- the batch

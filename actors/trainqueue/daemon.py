@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import logging
 import logging.handlers
 import resource
@@ -59,6 +60,9 @@ def run(home: Home, settings: Settings, *, foreground: bool) -> None:
         logger.info("signal %d: stopping; running jobs run on", number)
         service.leaving.set()
 
+    # Waiting jobs live long and form no cycles; by default the collector would walk all of them again and again.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, leave)
     signal.signal(signal.SIGINT, leave)

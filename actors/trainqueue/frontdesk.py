@@ -34,6 +34,16 @@ PARTING = 0.05
 _names = itertools.count()
 
 
+def frames_of(slot: zmq.Socket[bytes]) -> list[bytes]:
+    """One message; pyzmq's own way asks once more for each frame."""
+    frame = slot.recv(zmq.NOBLOCK, copy=False)
+    frames = [frame.bytes]
+    while frame.more:
+        frame = slot.recv(zmq.NOBLOCK, copy=False)
+        frames.append(frame.bytes)
+    return frames
+
+
 class FrontDesk(SelectingActor):
     """Binds in `__init__`, so that whoever starts it gets the TrainqError; `arbiter` gets the `Calls`.
 
@@ -117,7 +127,7 @@ class FrontDesk(SelectingActor):
         """The fd says only that something changed; receive if it is a request."""
         slot = self.slots[at]
         while int(slot.get(zmq.EVENTS)) & zmq.POLLIN:
-            if self._take(at, slot.recv_multipart(zmq.NOBLOCK)):
+            if self._take(at, frames_of(slot)):
                 return Look() if len(self.calls) == 1 else None
         return None
 

@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from trainqueue.home import Home
 
 
+def news(job: Job) -> dict[str, Any]:
+    """What an event tells of a job: all that its state holds. The rest of it is asked for (`status`, `jobs`)."""
+    state = job.state
+    fields = {name: getattr(state, name) for name in state.__slots__ if name != "name"}
+    return {"id": job.id, "name": title(job.spec), "state": state.name, "attempt": job.attempt, **fields}
+
+
 def job_view(job: Job, core: Core, home: Home, now: float) -> dict[str, Any]:
     """The contract's Job."""
     spec, state = job.spec, job.state

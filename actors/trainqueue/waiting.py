@@ -27,15 +27,21 @@ class Wait:
     def __init__(self, client: Client, jobs: Sequence[int]) -> None:
         self.client = client
         self.open, self.ended = set(jobs), dict[int, Job]()
+        self._told = set[int]()
+        """Those of which an event has told the end, and nobody has looked yet how."""
         self.many = len(self.open) >= MANY
         self._seen, self._epoch = 0, ""
 
     def until(self, deadline: float | None) -> None:
         """Raises TimeoutError at the deadline (monotonic); RequestError ("not-found") for an unknown job."""
         self.look()
+        while self.open:
+            self._listen(deadline)
+            self.open, self._told = self._told, set()
+            self.look()  # one that has been retried meanwhile stays open
+
+    def _listen(self, deadline: float | None) -> None:
         topics = ["job.", "queue", "heartbeat"] if self.many else [f"job.{job}" for job in self.open]
-        if not self.open:
-            return
         with self.client.subscribe(topics) as feed:
             looked = time.monotonic()
             while self.open:
@@ -59,7 +65,8 @@ class Wait:
             return
         hole = self._hole(event)
         if event.get("id") in self.open and event["state"] in ENDED:
-            self._note([self.client.as_job(event["job"])])
+            self.open.discard(event["id"])
+            self._told.add(event["id"])
         if hole:
             self.look()
 

@@ -57,7 +57,7 @@ def check(spec: JobSpec, where: str) -> None:
     """Refuse what the types let through. Raises RequestError ("bad-request") naming the field."""
     env = spec.env or {}
     for field, texts in (("command", spec.command), ("cwd", (spec.cwd,)), ("env", env), ("env", env.values())):
-        if any("\0" in text for text in texts):
+        if "\0" in "".join(texts):
             raise RequestError("bad-request", f"{where}.{field}: contains a NUL byte")
     if not spec.command[0]:
         raise RequestError("bad-request", f"{where}.command: the program's name is empty")
