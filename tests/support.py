@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import msgpack  # type: ignore[import-untyped]
+import msgpack
 
 from trainqueue.client import Client
 

@@ -10,7 +10,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, cast
 
-import msgspec
+import msgpack
 import zmq
 
 from trainqueue import guard
@@ -23,66 +23,27 @@ if TYPE_CHECKING:
     from typing import Self
 
     from trainqueue.core.spec import JobSpec
+    from trainqueue.jobinfo import Job
     from trainqueue.subscription import Subscription
 
-ENDED = frozenset({"completed", "failed", "cancelled", "lost"})
 TIMEOUT = 10.0
 LOOK = 1.0
 """Seconds of silence after which we look whether the daemon still lives."""
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """The contract's Job; fields that do not apply are None. Unknown fields are ignored."""
+def as_map(value: object) -> object:
+    """For what MessagePack does not know: a JobSpec."""
+    import msgspec
 
-    id: int
-    name: str
-    state: str
-    cause: str | None = None
-    message: str | None = None
-    why: str | None = None
-    why_code: str | None = None
-    position: int | None = None
-    attempt: int = 1
-    gpu_ids: tuple[str, ...] = ()
-    stopping: bool = False
-    user: str = ""
-    pid: int | None = None
-    exit_code: int | None = None
-    signal: int | None = None
-    submitted_at: float = 0.0
-    started_at: float | None = None
-    ended_at: float | None = None
-    expected_start_at: float | None = None
-    expected_end_at: float | None = None
-    progress: dict[str, Any] | None = None
-    log: str = ""
-    command: tuple[str, ...] = ()
-    cwd: str = ""
-    umask: int | None = None
-    gpus: int = 1
-    gpu_memory: int | None = None
-    priority: int | str = "normal"
-    after: tuple[int, ...] = ()
-    after_any: tuple[int, ...] = ()
-    not_before: float | None = None
-    hold: bool = False
-    time_limit: float | None = None
-    grace: float | None = None
-    warn: float | None = None
-    retries: dict[str, int] = {}
-    tags: dict[str, str] = {}
-    group: str | None = None
+    return msgspec.to_builtins(value)
 
-    @property
-    def ended(self) -> bool:
-        return self.state in ENDED
 
-    @property
-    def status(self) -> int:
-        """As an exit status: 0 only for a completed job, whatever code the others have ended with."""
-        if self.state == "completed":
-            return 0
-        return 128 + self.signal if self.signal is not None else self.exit_code or 1
+def packed(value: object) -> bytes:
+    return cast("bytes", msgpack.packb(value, default=as_map))
+
+
+def unpacked(data: bytes) -> dict[str, Any]:
+    return cast("dict[str, Any]", msgpack.unpackb(data, strict_map_key=False))
 
 
 def fresh_key() -> str:
@@ -122,7 +83,7 @@ class Client:
 
     def call(self, op: str, *, timeout: float | None = None, **fields: object) -> dict[str, Any]:
         """One request, its result. Raises RequestError, NoDaemonError or NotAnsweringError."""
-        request = msgspec.msgpack.encode({"op": op, "id": fresh_key(), **fields})
+        request = packed({"op": op, "id": fresh_key(), **fields})
         deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
         if not guard.is_held(self.home.lock):
             raise self._silent()
@@ -144,7 +105,7 @@ class Client:
         while not socket.poll(max(0, round(1000 * min(LOOK, deadline - time.monotonic())))):
             if time.monotonic() >= deadline or not guard.is_held(self.home.lock):
                 raise zmq.Again
-        return cast("dict[str, Any]", msgspec.msgpack.decode(socket.recv()))
+        return unpacked(socket.recv())
 
     def _hang_up(self) -> None:
         """Throw the socket away with what waits in it: nothing may be executed late, when a daemon is back."""
@@ -262,4 +223,8 @@ class Client:
 
     @staticmethod
     def as_job(fields: dict[str, Any]) -> Job:
+        import msgspec
+
+        from trainqueue.jobinfo import Job
+
         return msgspec.convert(fields, Job)

@@ -16,12 +16,14 @@ import click
 
 from trainqueue import capture
 from trainqueue.cli.screen import bar, table, took
-from trainqueue.client import Client, Job
+from trainqueue.client import Client
 from trainqueue.core.spec import JobSpec
 from trainqueue.home import Home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from trainqueue.jobinfo import Job
 
 SCRIPT = Path(__file__).resolve().parents[2] / "tests/programs/train_digits.py"
 RUNS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +20,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from trainqueue.client import Job
-
-LOOK = 0.5
-"""Seconds between looks whether the main thread has ended, which nothing else tells in time."""
+    from trainqueue.jobinfo import Job
 
 
 class QueuedJob:
@@ -49,22 +47,22 @@ class QueuedJob:
 class Serving:
     """A Service and the thread that stops it, and nobody else does, so that it is stopped once.
 
-    That happens when it is asked on the wire, has drained or crashed, is closed, or the main thread ends.
+    That happens when it is asked on the wire, has drained or crashed, is closed, or the program ends.
     """
 
     def __init__(self, service: Service) -> None:
         self.service = service
-        self._thread = threading.Thread(target=self._wait, name="trainq-waiter")
+        self._thread = threading.Thread(target=self._wait, name="trainq-waiter", daemon=True)
         self._thread.start()
+        atexit.register(self.stop)
 
     def _wait(self) -> None:
-        try:
-            while not self.service.leaving.wait(LOOK) and threading.main_thread().is_alive():
-                pass
-        finally:
-            self.service.stop()
+        self.service.wait()
+        self.service.stop()
 
     def stop(self) -> None:
+        """Also called at the end of a program that has not closed its queue."""
+        atexit.unregister(self.stop)
         self.service.leaving.set()
         self._thread.join()
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-import msgspec
 import zmq
+
+from trainqueue.client import unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,4 +36,4 @@ class Subscription:
         """The next event, or None after `patience` seconds of silence."""
         if not self._socket.poll(max(0, round(patience * 1000))):
             return None
-        return cast("dict[str, Any]", msgspec.msgpack.decode(self._socket.recv_multipart()[1]))
+        return unpacked(self._socket.recv_multipart()[1])

@@ -9,11 +9,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from trainqueue.client import ENDED, Client, Job
 from trainqueue.errors import RequestError
+from trainqueue.jobinfo import ENDED, Job
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from trainqueue.client import Client
 
 PATIENCE = 2.0
 """Seconds between looks."""

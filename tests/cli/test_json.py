@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from trainqueue.client import ENDED
+from trainqueue.jobinfo import ENDED
 
 if TYPE_CHECKING:
     from commands import Cli

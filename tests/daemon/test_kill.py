@@ -18,8 +18,8 @@ from trainqueue.errors import DaemonError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from trainqueue.client import Job
     from trainqueue.home import Home
+    from trainqueue.jobinfo import Job
 
 JOBS, CLIENTS, KILLS = 300, 16, 12
 PROGRAM = 'now() { date +%s%N; }; s=$(now); sleep 0.005; echo "$TRAINQ_JOB_ID $s $(now) $0" >> stamps; exit $0'

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from trainqueue.client import Job
 from trainqueue.errors import RequestError
+from trainqueue.jobinfo import Job
 
 if TYPE_CHECKING:
     from trainqueue.client import Client

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from trainqueue import waiting
-from trainqueue.client import Client, Job
+from trainqueue.client import Client
 from trainqueue.errors import RequestError
+from trainqueue.jobinfo import Job
 from trainqueue.waiting import Wait
 
 if TYPE_CHECKING:

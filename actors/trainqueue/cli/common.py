@@ -15,7 +15,8 @@ from trainqueue.errors import DaemonError, HomeHeldError, RequestError, TrainqEr
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from trainqueue.client import Client, Job
+    from trainqueue.client import Client
+    from trainqueue.jobinfo import Job
 
 DONE, REFUSED, USAGE, NO_DAEMON, NO_JOB, TIMED_OUT, INTERRUPTED = 0, 1, 2, 3, 4, 124, 130
 """The contract's exit codes."""

@@ -19,7 +19,8 @@ from trainqueue.errors import DaemonError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from trainqueue.client import Client, Job
+    from trainqueue.client import Client
+    from trainqueue.jobinfo import Job
     from trainqueue.tail import Tail
 
 MOST = 10

@@ -19,7 +19,8 @@ from trainqueue.home import current_umask
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trainqueue.client import Client, Job
+    from trainqueue.client import Client
+    from trainqueue.jobinfo import Job
     from trainqueue.tail import Tail
 
 OPTIONS = [

@@ -1,0 +1,63 @@
+"""A job as the client gives it to people and programs. Apart, since most commands do without it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+ENDED = frozenset({"completed", "failed", "cancelled", "lost"})
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """The contract's Job; fields that do not apply are None. Unknown fields are ignored."""
+
+    id: int
+    name: str
+    state: str
+    cause: str | None = None
+    message: str | None = None
+    why: str | None = None
+    why_code: str | None = None
+    position: int | None = None
+    attempt: int = 1
+    gpu_ids: tuple[str, ...] = ()
+    stopping: bool = False
+    user: str = ""
+    pid: int | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    submitted_at: float = 0.0
+    started_at: float | None = None
+    ended_at: float | None = None
+    expected_start_at: float | None = None
+    expected_end_at: float | None = None
+    progress: dict[str, Any] | None = None
+    log: str = ""
+    command: tuple[str, ...] = ()
+    cwd: str = ""
+    umask: int | None = None
+    gpus: int = 1
+    gpu_memory: int | None = None
+    priority: int | str = "normal"
+    after: tuple[int, ...] = ()
+    after_any: tuple[int, ...] = ()
+    not_before: float | None = None
+    hold: bool = False
+    time_limit: float | None = None
+    grace: float | None = None
+    warn: float | None = None
+    retries: dict[str, int] = {}
+    tags: dict[str, str] = {}
+    group: str | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+    @property
+    def status(self) -> int:
+        """As an exit status: 0 only for a completed job, whatever code the others have ended with."""
+        if self.state == "completed":
+            return 0
+        return 128 + self.signal if self.signal is not None else self.exit_code or 1
