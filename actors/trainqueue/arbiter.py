@@ -19,10 +19,8 @@ import pykka
 from trainqueue import wire
 from trainqueue.actor import SelectingActor
 from trainqueue.batch import Batch
-from trainqueue.bench import MAX_ARMED
 from trainqueue.core import events as ev
 from trainqueue.core.job import Queued
-from trainqueue.errors import RequestError
 from trainqueue.messages import (
     Answers,
     Armed,
@@ -38,6 +36,7 @@ from trainqueue.messages import (
     Publish,
     Refill,
     Started,
+    ToArbiter,
     TrainerFailed,
     WatchAgain,
 )
@@ -65,9 +64,6 @@ TRAINER_PAUSE = 1.0
 """Seconds from a trainer's crash to the next one; its job runs on meanwhile."""
 RETRY_COMMIT = 1.0
 """Seconds between tries while the disk refuses."""
-
-FromTrainer = Started | Ended | Gone | TrainerFailed | Progress
-ToArbiter = Open | Calls | FromTrainer | Armed | ArmFailed | Flush | Refill | FillReserve | WatchAgain | Due
 
 
 class GPUArbiter(SelectingActor):
@@ -117,10 +113,10 @@ class GPUArbiter(SelectingActor):
                     self._serve()
             case Flush():
                 self._flush()
-            case Started():
-                self._started(message)
-            case Ended():
-                self._ended(message)
+            case Started(job, attempt, pid, at):
+                self.apply(ev.AttemptStarted(job, attempt, pid, at))
+            case Ended(job, attempt, result):
+                self.apply(ev.AttemptEnded(job, attempt, result))
             case Gone():
                 self._gone(message)
             case TrainerFailed(job, attempt):
@@ -275,29 +271,15 @@ class GPUArbiter(SelectingActor):
     def _refill(self) -> None:
         """Idle runners, and the first in line armed for the next hand-over."""
         self._refilling = False
+        self.bench.warm()
         try:
-            self._arm_next()
+            if self._may_arm():
+                self.bench.arm_ahead(self.core.line)
         except OSError as error:
             logger.warning("cannot prepare the next start: %s", error)
-        self.bench.warm()
 
-    def _unarmed(self, some: int) -> list[Job]:
-        """Those of the next `some` jobs to start that nobody is armed with."""
-        if self.disk_error is not None or not self.core.may_start():
-            return []
-        return [job for job in self.core.line.next(some) if (job.id, job.attempt) not in self.bench.attempts]
-
-    def _arm_next(self) -> None:
-        """Raises OSError when the machine refuses."""
-        missing = self._unarmed(self.bench.ahead())
-        if missing and self.bench.enough():
-            return
-        if missing and len(self.bench.armed()) >= MAX_ARMED:
-            wanted = {(job.id, job.attempt) for job in self.core.line.next(self.bench.ahead())}
-            for key in self.bench.armed() - wanted:
-                self.bench.discard(*key)  # moved back, held: it must not keep others from being armed
-        for job in missing:
-            self.bench.arm(job)
+    def _may_arm(self) -> bool:
+        return self.disk_error is None and self.core.may_start()
 
     def _write_row(self, attempt: Attempt) -> None:
         """Who runs the attempt, on disk before it starts, so that a later daemon can ask what became of it."""
@@ -305,12 +287,6 @@ class GPUArbiter(SelectingActor):
         row = (attempt.runner.identity(self.bench.boot), attempt.gpu_ids or ())
         self.batch.rows[attempt.job, attempt.number] = row
         self.batch.promised = self.batch.promised or not attempt.going
-
-    def _started(self, message: Started) -> None:
-        self.apply(ev.AttemptStarted(message.job, message.attempt, message.pid, message.at))
-
-    def _ended(self, message: Ended) -> None:
-        self.apply(ev.AttemptEnded(message.job, message.attempt, message.result))
 
     def _gone(self, message: Gone) -> None:
         self.bench.forget(message.job, message.attempt, free=message.free)
@@ -397,26 +373,10 @@ class GPUArbiter(SelectingActor):
         self._answer()
         if batch.events and self.feed is not None:
             self.feed.tell(Publish([(topic, body) for _, _, topic, body in batch.events], self.seq))
-        if self._unarmed(1):
+        if self._may_arm() and self.bench.unarmed(self.core.line.next(1)):
             self._refill_later()
         if self.leaving:
             self.on_exit()
-
-    def refuse_changes(self, request: object) -> None:
-        """Raises RequestError while nothing can be written, and once a shutdown has been answered.
-
-        A job that fills the disk must be stopped even so; what needs little space may use the reserve.
-        """
-        if self.closing:
-            raise RequestError("unavailable", "the daemon is shutting down; nothing was changed")
-        if isinstance(request, wire.Cancel):
-            return
-        if not self.reserve.held and isinstance(request, wire.Submit | wire.Edit | wire.Retry):
-            msg = f"the disk of {self.home.path} is full; nothing was changed, what was accepted before is safe"
-            raise RequestError("unavailable", msg)
-        if self.disk_error is not None:
-            msg = f"nothing can be written ({self.disk_error}); nothing was changed, what was accepted before is safe"
-            raise RequestError("unavailable", msg)
 
     def release(self) -> None:
         """Whoever still waits for an answer gets one: a REP without would be stuck."""

@@ -16,7 +16,7 @@ import pykka
 from trainqueue.actor import SelectingActor
 from trainqueue.launch import verdict
 from trainqueue.launch.nursery import known
-from trainqueue.messages import Arm, Armed, ArmFailed, Spare, Warm
+from trainqueue.messages import Arm, Armed, ArmFailed, Spare, ToArmourer, Warm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +42,7 @@ class Armourer(SelectingActor):
         self.spare: deque[Runner] = deque()
         """Runners that have done an attempt."""
 
-    def receive(self, message: Arm | Spare | Warm) -> None:
+    def receive(self, message: ToArmourer) -> None:
         match message:
             case Arm():
                 self._arm(message)

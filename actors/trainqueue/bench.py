@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pykka
 
     from trainqueue.core.job import Job
+    from trainqueue.core.line import Line
     from trainqueue.core.spec import JobSpec
     from trainqueue.gpus import Inventory
     from trainqueue.home import Home
@@ -85,9 +86,23 @@ class Bench:
         """How many of the first in line to arm."""
         return MAX_ARMED if self._cold else 1
 
-    def enough(self) -> bool:
-        """Many are armed at a time or none: one by one they would be in the way of every hand-over."""
-        return len(self.armed()) > MAX_ARMED // 4
+    def unarmed(self, jobs: list[Job]) -> list[Job]:
+        return [job for job in jobs if (job.id, job.attempt) not in self.attempts]
+
+    def arm_ahead(self, line: Line) -> None:
+        """Arm those that start next; many at a time or none, since one by one they would be in the way of every start.
+
+        Raises OSError when the machine refuses.
+        """
+        wanted = line.next(self.ahead())
+        missing = self.unarmed(wanted)
+        if len(wanted) - len(missing) > MAX_ARMED // 4:
+            return
+        if missing and len(self.armed()) >= MAX_ARMED:
+            for key in self.armed() - {(job.id, job.attempt) for job in wanted}:
+                self.discard(*key)  # moved back, held: it must not keep others from being armed
+        for job in missing:
+            self.arm(job)
 
     def patience(self) -> float:
         """Seconds from a hand-over to the next arming, which would steal time from the start under way."""

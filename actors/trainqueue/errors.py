@@ -12,7 +12,7 @@ TrainqError
     FaultError                      a fault of ours
         IllegalTransitionError      core/job.py: a step that the table does not have
         LeaseError                  core/leases.py: a GPU was about to be held twice
-        InvariantError              core/arbiter.py: `validate` found the state broken
+        InvariantError              core/invariants.py: `check` found the state broken
 """
 
 from __future__ import annotations

@@ -201,3 +201,10 @@ class Publish:
 
     events: list[tuple[str, bytes]]
     seq: int
+
+
+FromTrainer = Started | Ended | Gone | TrainerFailed | Progress
+ToSelf = Flush | Refill | FillReserve | WatchAgain | Due
+ToArbiter = Open | Calls | FromTrainer | Armed | ArmFailed | ToSelf
+ToTrainer = StopAttempt | LookAtProgress | Decide
+ToArmourer = Arm | Spare | Warm

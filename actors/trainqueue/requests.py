@@ -43,7 +43,7 @@ def serve(arbiter: GPUArbiter, call: Call) -> tuple[bytes, bool]:
     request = call.request
     try:
         if isinstance(request, CHANGES):
-            arbiter.refuse_changes(request)
+            refuse_change(arbiter, request)
             arbiter.batch.promised = True
         return wire.answer(request.id, result(arbiter, call)), isinstance(request, CHANGES)
     except RequestError as error:
@@ -53,6 +53,22 @@ def serve(arbiter: GPUArbiter, call: Call) -> tuple[bytes, bool]:
             raise  # it may be half done, and must not be built upon: the arbiter ends
         logger.exception("%s failed", type(request).__name__)
         return wire.refusal(request.id, "internal", "a fault of trainq's own; see trainqd.log"), False
+
+
+def refuse_change(arbiter: GPUArbiter, request: object) -> None:
+    """Raises RequestError while nothing can be written, and once a shutdown has been answered.
+
+    A job that fills the disk must be stopped even so; what needs little space may use the reserve.
+    """
+    if arbiter.closing:
+        raise RequestError("unavailable", "the daemon is shutting down; nothing was changed")
+    if isinstance(request, wire.Cancel):
+        return
+    safe = "nothing was changed, what was accepted before is safe"
+    if not arbiter.reserve.held and isinstance(request, wire.Submit | wire.Edit | wire.Retry):
+        raise RequestError("unavailable", f"the disk of {arbiter.home.path} is full; {safe}")
+    if arbiter.disk_error is not None:
+        raise RequestError("unavailable", f"nothing can be written ({arbiter.disk_error}); {safe}")
 
 
 def unwritten(call: Call, error: str) -> bytes:

@@ -12,7 +12,17 @@ import pykka
 from trainqueue.actor import SelectingActor
 from trainqueue.core.events import Result
 from trainqueue.launch import leftovers, verdict
-from trainqueue.messages import Decide, Ended, Gone, LookAtProgress, Progress, Started, StopAttempt, TrainerFailed
+from trainqueue.messages import (
+    Decide,
+    Ended,
+    Gone,
+    LookAtProgress,
+    Progress,
+    Started,
+    StopAttempt,
+    ToTrainer,
+    TrainerFailed,
+)
 from trainqueue.progress import ProgressFile
 
 if TYPE_CHECKING:
@@ -20,7 +30,6 @@ if TYPE_CHECKING:
 
     from trainqueue.launch.local import Runner
 
-ToTrainer = StopAttempt | LookAtProgress | Decide
 PATIENCE, MOST_PATIENCE = 0.01, 2.0
 """Seconds between looks at an attempt whose end is not clear yet, doubled each time."""
 logger = logging.getLogger(__name__)

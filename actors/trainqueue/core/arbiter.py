@@ -11,18 +11,17 @@ from collections import Counter
 from copy import copy
 from typing import TYPE_CHECKING, assert_never
 
-from sortedcontainers import SortedSet
-
 from trainqueue.core import events as ev
+from trainqueue.core import invariants
+from trainqueue.core.alarms import Alarms
 from trainqueue.core.dependencies import Dependencies
-from trainqueue.core.invariants import problems
 from trainqueue.core.job import Cancelled, Completed, Ended, Failed, Job, Pending, Queued, Running
 from trainqueue.core.leases import Leases
 from trainqueue.core.line import GAP, Line, between
 from trainqueue.core.outcome import lost, outcome, unmet
 from trainqueue.core.placement import choose
 from trainqueue.core.spec import band
-from trainqueue.errors import FaultError, RequestError
+from trainqueue.errors import RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,10 +32,6 @@ UNBLOCK = 1.0
 """Seconds until the next try where the machine refused to prepare a start."""
 MAX_VOIDS = 5
 """Runners that may die in a row before they could start a job, until the job is given up."""
-
-
-class InvariantError(FaultError):
-    """`validate` found the state broken; a fault of ours."""
 
 
 class Core:
@@ -63,10 +58,7 @@ class Core:
         self.next_rank = GAP
         self.max_waiting = max_waiting
         self._dependencies = Dependencies(self.jobs)
-        self.alarms: SortedSet[tuple[float, int]] = SortedSet()
-        """(not_before, id) of the parked jobs whose time has not come."""
-        self._unblock_at: float | None = None
-        self.wake_at: float | None = None
+        self.alarms = Alarms()
         self._voids: dict[int, int] = {}
         self._effects: list[ev.Effect] = []
 
@@ -122,7 +114,7 @@ class Core:
                 self.paused, self.draining = event.paused, event.draining
                 self._effects.append(ev.ModeChanged(event.paused, event.draining))
             case ev.Block():
-                self.blocked, self._unblock_at = event.reason, now + UNBLOCK
+                self.blocked, self.alarms.pause_ends = event.reason, now + UNBLOCK
             case ev.Tick():
                 self._tick(now)
             case ev.Adopt():
@@ -135,7 +127,8 @@ class Core:
                 assert_never(event)
         if dispatch:
             self._dispatch(now)
-        self._set_alarm()
+        if (at := self.alarms.next()) is not None:
+            self._effects.append(ev.WakeAt(at))
         return self.take_effects()
 
     # -- what people ask
@@ -282,7 +275,7 @@ class Core:
         self._effects.append(ev.Changed(copy(job)))
         if runner_died:
             reason = f"the runner of job {job.id} died before it could start it"
-            self.blocked, self._unblock_at = reason, now + UNBLOCK
+            self.blocked, self.alarms.pause_ends = reason, now + UNBLOCK
 
     def _as_running(self, job: Job, started_at: float) -> None:
         """The news of its start was lost with a daemon: take that step first."""
@@ -303,20 +296,10 @@ class Core:
     # -- time
 
     def _tick(self, now: float) -> None:
-        self.blocked = self._unblock_at = self.wake_at = None
-        while self.alarms and self.alarms[0][0] <= now:
-            job = self.jobs[self.alarms[0][1]]
-            self._leave_line(job)
-            self._enqueue(job, now)
-
-    def _set_alarm(self) -> None:
-        """One alarm for all that waits for a moment: the earliest."""
-        wanted = self.alarms[0][0] if self.alarms else None
-        if self._unblock_at is not None:
-            wanted = self._unblock_at if wanted is None else min(wanted, self._unblock_at)
-        if wanted is not None and wanted != self.wake_at:
-            self._effects.append(ev.WakeAt(wanted))
-        self.wake_at = wanted
+        self.blocked = None
+        for job in self.alarms.ring(now):
+            self._leave_line(self.jobs[job])
+            self._enqueue(self.jobs[job], now)
 
     # -- the steps shared by all of the above
 
@@ -346,12 +329,12 @@ class Core:
     def _enqueue(self, job: Job, now: float) -> None:
         self.line.add(job, ready=self.ready(job, now))
         if job.spec.not_before is not None and job.spec.not_before > now:
-            self.alarms.add((job.spec.not_before, job.id))
+            self.alarms.add(job.spec.not_before, job.id)
 
     def _leave_line(self, job: Job) -> None:
         self.line.remove(job)
         if job.spec.not_before is not None:
-            self.alarms.discard((job.spec.not_before, job.id))
+            self.alarms.discard(job.spec.not_before, job.id)
 
     def _requeue(self, job: Job, rank: int, ended: Mapping[int, StateName], now: float) -> None:
         self._become(job, Queued())
@@ -417,5 +400,4 @@ class Core:
 
     def validate(self) -> None:
         """Raises InvariantError when a promise of the design (section 4) is broken. Called after every test step."""
-        if found := [*problems(self)]:
-            raise InvariantError("; ".join(found))
+        invariants.check(self)

@@ -7,11 +7,22 @@ from typing import TYPE_CHECKING
 
 from trainqueue.core.job import Pending, Queued, Running
 from trainqueue.core.placement import choose
+from trainqueue.errors import FaultError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from trainqueue.core.arbiter import Core
+
+
+class InvariantError(FaultError):
+    """The state is broken; a fault of ours."""
+
+
+def check(core: Core) -> None:
+    """Raises InvariantError with a sentence for each promise that is broken."""
+    if found := [*problems(core)]:
+        raise InvariantError("; ".join(found))
 
 
 def problems(core: Core) -> Iterator[str]:
@@ -47,9 +58,9 @@ def leases(core: Core) -> Iterator[str]:
 
 
 def alarms(core: Core) -> Iterator[str]:
-    for at, job_id in core.alarms:
+    for at, job_id in core.alarms.jobs:
         job = core.jobs.get(job_id)
         if job is None or not isinstance(job.state, Queued) or job.spec.not_before != at:
             yield f"an alarm at {at} for job {job_id}, which does not wait for it"
-        if core.wake_at is None or core.wake_at > at:
-            yield f"woken at {core.wake_at}, too late for job {job_id} at {at}"
+        if core.alarms.set_for is None or core.alarms.set_for > at:
+            yield f"woken at {core.alarms.set_for}, too late for job {job_id} at {at}"
