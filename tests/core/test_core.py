@@ -129,7 +129,9 @@ def test_a_job_whose_runners_die_before_it_starts_is_given_up() -> None:
     for at in range(4):
         core.handle(ev.AttemptVoid(1, 1, runner_died=True), float(at))
         assert is_now(core, 1) == "queued", "the machine gets a pause between tries"
-        core.handle(ev.Tick(), at + 0.9)
+        core.handle(ev.Tick(), at + 0.5)
+        assert is_now(core, 1) == "queued"
+        core.handle(ev.Tick(), at + 1.0)
         assert is_now(core, 1) == "pending"
     effects = core.handle(ev.AttemptVoid(1, 1, runner_died=True), 9.0)
     ended = [effect.job.state for effect in effects if isinstance(effect, ev.Changed) and effect.job.id == 1]

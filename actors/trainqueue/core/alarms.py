@@ -21,8 +21,10 @@ class Alarms:
         self.jobs.discard((at, job))
 
     def ring(self, now: float) -> list[int]:
-        """The pause is over; the jobs whose time has come."""
-        self.pause_ends = self.set_for = None
+        """The jobs whose time has come; a pause that is over is taken away."""
+        self.set_for = None
+        if self.pause_ends is not None and self.pause_ends <= now:
+            self.pause_ends = None
         return [job for _, job in self.jobs.irange(None, (now, 2**63))]
 
     def next(self) -> float | None:

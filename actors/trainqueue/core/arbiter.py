@@ -296,8 +296,10 @@ class Core:
     # -- time
 
     def _tick(self, now: float) -> None:
-        self.blocked = None
-        for job in self.alarms.ring(now):
+        due = self.alarms.ring(now)
+        if self.alarms.pause_ends is None:
+            self.blocked = None
+        for job in due:
             self._leave_line(self.jobs[job])
             self._enqueue(self.jobs[job], now)
 
