@@ -16,7 +16,7 @@ import pykka
 from trainqueue.actor import SelectingActor
 from trainqueue.launch import verdict
 from trainqueue.launch.nursery import known
-from trainqueue.messages import Arm, Armed, ArmFailed, Spare, ToArmourer, Warm
+from trainqueue.messages import Arm, Armed, ArmFailed, Spare, ToArmourer, Trim, Warm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 IDLE, MOST_SPARE = 2, 20
 """Runners kept ready, and how many that have done an attempt are kept at most."""
+REST = 10.0
+"""Seconds after which a row of short jobs is taken to be over."""
 
 
 class Armourer(SelectingActor):
@@ -41,15 +43,17 @@ class Armourer(SelectingActor):
         """Our ends of runners that are being forked, or were and have not been used."""
         self.spare: deque[Runner] = deque()
         """Runners that have done an attempt."""
+        self.trimming = False
 
     def receive(self, message: ToArmourer) -> None:
         match message:
             case Arm():
                 self._arm(message)
             case Spare(runner):
-                self.spare.append(runner)
-                if len(self.spare) > MOST_SPARE:
-                    self.spare.popleft().close()
+                self._keep(runner)
+            case Trim():
+                self.trimming = False
+                self._trim(IDLE)
             case Warm():
                 with contextlib.suppress(OSError):  # the next `Arm` says why
                     self._warm()
@@ -77,6 +81,17 @@ class Armourer(SelectingActor):
         runner = known(self.nursery.order())
         runner.arm(message.folder, message.handed)
         return runner
+
+    def _keep(self, runner: Runner) -> None:
+        self.spare.append(runner)
+        self._trim(MOST_SPARE)
+        if len(self.spare) > IDLE and not self.trimming:
+            self.trimming = True
+            self.inbox.after(REST, Trim())
+
+    def _trim(self, most: int) -> None:
+        while len(self.spare) > most:
+            self.spare.popleft().close()
 
     def _warm(self) -> None:
         while len(self.idle) + len(self.spare) < IDLE:

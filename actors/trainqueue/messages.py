@@ -89,6 +89,11 @@ class Spare:
 
 
 @dataclass(frozen=True, slots=True)
+class Trim:
+    """Armourer to itself: let runners go that a row of short jobs has left."""
+
+
+@dataclass(frozen=True, slots=True)
 class Armed:
     """Armourer to arbiter: the runner waits for its go."""
 
@@ -207,4 +212,4 @@ FromTrainer = Started | Ended | Gone | TrainerFailed | Progress
 ToSelf = Flush | Refill | FillReserve | WatchAgain | Due
 ToArbiter = Open | Calls | FromTrainer | Armed | ArmFailed | ToSelf
 ToTrainer = StopAttempt | LookAtProgress | Decide
-ToArmourer = Arm | Spare | Warm
+ToArmourer = Arm | Spare | Trim | Warm
