@@ -291,6 +291,7 @@ class GPUArbiter(SelectingActor):
     def _gone(self, message: Gone) -> None:
         self.bench.forget(message.job, message.attempt, free=message.free)
         if message.verdict == "lost":
+            logger.warning("job %d is lost: its runner was killed", message.job)
             self.apply(ev.AttemptLost(message.job, message.attempt, "runner-died"))
         elif message.verdict == "void":
             self.apply(ev.AttemptVoid(message.job, message.attempt, runner_died=True))

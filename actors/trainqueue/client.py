@@ -15,7 +15,7 @@ import zmq
 
 from trainqueue import guard
 from trainqueue.errors import NoDaemonError, NotAnsweringError, RequestError
-from trainqueue.home import Home
+from trainqueue.home import REQUESTS, Home
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -123,10 +123,12 @@ class Client:
         return self._socket
 
     def _endpoint(self) -> str:
+        """As written down, else where a daemon of this home always listens: somebody may have removed the file."""
         try:
-            return self.home.endpoint_file.read_text(encoding="utf-8").strip()
+            written = self.home.endpoint_file.read_text(encoding="utf-8").strip()
         except OSError:
-            raise self._silent() from None
+            written = ""
+        return written or f"ipc://{self.home.socket(REQUESTS)}"
 
     def _silent(self) -> NoDaemonError | NotAnsweringError:
         if guard.is_held(self.home.lock):

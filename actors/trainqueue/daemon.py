@@ -11,6 +11,7 @@ import contextlib
 import gc
 import logging
 import logging.handlers
+import os
 import resource
 import signal
 import sys
@@ -24,6 +25,7 @@ from trainqueue.settings import Settings, load
 if TYPE_CHECKING:
     from types import FrameType
 
+ENDING = (signal.SIGTERM, signal.SIGINT)
 EXIT_FAILED, EXIT_USAGE, EXIT_HELD = 1, 2, 3
 logger = logging.getLogger("trainqueue")
 
@@ -53,6 +55,8 @@ def fail(error: Exception, code: int) -> None:
 def run(home: Home, settings: Settings, *, foreground: bool) -> None:
     home.prepare()
     log_to(home, settings, foreground=foreground)
+    # Blocked while threads are started, which inherit it: a signal that another thread took would not wake this one.
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     service = Service(home, settings, job_files=raise_file_limit())
 
     def leave(number: int, frame: FrameType | None) -> None:
@@ -64,8 +68,9 @@ def run(home: Home, settings: Settings, *, foreground: bool) -> None:
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, leave)
-    signal.signal(signal.SIGINT, leave)
+    for number in ENDING:
+        signal.signal(number, leave)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
     logger.info("serving %s", home.path)
     try:
         service.wait()
@@ -93,13 +98,26 @@ def log_to(home: Home, settings: Settings, *, foreground: bool) -> None:
     handler: logging.Handler = logging.StreamHandler()
     if not foreground:
         home.log.touch(mode=0o600)
-        handler = logging.handlers.RotatingFileHandler(
+        rotating = logging.handlers.RotatingFileHandler(
             home.log, maxBytes=chosen.log_max_bytes, backupCount=chosen.log_backups, encoding="utf-8"
         )
+        assert rotating.stream is not None
+        redirect(rotating.stream.fileno())
+        handler = rotating
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(chosen.log_level.upper())
+
+
+def redirect(log: int) -> None:
+    """The last words of libraries in C go to the log, ours still to whoever has started us."""
+    try:
+        ours = os.dup(2)
+    except OSError:
+        return  # it was started without
+    os.dup2(log, 2)
+    sys.stderr = os.fdopen(ours, "w", buffering=1)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from trainqueue.errors import TrainqError
 
+REQUESTS, EVENTS = "trainqd.sock", "events.sock"
+"""The daemon's sockets."""
 MAX_SOCKET_PATH = 100
 """Bytes; a Unix socket's path has at most 107."""
 

@@ -45,7 +45,9 @@ def serve(arbiter: GPUArbiter, call: Call) -> tuple[bytes, bool]:
         if isinstance(request, CHANGES):
             refuse_change(arbiter, request)
             arbiter.batch.promised = True
-        return wire.answer(request.id, result(arbiter, call)), isinstance(request, CHANGES)
+        before = arbiter.seq
+        answer = wire.answer(request.id, result(arbiter, call))
+        return answer, isinstance(request, CHANGES) and arbiter.seq > before  # every change has its event
     except RequestError as error:
         return wire.refusal(request.id, error.code, error.message), False
     except Exception:
@@ -170,10 +172,15 @@ def queue(arbiter: GPUArbiter, request: wire.Queue) -> object:
         "running": [arbiter.view(job) for job in running],
         "queued": [arbiter.view(job) for job in waiting],
         "counts": counts(arbiter),
-        "seq": arbiter.seq,
-        "epoch": arbiter.identity["epoch"],
+        "seq": known(arbiter),
+        "epoch": arbiter.epoch,
         "gpus": gpus(arbiter),
     }
+
+
+def known(arbiter: GPUArbiter) -> int:
+    """The newest sequence number that will stand."""
+    return arbiter.seq if arbiter.disk_error is None else arbiter.journal.last_seq()
 
 
 def counts(arbiter: GPUArbiter) -> dict[str, int]:
@@ -303,9 +310,10 @@ def gpus(arbiter: GPUArbiter) -> list[dict[str, Any]]:
 
 
 def events(arbiter: GPUArbiter, after: int, limit: int) -> object:
-    arbiter.batch.show(arbiter.journal)
+    if arbiter.disk_error is None:  # else they may never be written, and their numbers be given to others
+        arbiter.batch.show(arbiter.journal)
     found = arbiter.journal.events_after(after, limit)
-    return {"events": [msgspec.Raw(body) for body in found], "last": arbiter.seq, "epoch": arbiter.identity["epoch"]}
+    return {"events": [msgspec.Raw(body) for body in found], "last": known(arbiter), "epoch": arbiter.epoch}
 
 
 def shutdown(arbiter: GPUArbiter, *, cancel: bool) -> object:

@@ -25,7 +25,8 @@ from trainqueue.core.arbiter import Core
 from trainqueue.feed import Feed
 from trainqueue.frontdesk import FrontDesk
 from trainqueue.gpus import inventory
-from trainqueue.journal import Journal
+from trainqueue.home import EVENTS, REQUESTS
+from trainqueue.journal import Journal, JournalError
 from trainqueue.launch.nursery import Nursery
 from trainqueue.messages import Open
 
@@ -64,7 +65,7 @@ class Service:
     def _start(self) -> None:
         self.home.prepare()
         self._undo.callback(os.close, guard.take(self.home.lock))
-        journal = Journal(self.home.database)
+        journal = self._journal()
         self._undo.callback(journal.close)
         gpus = inventory()
         core = Core(
@@ -78,8 +79,8 @@ class Service:
         context: zmq.Context[Any] = zmq.Context()
         context.set(zmq.MAX_SOCKETS, 4096)
         self._undo.callback(context.destroy, 0)
-        request = self.home.socket("trainqd.sock")
-        events = self.home.socket("events.sock")
+        request = self.home.socket(REQUESTS)
+        events = self.home.socket(EVENTS)
         identity = self._identity(f"ipc://{events}")
         grace = self.settings.queue.default_grace
         bench = partial(
@@ -95,6 +96,16 @@ class Service:
         arbiter.tell(Open(desk, feed))
         self._publish(request, events)
 
+    def _journal(self) -> Journal:
+        """On a full disk the reserve is what it takes to open it. Raises JournalError."""
+        try:
+            return Journal(self.home.database)
+        except JournalError:
+            if not self.home.reserve.exists():
+                raise
+            self.home.reserve.unlink()
+            return Journal(self.home.database)
+
     def _identity(self, events: str) -> dict[str, Any]:
         fixed = {"server": "trainqd", "version": __version__, "protocol": 1, "pid": os.getpid()}
         return {
@@ -108,8 +119,8 @@ class Service:
     def _publish(self, *sockets: Path) -> None:
         """Last of all: tell clients where we are; first of all at the end: take it back."""
         temporary = self.home.endpoint_file.with_suffix(".new")
+        temporary.touch(mode=0o600)
         temporary.write_text(f"ipc://{sockets[0]}\n", encoding="utf-8")
-        temporary.chmod(0o600)
         temporary.rename(self.home.endpoint_file)
         for path in (*sockets, self.home.endpoint_file):
             self._undo.callback(path.unlink, missing_ok=True)

@@ -70,7 +70,7 @@ EXPECTED: dict[str, dict[str, str]] = {
     "edit": {"queued": SAME, "held": SAME},
     "retry": {"completed": "pending", "failed": "pending", "cancelled": "pending", "lost": "pending"},
     "started": in_all(STATES, SAME) | {"pending": "running"},
-    "ended": in_all(STATES, SAME) | in_all(ACTIVE, "completed"),
+    "ended": in_all(STATES, SAME) | in_all(ACTIVE, "completed") | {"stopping": "cancelled"},
     "lost": in_all(STATES, SAME) | in_all(ACTIVE, "lost"),
     "void": in_all(STATES, SAME) | {"pending": "pending"} | {"running": "lost", "stopping": "lost"},
     "progressed": in_all(STATES, SAME),

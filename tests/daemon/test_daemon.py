@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +20,6 @@ from trainqueue.home import Home
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 ROOT = pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")
 
@@ -55,6 +55,24 @@ def test_sigterm_leaves_running_jobs_running(daemon: Daemon, tmp_path: Path) -> 
     daemon.start()
     with Client(daemon.home) as client:
         assert client.wait([job], 10)[0].exit_code == 5
+
+
+def test_only_the_main_thread_takes_the_signals_that_end_it(daemon: Daemon) -> None:
+    """One that another thread takes does not wake the main thread, which waits for a lock."""
+    assert daemon.process is not None
+    pid, ending = daemon.process.pid, 1 << (signal.SIGTERM - 1) | 1 << (signal.SIGINT - 1)
+    blocked: dict[int, bool] = {}
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        status = (task / "status").read_text(encoding="utf-8")
+        mask = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigBlk:"))
+        blocked[int(task.name)] = mask & ending == ending
+    assert {task for task, yes in blocked.items() if not yes} == {pid}
+
+
+def test_a_removed_endpoint_file_does_no_harm(daemon: Daemon) -> None:
+    daemon.home.endpoint_file.unlink()
+    with Client(daemon.home) as client:
+        assert client.ping()["home"] == str(daemon.home.path)
 
 
 def test_sighup_is_ignored(daemon: Daemon) -> None:

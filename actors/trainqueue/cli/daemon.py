@@ -30,26 +30,23 @@ def the_home() -> Home:
 def ensure() -> None:
     """Start a daemon unless one serves the home. Raises NoDaemonError with its last words when it fails."""
     home = the_home()
-    if not serves(home):
-        if capture.inside_a_job() and not guard.is_held(home.lock):
+    if not guard.is_held(home.lock):
+        if capture.inside_a_job():
             raise NoDaemonError(INSIDE)
         home.prepare()
         start_one(home)
 
 
-def serves(home: Home) -> bool:
-    """Whether one is there; it may still be too busy to answer."""
-    return guard.is_held(home.lock) and home.endpoint_file.exists()
-
-
 def start_one(home: Home) -> None:
     """Start daemons until one of them, or one that was quicker, answers."""
     process: subprocess.Popen[bytes] | None = None
+    words = os.memfd_create("trainqd-words")  # a file would be mute on a full disk
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         if process is None and not guard.is_held(home.lock):
-            process = spawn(home)
-        if serves(home) and answers(home):
+            process = spawn(home, words)
+        if guard.is_held(home.lock) and answers(home):
+            os.close(words)
             return
         code = None if process is None else process.poll()
         if code == NO_DAEMON:
@@ -57,20 +54,20 @@ def start_one(home: Home) -> None:
         elif code is not None:
             break
         time.sleep(0.01)
-    said = (home.path / "start.err").read_text(errors="replace").strip().splitlines()
+    said = os.pread(words, 65536, 0).decode(errors="replace").strip().splitlines()
+    os.close(words)
     msg = f"the daemon did not start: {said[-1] if said else 'it said nothing'} (more in {home.log})"
     raise NoDaemonError(msg)
 
 
-def spawn(home: Home) -> subprocess.Popen[bytes]:
+def spawn(home: Home, words: int) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "trainqueue.daemon", "--home", str(home.path)]
     ours = str(Path(__file__).resolve().parents[2])  # a checkout's path may be relative to where we are now
     env = capture.outer_environment()
     env["PYTHONPATH"] = os.pathsep.join(filter(None, (ours, env.get("PYTHONPATH"))))
-    with (home.path / "start.err").open("wb") as words:
-        return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=words, stderr=words, start_new_session=True, cwd="/", env=env
-        )
+    return subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=words, stderr=words, start_new_session=True, cwd="/", env=env
+    )
 
 
 def answers(home: Home) -> bool:

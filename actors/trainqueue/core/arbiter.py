@@ -281,6 +281,7 @@ class Core:
         """The news of its start was lost with a daemon: take that step first."""
         if isinstance(job.state, Pending):
             self._become(job, Running(job.state.gpu_ids, None, started_at, job.state.stopping))
+            self._effects.append(ev.Changed(copy(job)))
 
     def _finish(self, job: Job, to: Ended, now: float) -> None:
         """End it, or retry it where its spec says so; somebody's wish for its end sticks."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trainqueue.core.job import Cancelled, Completed, Failed, Lost, Running
+from trainqueue.core.job import Cancelled, Completed, Failed, Lost, Pending, Running
 
 if TYPE_CHECKING:
     from trainqueue.core.events import Result
@@ -25,7 +25,8 @@ def unmet(dependency: int, now: float) -> Cancelled:
 def outcome(job: Job, result: Result) -> Ended:
     """The state that an exit record means."""
     cause: Cause
-    if result.reason == "cancel":
+    asked = isinstance(job.state, Pending | Running) and job.state.stopping
+    if result.reason == "cancel" or (asked and result.reason is None):  # it may have ended just before the signal
         return Cancelled(result.ended_at, "user", result.started_at, job.gpu_ids, result.exit_code, result.signal)
     if result.reason is not None:
         cause = result.reason
