@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +15,8 @@ from trainqueue.client import Client
 from trainqueue.progress import MAX_METRICS, MAX_TEXT, ProgressFile
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from trainqueue.home import Home
 
 HUGE = "1" * 401

@@ -1,0 +1,207 @@
+"""An arbiter with everything real below it (journal, runners, files) and recorders for its desk and its feed."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+import threading
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from support import unpacked, wait_until
+
+from trainqueue import wire
+from trainqueue.actor import SelectingActor, stop_and_join
+from trainqueue.arbiter import GPUArbiter
+from trainqueue.bench import Bench
+from trainqueue.core.arbiter import Core
+from trainqueue.core.spec import JobSpec
+from trainqueue.gpus import NoGpu
+from trainqueue.journal import Journal
+from trainqueue.launch.nursery import Nursery
+from trainqueue.messages import Answers, Call, Calls, Open
+from trainqueue.service import restore
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pykka
+
+    from trainqueue.home import Home
+
+
+T = TypeVar("T")
+
+
+class Recorder(SelectingActor):
+    """Stands for any actor: keeps what it is told. Use a `Told` to look at it."""
+
+    def __init__(self, told: list[Any]) -> None:
+        super().__init__()
+        self.told = told
+
+    def receive(self, message: Any) -> None:
+        self.told.append(message)
+
+
+class Told:
+    """A recorder and what it has been told so far."""
+
+    def __init__(self) -> None:
+        self.messages: list[Any] = []
+        self.ref: pykka.ActorRef[Recorder] = Recorder.start(self.messages)
+
+    def of(self, kind: type[T]) -> list[T]:
+        return [message for message in [*self.messages] if isinstance(message, kind)]
+
+    def hear(self, kind: type[T]) -> T:
+        """Wait for a message of this kind; the first."""
+        wait_until(lambda: self.of(kind))
+        return self.of(kind)[0]
+
+    def close(self) -> None:
+        stop_and_join(self.ref, 5)
+
+
+class WeakJournal(Journal):
+    """A journal whose disk can be made to refuse: nothing of a batch is written then."""
+
+    refuses = False
+
+    def commit(self) -> None:
+        if self.refuses and self._db.in_transaction:
+            msg = "the test's disk is full"
+            raise sqlite3.OperationalError(msg)
+        super().commit()
+
+
+class House:
+    """One arbiter on a home; `start` may be called again after `stop`, which writes nothing down any more."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.slots = itertools.count()
+        self.on_exit = threading.Event()
+        self.crashes: list[BaseException | None] = []
+        self.alive = False
+
+    def start(self, *, opened: bool = True) -> None:
+        self.home.prepare()
+        self.journal = WeakJournal(self.home.database)
+        self.desk, self.feed = Told(), Told()
+        self.on_exit.clear()
+        core = Core(NoGpu().gpu_ids(), next_id=self.journal.next_id(), counts=self.journal.ended_counts())
+        restore(core, self.journal)
+        bench = partial(Bench, home=self.home, gpus=NoGpu(), grace=5.0, nursery=Nursery(), on_crash=self.crashes.append)
+        self.ref: pykka.ActorRef[GPUArbiter] = GPUArbiter.start(
+            core, self.journal, self.home, NoGpu(), {"epoch": "e"}, bench, self.on_exit.set, self.crashes.append
+        )
+        self.alive = True
+        if opened:
+            self.open()
+
+    def open(self) -> None:
+        self.ref.tell(Open(self.desk.ref, self.feed.ref))
+
+    def stop(self) -> None:
+        """What is not on disk by now is forgotten, as in a death."""
+        if self.alive:
+            self.alive = False
+            stop_and_join(self.ref, 10)
+            self.desk.close()
+            self.feed.close()
+            self.journal.close()
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    @property
+    def actor(self) -> GPUArbiter:
+        """To look at, and to break: its thread goes on meanwhile."""
+        return cast("GPUArbiter", self.ref._actor)
+
+    # -- as the desk
+
+    def ask(self, *requests: wire.Request) -> list[int]:
+        """Tell the arbiter of these requests at once; their slots."""
+        slots = [next(self.slots) for _ in requests]
+        calls = [
+            Call(cast("wire.AnyRequest", request), "me", slot) for request, slot in zip(requests, slots, strict=True)
+        ]
+        self.ref.tell(Calls(calls))
+        return slots
+
+    def answers(self) -> dict[int, Any]:
+        found = [pair for answers in self.desk.of(Answers) for pair in answers.answers]
+        assert len(dict(found)) == len(found), "a slot was answered twice"
+        return {slot: unpacked(answer) for slot, answer in found}
+
+    def answer(self, slot: int) -> Any:
+        wait_until(lambda: slot in self.answers())
+        return self.answers()[slot]
+
+    def call(self, request: wire.Request) -> Any:
+        """Its result; the test fails when it is refused."""
+        answer = self.answer(self.ask(request)[0])
+        assert answer["ok"], answer
+        return answer["result"]
+
+    def refused(self, request: wire.Request) -> tuple[str, str]:
+        """(code, message); the test fails when it is not refused."""
+        answer = self.answer(self.ask(request)[0])
+        assert not answer["ok"], answer
+        return answer["error"]["code"], answer["error"]["message"]
+
+    def submit(self, *argv: str, **fields: Any) -> int:
+        result = self.call(wire.Submit(jobs=(job(*argv, **fields),)))
+        return int(result["jobs"][0]["id"])
+
+    def verb(self, request: wire.Request) -> str | None:
+        """A verb on one job: None, or the code of its refusal."""
+        [one] = self.call(request)["jobs"]
+        return None if one["ok"] else str(one["error"]["code"])
+
+    def status(self, job: int) -> dict[str, Any]:
+        return cast("dict[str, Any]", self.call(wire.Status(job=job))["job"])
+
+    def until(self, job: int, state: str) -> dict[str, Any]:
+        def look() -> bool:
+            return bool(self.status(job)["state"] == state)
+
+        wait_until(look)
+        return self.status(job)
+
+    def armed(self, job: int, attempt: int = 1) -> bool:
+        """Whether a runner waits with it, and its row is on disk."""
+        found = self.actor.bench.attempts.get((job, attempt))
+        return found is not None and found.durable and not found.going
+
+    def until_armed(self, job: int, attempt: int = 1) -> None:
+        wait_until(lambda: self.armed(job, attempt))
+
+    def close(self) -> None:
+        """End what still runs."""
+        if self.alive:
+            self.journal.refuses = False
+            self.ask(wire.Shutdown(jobs="cancel"))
+            self.on_exit.wait(10)
+            self.stop()
+
+
+def job(*argv: str, **fields: Any) -> JobSpec:
+    return JobSpec(command=argv or ("true",), **{"cwd": "/", "grace": 0.2, **fields})
+
+
+def gated(gate: Path, then: str = "exit 0") -> tuple[str, ...]:
+    """A command that goes on when `gate` exists."""
+    return ("sh", "-c", f"while [ ! -e {gate} ]; do sleep 0.01; done; {then}")
+
+
+def rows(home: Home, sql: str) -> list[tuple[Any, ...]]:
+    """A look at the database from outside, or a change to it."""
+    db = sqlite3.connect(home.database, isolation_level=None)
+    try:
+        return db.execute(sql).fetchall()
+    finally:
+        db.close()
