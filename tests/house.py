@@ -75,6 +75,14 @@ class WeakJournal(Journal):
         super().commit()
 
 
+class SeenArbiter(GPUArbiter):
+    """Puts itself into `seen`, for a look at it from outside."""
+
+    def __init__(self, seen: list[GPUArbiter], *collaborators: Any) -> None:
+        super().__init__(*collaborators)
+        seen.append(self)
+
+
 class House:
     """One arbiter on a home; `start` may be called again after `stop`, which writes nothing down any more."""
 
@@ -84,6 +92,7 @@ class House:
         self.on_exit = threading.Event()
         self.crashes: list[BaseException | None] = []
         self.alive = False
+        self.seen: list[GPUArbiter] = []
 
     def start(self, *, opened: bool = True) -> None:
         self.home.prepare()
@@ -93,8 +102,16 @@ class House:
         core = Core(NoGpu().gpu_ids(), next_id=self.journal.next_id(), counts=self.journal.ended_counts())
         restore(core, self.journal)
         bench = partial(Bench, home=self.home, gpus=NoGpu(), grace=5.0, nursery=Nursery(), on_crash=self.crashes.append)
-        self.ref: pykka.ActorRef[GPUArbiter] = GPUArbiter.start(
-            core, self.journal, self.home, NoGpu(), {"epoch": "e"}, bench, self.on_exit.set, self.crashes.append
+        self.ref: pykka.ActorRef[SeenArbiter] = SeenArbiter.start(
+            self.seen,
+            core,
+            self.journal,
+            self.home,
+            NoGpu(),
+            {"epoch": "e"},
+            bench,
+            self.on_exit.set,
+            self.crashes.append,
         )
         self.alive = True
         if opened:
@@ -108,6 +125,7 @@ class House:
         if self.alive:
             self.alive = False
             stop_and_join(self.ref, 10)
+            self.seen.clear()
             self.desk.close()
             self.feed.close()
             self.journal.close()
@@ -119,7 +137,7 @@ class House:
     @property
     def actor(self) -> GPUArbiter:
         """To look at, and to break: its thread goes on meanwhile."""
-        return cast("GPUArbiter", self.ref._actor)
+        return self.seen[-1]
 
     # -- as the desk
 
@@ -182,6 +200,8 @@ class House:
 
     def close(self) -> None:
         """End what still runs."""
+        if self.alive and not self.ref.is_alive():
+            self.restart()
         if self.alive:
             self.journal.refuses = False
             self.ask(wire.Shutdown(jobs="cancel"))
@@ -190,7 +210,8 @@ class House:
 
 
 def job(*argv: str, **fields: Any) -> JobSpec:
-    return JobSpec(command=argv or ("true",), **{"cwd": "/", "grace": 0.2, **fields})
+    plain: dict[str, Any] = {"command": argv or ("true",), "cwd": "/", "grace": 0.2}
+    return JobSpec(**plain | fields)
 
 
 def gated(gate: Path, then: str = "exit 0") -> tuple[str, ...]:

@@ -124,7 +124,7 @@ def test_the_end_that_a_crash_has_swallowed_is_found_in_the_record(
         run.runner.go({}, stay=stay)
         arbiter.hear(TrainerFailed)
         wait_until(lambda: not first.is_alive())
-    wait_until(lambda: (run.folder / "exit").exists())
+    wait_until((run.folder / "exit").exists)
     last = trainers.start(run, started=True)
     arbiter.hear(Gone)
     wait_until(lambda: not last.is_alive())

@@ -132,7 +132,7 @@ def test_nobody_of_the_first_lives_in_the_second(launcher: Launcher) -> None:
 def test_it_opens_no_more_files_from_one_to_the_next(launcher: Launcher) -> None:
     first = stay(launcher, "true")
     second = follows(launcher, first, "sh", "-c", GATE)
-    fds = {os.readlink(path) for path in Path(f"/proc/{second.runner.pid}/fd").iterdir()}
+    fds = {str(path.readlink()) for path in Path(f"/proc/{second.runner.pid}/fd").iterdir()}
     assert not [name for name in fds if "claim" in name or name.endswith(".log") or "memfd" in name]
     second.runner.go({})
     second.job()
