@@ -380,7 +380,7 @@ def fill(folder: Path) -> Path:
 
 def test_a_full_disk(cramped: House, small: Path, tmp_path: Path) -> None:
     house, gate = cramped, tmp_path / "gate"
-    assert house.actor.reserve.held
+    wait_until(lambda: house.actor.reserve.held)
     running = house.submit(*gated(gate))
     house.until(running, "running")
     ballast = fill(small)
