@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runner.conftest import Launcher, Run
+
     from trainqueue.core.job import State
 
 CPU = ("cpu:0",)
