@@ -170,7 +170,7 @@ def test_all_that_is_idle_leaves_with_it(arming: Arming) -> None:
 def test_nobody_to_tell(arming: Arming) -> None:
     arming.arbiter.close()
     arming.arm(1)
-    wait_until(lambda: (arming.home / "1" / "attempt-1").exists())
+    wait_until((arming.home / "1" / "attempt-1").exists)
     arming.ref.tell(Warm())
     assert arming.ref.is_alive()
 
