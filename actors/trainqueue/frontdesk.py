@@ -127,7 +127,11 @@ class FrontDesk(SelectingActor):
         """The fd says only that something changed; receive if it is a request."""
         slot = self.slots[at]
         while int(slot.get(zmq.EVENTS)) & zmq.POLLIN:
-            if self._take(at, frames_of(slot)):
+            try:
+                frames = frames_of(slot)
+            except zmq.Again:
+                continue  # a message without an envelope: REP has dropped it
+            if self._take(at, frames):
                 return Look() if len(self.calls) == 1 else None
         return None
 

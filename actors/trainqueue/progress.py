@@ -50,12 +50,14 @@ class ProgressFile:
         self._drain()
         try:
             fd = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a job may have put a pipe there
-            with open(fd, "rb") as file:  # noqa: PTH123  (a descriptor)
+            try:
                 stat = os.fstat(fd)
                 seen = (stat.st_ino, stat.st_mtime_ns)
                 if self._seen == seen or stat.st_size > MAX_BYTES or not S_ISREG(stat.st_mode):
                     return None
-                found = view(json.loads(file.read(MAX_BYTES)), time.time())
+                found = view(json.loads(os.read(fd, MAX_BYTES)), time.time())
+            finally:
+                os.close(fd)
         except (OSError, ValueError, RecursionError):
             return None
         self._seen = seen

@@ -119,6 +119,9 @@ class TrainerActor(SelectingActor):
         """The record is written, and the runner will serve another attempt: from here on it is not ours."""
         assert self.runner is not None
         assert self.runner.sock is not None
+        record = None if self.ended else verdict.record_in(self.folder)  # a trainer that crashed has heard of the end
+        if record is not None:
+            self._tell_ended(record)
         for fd in (self.runner.sock.fileno(), self.runner.pidfd):
             self.inbox.forget(fd)
         self.runner, self.over = None, True

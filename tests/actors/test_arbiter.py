@@ -178,9 +178,6 @@ def test_a_cancelled_armed_job_never_runs(house: House, tmp_path: Path) -> None:
     assert rows(house.home, f"SELECT * FROM attempts WHERE job={gone}") == []
 
 
-@pytest.mark.xfail(
-    strict=True, reason="BUG: what had ended before the submit is not noted as met, and waited for again"
-)
 def test_a_met_dependency_stays_met(house: House, tmp_path: Path) -> None:
     """Also when the job that it waited for runs again, and the daemon starts meanwhile."""
     first = house.submit()

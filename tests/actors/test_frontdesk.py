@@ -217,7 +217,6 @@ def test_answers_given_just_before_the_end_go_out(tmp_path: Path) -> None:
     office.close()
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: REP drops such a message, recv raises Again, desk and daemon end")
 @pytest.mark.usefixtures("expected_crash")
 def test_frames_without_an_envelope_do_no_harm(tmp_path: Path) -> None:
     """A DEALER may leave out the empty frame: then there is nobody to answer to, and the slot must be free again."""

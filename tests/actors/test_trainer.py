@@ -109,11 +109,8 @@ def test_a_crash_is_told_and_a_second_one_goes_on(
     assert [ended.result.exit_code for ended in arbiter.of(Ended)] == [7]
 
 
-FREE = pytest.mark.xfail(strict=True, reason="BUG: `free` lets go without a look at the record: the job runs for ever")
-
-
 @pytest.mark.usefixtures("expected_crash")
-@pytest.mark.parametrize("stay", [False, pytest.param(True, marks=FREE)])
+@pytest.mark.parametrize("stay", [False, True])
 def test_the_end_that_a_crash_has_swallowed_is_found_in_the_record(
     launcher: Launcher, trainers: Trainers, arbiter: Told, monkeypatch: pytest.MonkeyPatch, *, stay: bool
 ) -> None:

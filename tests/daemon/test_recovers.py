@@ -8,7 +8,6 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-import pytest
 import zmq
 from house import gated, rows
 from support import Daemon, packed, wait_until
@@ -78,7 +77,6 @@ def test_a_drain_goes_on_over_a_death(home: Home, tmp_path: Path) -> None:
     assert daemon.stop() == 0
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: frames without an envelope end the daemon; see test_frontdesk.py")
 def test_a_stranger_does_not_end_the_daemon(home: Home) -> None:
     daemon = Daemon(home)
     daemon.start()

@@ -107,7 +107,6 @@ def test_other_things_in_its_place(tmp_path: Path) -> None:
     assert read(path) is None
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: open(fd) of a folder raises and leaves fd open: one lost per look")
 def test_a_folder_in_its_place_costs_no_descriptor(tmp_path: Path) -> None:
     path = tmp_path / "progress.json"
     path.mkdir()

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from trainqueue.core.spec import JobSpec
 
 
+def met_by(spec: JobSpec, dep: int, ended: Mapping[int, StateName]) -> bool:
+    """Whether the end of `dep` is what the job asked for."""
+    return dep in ended and (dep not in spec.after or ended[dep] == "completed")
+
+
 class Dependencies:
     """Both directions between living jobs: `Job.waits_for`, and here who waits for a job."""
 
@@ -41,8 +46,8 @@ class Dependencies:
 
     def add(self, job: Job, ended: Mapping[int, StateName]) -> None:
         wanted = {*job.spec.after, *job.spec.after_any}
-        job.met &= wanted
         if wanted:
+            job.met = (job.met & wanted) | {dep for dep in wanted if met_by(job.spec, dep, ended)}
             job.waits_for = {dep for dep in wanted - job.met - {job.id} if dep not in ended and dep in self._jobs}
         for dep in job.waits_for:
             self._dependents.setdefault(dep, set()).add(job.id)

@@ -102,8 +102,9 @@ def wait_for_go(sock: socket.socket) -> tuple[str, dict[str, Any], dict[str, Any
             folder = message["arm"]
             with open(fds[0], "rb") as file:
                 spec = json.loads(file.read())
+            attempt.forget_signals()
             sock.send(b'{"armed": true}')
-            attempt.make_ready()
+            attempt.rehearse()
         elif "go" in message and spec is not None:
             return folder, spec, message["go"]
 

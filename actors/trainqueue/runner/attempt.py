@@ -51,14 +51,10 @@ def run(sock: socket.socket, folder: str, spec: dict[str, Any], env: dict[str, s
     return True
 
 
-def make_ready() -> None:
-    """What can be done before the go: forget signals that were meant for the attempt before, and rehearse."""
+def forget_signals() -> None:
+    """Those that were meant for the attempt before."""
     while signal.sigtimedwait(SIGNALS, 0):
         pass
-    global rehearsed  # noqa: PLW0603  (once in the life of this process)
-    if not rehearsed:
-        rehearsed = True
-        rehearse()
 
 
 def rehearse() -> None:
@@ -66,6 +62,10 @@ def rehearse() -> None:
 
     A forked runner pays for each page that it touches first; without this a job waits half a millisecond for that.
     """
+    global rehearsed  # noqa: PLW0603  (once in the life of this process)
+    if rehearsed:
+        return
+    rehearsed = True
     null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
     write_line(null, {"env": {}})
     os.close(null)
