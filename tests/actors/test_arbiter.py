@@ -423,6 +423,8 @@ def test_a_cancel_works_while_nothing_can_be_written(
     waiting = house.submit()
     house.until(running, "running")
     house.journal.refuses = True
+    assert "not be written down yet" in house.refused(wire.Move(job=waiting, to="front"))[1]
+    assert "nothing was changed" in house.refused(wire.Hold(jobs=(waiting,)))[1]
     [slot] = house.ask(wire.Cancel(jobs=(running,)))
     assert house.answer(slot)["error"]["code"] == "unavailable"
     wait_until(lambda: house.status(running)["state"] == "cancelled")

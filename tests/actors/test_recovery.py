@@ -71,6 +71,7 @@ def test_a_row_of_short_hand_overs_that_was_not_written_down(house: House, tmp_p
     last = f"until [ -e {tmp_path}/end ]; do sleep 0.01; done" if moment == "it still runs" else "exit 4"
     second = house.submit("sh", "-c", counting(tmp_path, "two", last))
     third = house.submit("sh", "-c", counting(tmp_path, "three"))
+    house.until(first, "running")
     house.until_armed(second)
     house.journal.refuses = True
     (tmp_path / "gate").touch()
