@@ -184,7 +184,7 @@ def pids(house: House) -> dict[int, int]:
 
 
 def test_a_row_of_jobs_is_served_by_few_runners(house: House) -> None:
-    jobs = [house.submit("sh", "-c", "echo $PPID") for _ in range(12)]
+    jobs = [house.submit("sh", "-c", "echo $PPID") for _ in range(60)]
     house.until(jobs[-1], "completed")
     wait_until(lambda: all(house.home.log_of(one, 1).exists() for one in jobs))
     served = [house.home.log_of(one, 1).read_text(encoding="ascii") for one in jobs]
