@@ -58,8 +58,6 @@ if TYPE_CHECKING:
     from trainqueue.messages import Call
 
 logger = logging.getLogger(__name__)
-GATHER = 0.0002
-"""Seconds that a commit waits for the rest of a crowd, once; a lone client never waits."""
 TRAINER_PAUSE = 1.0
 """Seconds from a trainer's crash to the next one; its job runs on meanwhile."""
 RETRY_COMMIT = 1.0
@@ -97,8 +95,6 @@ class GPUArbiter(SelectingActor):
         self._calls: deque[Call] = deque()
         self._answers: list[tuple[Call, bytes, bool]] = []
         """A call, its answer, and whether that promises what the batch holds."""
-        self._crowd = 0
-        """Calls answered by the last commit."""
         self._refused: str | None = None
         """Why the machine did not let us prepare a start; logged when it changes."""
         self._flushing = False
@@ -313,14 +309,7 @@ class GPUArbiter(SelectingActor):
             self.actor_ref.tell(Flush())
 
     def _flush(self) -> None:
-        if len(self._answers) < self._crowd // 2:
-            # Its clients are about to ask again: one commit for all costs little more than one for the first.
-            self._crowd = 0
-            time.sleep(GATHER)
-            self.actor_ref.tell(Flush())
-            return
         self._flushing = False
-        self._crowd = len(self._answers)
         try:
             self._commit()
         except sqlite3.Error as error:
