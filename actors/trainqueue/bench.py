@@ -6,6 +6,7 @@ still queued: its attempt's row is in the journal, so that a later daemon asks t
 
 from __future__ import annotations
 
+import os
 import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -151,6 +152,7 @@ class Bench:
         attempt.going = True
         visible = self.gpus.visible(gpu_ids) if attempt.spec.gpus else ""
         attempt.runner.go({"CUDA_VISIBLE_DEVICES": visible, "TRAINQ_GPU_IDS": ",".join(gpu_ids)}, stay=True)
+        os.sched_yield()  # else the kernel may have the runner wait behind us, on our processor
 
     def adopt(self, job: Job, runner: local.Runner | None) -> None:
         """Watch an attempt that an earlier daemon started; without a runner, find out what became of it."""

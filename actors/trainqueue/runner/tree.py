@@ -23,19 +23,24 @@ def become_subreaper() -> None:
 
 def kill_rest() -> None:
     """Kill every descendant; returns when the kernel says that there is none."""
-    while True:
+    while has_children():
         with open(f"/proc/self/task/{os.getpid()}/children", "rb", 0) as file:  # text would import a codec just now
             children = file.read().split()
         for child in children:
             with contextlib.suppress(ProcessLookupError, PermissionError):  # of another user (sudo): wait for it
                 os.kill(int(child), signal.SIGKILL)
-        try:
+        with contextlib.suppress(ChildProcessError):
             os.waitpid(-1, 0)
-            # Drain before looking again, else the kills grow with the square of the children.
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        except ChildProcessError:
-            return
+
+
+def has_children() -> bool:
+    """Whether any lives; those that have died are drained, else the kills would grow with the square of them."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return False
+    return True
 
 
 def signal_group(leader: int, number: signal.Signals) -> None:
