@@ -1,4 +1,4 @@
-"""The bench of runners: some idle, a few armed with the jobs that start next, the rest at work.
+"""The bench of runners: a few armed with the jobs that start next, the rest at work. The idle ones are the armourer's.
 
 Arming prepares everything of an attempt but its GPUs, so that a hand-over is one packet. An armed job is
 still queued: its attempt's row is in the journal, so that a later daemon asks the claim what became of it.
@@ -192,13 +192,14 @@ class Bench:
         """Its runner has gone, or is free; its trainer, which does not look at it any more, is about to end."""
         attempt = self.attempts.pop((job, number), None)
         self._leaving = [ref for ref in self._leaving if ref.is_alive()]
-        if attempt is not None and attempt.trainer is not None:
+        if attempt is None:
+            return
+        if attempt.trainer is not None:
             self._leaving.append(attempt.trainer)
-        if attempt is not None and attempt.runner is not None:
-            if free:
-                self.armourer.tell(Spare(attempt.runner))
-            else:
-                attempt.runner.close()
+        if attempt.runner is not None and free:
+            self.armourer.tell(Spare(attempt.runner))
+        elif attempt.runner is not None:
+            attempt.runner.close()
 
     def close(self) -> None:
         """Let all runners go: idle and armed ones exit, the others run on without us."""

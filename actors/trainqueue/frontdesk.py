@@ -34,16 +34,6 @@ PARTING = 0.05
 _names = itertools.count()
 
 
-def frames_of(slot: zmq.Socket[bytes]) -> list[bytes]:
-    """One message; pyzmq's own way asks once more for each frame."""
-    frame = slot.recv(zmq.NOBLOCK, copy=False)
-    frames = [frame.bytes]
-    while frame.more:
-        frame = slot.recv(zmq.NOBLOCK, copy=False)
-        frames.append(frame.bytes)
-    return frames
-
-
 class FrontDesk(SelectingActor):
     """Binds in `__init__`, so that whoever starts it gets the TrainqError; `arbiter` gets the `Calls`.
 
@@ -128,7 +118,7 @@ class FrontDesk(SelectingActor):
         slot = self.slots[at]
         while int(slot.get(zmq.EVENTS)) & zmq.POLLIN:
             try:
-                frames = frames_of(slot)
+                frames = slot.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 continue  # a message without an envelope: REP has dropped it
             if self._take(at, frames):

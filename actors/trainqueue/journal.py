@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from trainqueue.core.job import STATES, Job, Queued
+from trainqueue.core.job import STATES, Job, Queued, data_of
 from trainqueue.core.spec import JobSpec, title
 from trainqueue.errors import TrainqError
 
@@ -196,8 +196,7 @@ def to_row(job: Job) -> tuple[Any, ...]:
     if isinstance(state, Queued) and not job.retried and not job.met:
         detail = '{"held":true}' if state.held else "{}"
     else:
-        fields = {name: getattr(state, name) for name in state.__slots__ if name != "name"}
-        detail = _json({**fields, "retried": job.retried, "met": [*job.met]})
+        detail = _json({**data_of(state), "retried": job.retried, "met": [*job.met]})
     spec = _spec_encoder.encode(job.spec)
     place = (job.band, job.rank, job.attempt)
     return (

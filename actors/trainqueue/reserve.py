@@ -21,7 +21,7 @@ class Reserve:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.held = False
+        self.held = path.exists()  # an earlier daemon's
 
     def fill(self) -> bool:
         """Whether it is held now."""

@@ -29,6 +29,7 @@ from trainqueue.home import EVENTS, REQUESTS
 from trainqueue.journal import Journal, JournalError
 from trainqueue.launch.nursery import Nursery
 from trainqueue.messages import Open
+from trainqueue.reserve import Reserve
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,9 +102,8 @@ class Service:
         try:
             return Journal(self.home.database)
         except JournalError:
-            if not self.home.reserve.exists():
+            if not Reserve(self.home.reserve).spend():
                 raise
-            self.home.reserve.unlink()
             return Journal(self.home.database)
 
     def _identity(self, events: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trainqueue.core.job import Pending, Queued, Running
+from trainqueue.core.job import Pending, Queued, Running, data_of
 from trainqueue.core.spec import title
 from trainqueue.core.why import why
 
@@ -16,9 +16,8 @@ if TYPE_CHECKING:
 
 def news(job: Job) -> dict[str, Any]:
     """What an event tells of a job: all that its state holds. The rest of it is asked for (`status`, `jobs`)."""
-    state = job.state
-    fields = {name: getattr(state, name) for name in state.__slots__ if name != "name"}
-    return {"id": job.id, "name": title(job.spec), "state": state.name, "attempt": job.attempt, **fields}
+    name = title(job.spec)
+    return {"id": job.id, "name": name, "state": job.state.name, "attempt": job.attempt, **data_of(job.state)}
 
 
 def job_view(job: Job, core: Core, home: Home, now: float) -> dict[str, Any]:

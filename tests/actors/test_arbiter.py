@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 from house import House, gated, job, rows
 from runner.conftest import adopt_orphans, children_of, left_over
-from support import wait_until
+from support import small_disk, wait_until
 
 from trainqueue import requests, wire
 from trainqueue.core.arbiter import MAX_VOIDS, Core
@@ -339,13 +338,8 @@ def test_while_nothing_can_be_written_nothing_is_promised(house: House, monkeypa
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
     """A real disk of 6 MiB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=6m", "none", str(folder)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("may not mount a small disk")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with small_disk(tmp_path / "small", "6m") as folder:
+        yield folder
 
 
 @pytest.fixture

@@ -265,15 +265,20 @@ def test_a_runner_killed_while_no_daemon_lived(house: House, tmp_path: Path) -> 
     house.until(waiting, "completed")
 
 
+def reboot(house: House, job: int) -> None:
+    """Nothing of the running job lives, and the boot id that was written down is of the past."""
+    running = house.until(job, "running")
+    house.stop()
+    kill_runner(house, job)
+    os.killpg(running["pid"], signal.SIGKILL)
+    rows(house.home, """UPDATE attempts SET runner = json_set(runner, '$.boot_id', 'before')""")
+    house.start()
+
+
 def test_a_reboot(house: House) -> None:
     lost = house.submit("sleep", "1000")
     again = house.submit("sleep", "1000", hold=True, retries={"reboot": 1})
-    running = house.until(lost, "running")
-    house.stop()
-    kill_runner(house, lost)
-    os.kill(running["pid"], signal.SIGKILL)
-    rows(house.home, """UPDATE attempts SET runner = json_set(runner, '$.boot_id', 'before')""")
-    house.start()
+    reboot(house, lost)
     ended = house.until(lost, "lost")
     assert (ended["cause"], ended["exit_code"]) == ("reboot", None)
     assert house.status(again)["state"] == "queued"
@@ -284,12 +289,7 @@ def test_a_reboot_is_a_reason_to_try_again(house: House, tmp_path: Path) -> None
     script = f"[ $TRAINQ_ATTEMPT = 2 ] && exit 0; touch {tmp_path}/up; sleep 1000"
     again = house.submit("sh", "-c", script, retries={"reboot": 1})
     wait_until((tmp_path / "up").exists)
-    running = house.until(again, "running")
-    house.stop()
-    kill_runner(house, again)
-    os.killpg(running["pid"], signal.SIGKILL)
-    rows(house.home, """UPDATE attempts SET runner = json_set(runner, '$.boot_id', 'before')""")
-    house.start()
+    reboot(house, again)
     assert house.until(again, "completed")["attempt"] == 2
 
 
@@ -297,12 +297,7 @@ def test_an_armed_job_and_a_reboot(house: House, tmp_path: Path) -> None:
     running = house.submit(*gated(tmp_path / "gate"))
     armed = house.submit("sh", "-c", counting(tmp_path, "armed"))
     house.until_armed(armed)
-    pid = house.until(running, "running")["pid"]
-    house.stop()
-    kill_runner(house, running)
-    os.killpg(pid, signal.SIGKILL)
-    rows(house.home, """UPDATE attempts SET runner = json_set(runner, '$.boot_id', 'before')""")
-    house.start()
+    reboot(house, running)
     assert house.until(running, "lost")["cause"] == "reboot"
     assert house.until(armed, "completed")["attempt"] == 1
     assert runs(tmp_path) == ["armed"]

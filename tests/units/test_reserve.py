@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from support import small_disk
 
 from trainqueue.reserve import SIZE, Reserve
 
@@ -18,13 +18,8 @@ if TYPE_CHECKING:
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
     """A real disk of 3 MiB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "none", str(folder)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("may not mount a small disk")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with small_disk(tmp_path / "small", "3m") as folder:
+        yield folder
 
 
 def free(folder: Path) -> int:

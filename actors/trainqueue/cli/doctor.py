@@ -41,12 +41,11 @@ def doctor(as_json: bool) -> int:  # noqa: FBT001
 
 
 def checks(home: Home) -> Iterator[Row]:
-    trouble = [row for row in (settings(), *home_checks(home)) if row[1] == "fail"]
-    yield settings()
-    yield from home_checks(home)
+    found = [settings(), *home_checks(home)]
+    yield from found
     yield disk(home)
     yield clock(home)
-    yield daemon(home, startable=not trouble)
+    yield daemon(home, startable=all(result != "fail" for _, result, _ in found))
     yield "gpu", "ok", gpu()
 
 

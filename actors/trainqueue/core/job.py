@@ -137,6 +137,11 @@ STATES: dict[str, type[State]] = {
 }
 
 
+def data_of(state: State) -> dict[str, Any]:
+    """What the state carries, without its name; `STATES[name](**data)` is the state again."""
+    return {name: getattr(state, name) for name in state.__slots__ if name != "name"}
+
+
 class IllegalTransitionError(FaultError):
     """A step that `NEXT` does not have; a fault of ours. The job is left as it was."""
 

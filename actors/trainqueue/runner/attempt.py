@@ -211,7 +211,7 @@ def reap(child: int) -> Dead | None:
 
 
 def finish(sock: socket.socket, folder: str, result: dict[str, Any]) -> None:
-    """Tell the daemon first and let the next job start, then make the record durable and leave.
+    """Tell the daemon first and let the next job start, then make the record durable.
 
     A daemon that dies in between finds this runner alive, and waits for its record.
     """
