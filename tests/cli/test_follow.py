@@ -88,6 +88,20 @@ def test_run_outlasts_a_restart_of_the_daemon(cli: Cli, daemon: Daemon) -> None:
         assert runner.wait(20) == 5
 
 
+def test_after_a_stop_nobody_is_waited_for_long(cli: Cli, daemon: Daemon) -> None:
+    program = f"echo one; while [ ! -e {daemon.home.path}/go ]; do sleep 0.02; done"
+    command = [*cli.prefix, "run", "--", "sh", "-c", program]
+    with subprocess.Popen(command, env=cli.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as runner:
+        assert runner.stdout is not None
+        assert runner.stderr is not None
+        assert runner.stdout.readline() == b"one\n"
+        daemon.stop()
+        told = runner.stderr.read()
+        assert runner.wait(20) == 3
+        assert b"up to 5 s" in told
+    (daemon.home.path / "go").touch()
+
+
 @pytest.fixture
 def running(cli: Cli) -> Iterator[Terminal]:
     """`run` on a terminal, following a job that has printed a line."""

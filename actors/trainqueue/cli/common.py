@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 DONE, REFUSED, USAGE, NO_DAEMON, NO_JOB, TIMED_OUT, INTERRUPTED = 0, 1, 2, 3, 4, 124, 130
 """The contract's exit codes."""
-AWAY, LOOK = 30.0, 0.1
-"""Seconds that a daemon may be away (it is being restarted, say) from those who wait; and between looks for it."""
+DIED, STOPPED, LOOK = 30.0, 5.0, 0.1
+"""Seconds that a daemon may be away from those who wait: one that has died, and one that was stopped in order (to be
+restarted, say; else nobody will start it); and between looks for it."""
 T = TypeVar("T")
 
 as_json = click.option(
@@ -73,8 +74,9 @@ def outlast(trainq: Client, action: Callable[[], T], deadline: float = math.inf)
         try:
             return action()
         except DaemonError as error:
-            complain(f"{error}. Jobs run on; waiting up to {AWAY:.0f} s for a daemon to come back")
-            await_daemon(trainq, min(deadline, time.monotonic() + AWAY))
+            patience = DIED if trainq.home.endpoint_file.exists() else STOPPED  # who stops in order removes it
+            complain(f"{error}. Jobs run on; waiting up to {patience:.0f} s for a daemon to come back")
+            await_daemon(trainq, min(deadline, time.monotonic() + patience))
 
 
 def await_daemon(trainq: Client, deadline: float) -> None:

@@ -24,6 +24,11 @@ TEXTS = ("name", "group", "cwd")
 
 def value_of(field: str, text: str) -> object:
     """As the option of the same name takes it, or JSON, or the text itself. Raises BadParameter."""
+    from trainqueue.core.spec import JobSpec
+
+    if field not in JobSpec.__struct_fields__:
+        msg = f"there is no field {field!r}; fields are {', '.join(JobSpec.__struct_fields__)}"
+        raise click.BadParameter(msg, param_hint="--set")
     try:
         value = json.loads(text)
     except ValueError:
