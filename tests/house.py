@@ -14,6 +14,7 @@ from trainqueue import wire
 from trainqueue.actor import SelectingActor, stop_and_join
 from trainqueue.arbiter import GPUArbiter
 from trainqueue.bench import Bench
+from trainqueue.clock import WallClock
 from trainqueue.core.arbiter import Core
 from trainqueue.core.spec import JobSpec
 from trainqueue.gpus import NoGpu
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import pykka
 
     from trainqueue.home import Home
+    from trainqueue.settings import AfterReboot
 
 
 T = TypeVar("T")
@@ -75,6 +77,27 @@ class WeakJournal(Journal):
         super().commit()
 
 
+class SteppedClock(WallClock):
+    """A wall clock that can be set, for this arbiter only; like the kernel's, it keeps its alarm right."""
+
+    def __init__(self, offset: float) -> None:
+        super().__init__()
+        self.offset = offset
+        self._at: float | None = None
+
+    def now(self) -> float:
+        return super().now() + self.offset
+
+    def wake_at(self, at: float) -> None:
+        self._at = at
+        super().wake_at(at - self.offset)
+
+    def step(self, seconds: float) -> None:
+        self.offset += seconds
+        if self._at is not None:
+            self.wake_at(self._at)
+
+
 class SeenArbiter(GPUArbiter):
     """Puts itself into `seen`, for a look at it from outside."""
 
@@ -93,14 +116,17 @@ class House:
         self.crashes: list[BaseException | None] = []
         self.alive = False
         self.seen: list[GPUArbiter] = []
+        self.after_reboot: AfterReboot = "continue"
+        self.ahead = 0.0
+        """By how many seconds the wall clock is ahead of the true one at the next start."""
 
     def start(self, *, opened: bool = True) -> None:
         self.home.prepare()
         self.journal = WeakJournal(self.home.database)
-        self.desk, self.feed = Told(), Told()
+        self.desk, self.feed, self.clock = Told(), Told(), SteppedClock(self.ahead)
         self.on_exit.clear()
         core = Core(NoGpu().gpu_ids(), next_id=self.journal.next_id(), counts=self.journal.ended_counts())
-        restore(core, self.journal)
+        restore(core, self.journal, self.clock.now())
         bench = partial(Bench, home=self.home, gpus=NoGpu(), grace=5.0, nursery=Nursery(), on_crash=self.crashes.append)
         self.ref: pykka.ActorRef[SeenArbiter] = SeenArbiter.start(
             self.seen,
@@ -112,6 +138,8 @@ class House:
             bench,
             self.on_exit.set,
             self.crashes.append,
+            self.clock,
+            self.after_reboot,
         )
         self.alive = True
         if opened:
@@ -129,6 +157,7 @@ class House:
             self.desk.close()
             self.feed.close()
             self.journal.close()
+            self.clock.close()
 
     def restart(self) -> None:
         self.stop()

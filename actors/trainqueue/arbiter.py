@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import sqlite3
-import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -19,12 +18,14 @@ import pykka
 from trainqueue import wire
 from trainqueue.actor import SelectingActor
 from trainqueue.batch import Batch
+from trainqueue.clock import elapsed
 from trainqueue.core import events as ev
 from trainqueue.core.job import Queued
 from trainqueue.messages import (
     Answers,
     Armed,
     ArmFailed,
+    BlockOver,
     Calls,
     Due,
     Ended,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trainqueue.bench import Attempt, Bench
+    from trainqueue.clock import WallClock
     from trainqueue.core.arbiter import Core
     from trainqueue.core.job import Job
     from trainqueue.gpus import Inventory
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from trainqueue.inbox import Timer
     from trainqueue.journal import Journal
     from trainqueue.messages import Call
+    from trainqueue.settings import AfterReboot
 
 logger = logging.getLogger(__name__)
 TRAINER_PAUSE = 1.0
@@ -77,9 +80,12 @@ class GPUArbiter(SelectingActor):
         bench: Callable[[pykka.ActorRef[Any]], Bench],
         on_exit: Callable[[], None],
         on_crash: Callable[[BaseException | None], None],
+        clock: WallClock,
+        after_reboot: AfterReboot = "continue",
     ) -> None:
         super().__init__(on_crash)
         self.core, self.journal, self.home, self.gpus = core, journal, home, gpus
+        self.clock, self.after_reboot = clock, after_reboot
         self.identity, self.on_exit = identity, on_exit
         self.epoch: str = identity["epoch"]
         self.bench = bench(self.actor_ref)
@@ -99,7 +105,10 @@ class GPUArbiter(SelectingActor):
         """Why the machine did not let us prepare a start; logged when it changes."""
         self._flushing = False
         self._refilling = False
-        self._alarm: Timer | None = None
+        self._unblock: Timer | None = None
+
+    def begin(self) -> None:
+        self.inbox.watch(self.clock.fd, lambda: Due() if self.clock.rang() else None)
 
     def receive(self, message: ToArbiter) -> None:  # noqa: PLR0912  (one arm a message)
         match message:
@@ -109,8 +118,8 @@ class GPUArbiter(SelectingActor):
                     self._serve()
             case Flush():
                 self._flush()
-            case Started(job, attempt, pid, at):
-                self.apply(ev.AttemptStarted(job, attempt, pid, at))
+            case Started(job, attempt, pid, at, began):
+                self.apply(ev.AttemptStarted(job, attempt, pid, at, began))
             case Ended(job, attempt, result):
                 self.apply(ev.AttemptEnded(job, attempt, result))
             case Gone():
@@ -125,6 +134,8 @@ class GPUArbiter(SelectingActor):
                 self._refill()
             case Due():
                 self.apply(ev.Tick())
+            case BlockOver(block):
+                self.apply(ev.Unblock(block))
             case Armed():
                 self._armed(message)
             case ArmFailed():
@@ -161,11 +172,11 @@ class GPUArbiter(SelectingActor):
 
     def apply(self, event: ev.Event) -> None:
         """Raises RequestError, with nothing changed, for what cannot be had."""
-        self.perform(self.core.handle(event, time.time()))
+        self.perform(self.core.handle(event, self.clock.now()))
 
     def apply_quietly(self, event: ev.Event) -> None:
         """During recovery: change the state and write it down, but start nothing yet."""
-        self.perform(self.core.handle(event, time.time(), dispatch=False))
+        self.perform(self.core.handle(event, self.clock.now(), dispatch=False))
 
     def perform(self, effects: list[ev.Effect]) -> None:
         for effect in effects:
@@ -180,23 +191,27 @@ class GPUArbiter(SelectingActor):
                     self._event(f"job.{job.id}", {"type": "moved", **news(job)})
                 case ev.Reported(job):
                     self._publish_progress(job)
-                case ev.ModeChanged(paused, draining):
-                    self.batch.settings |= {"paused": "1" if paused else "", "draining": "1" if draining else ""}
-                    self._event("queue", {"type": "queue", "paused": paused, "draining": draining})
+                case ev.ModeChanged(paused, draining, reason):
+                    modes = {"paused": "1" if paused else "", "draining": "1" if draining else ""}
+                    self.batch.settings |= {**modes, "pause_reason": reason or ""}
+                    told = {"paused": paused, "draining": draining, "pause_reason": reason}
+                    self._event("queue", {"type": "queue", **told})
                 case ev.Start(job, gpu_ids):
                     self._start(job, gpu_ids)
                 case ev.Stop(job_id, attempt, force):
                     self.bench.stop(job_id, attempt, force=force)
                 case ev.WakeAt(at):
-                    self.inbox.drop(self._alarm)
-                    self._alarm = self.inbox.after(max(0.0, at - time.time()), Due())
+                    self.clock.wake_at(at)
+                case ev.UnblockAfter(seconds, block):
+                    self.inbox.drop(self._unblock)
+                    self._unblock = self.inbox.after(seconds, BlockOver(block))
                 case ev.Drained():
                     self.batch.settings["draining"] = ""
                     self.leaving = True
         self._changed()
 
     def view(self, job: Job) -> dict[str, Any]:
-        return job_view(job, self.core, self.home, time.time())
+        return job_view(job, self.core, self.home, self.clock.now())
 
     def _job_changed(self, job: Job) -> None:
         self.batch.jobs[job.id] = job
@@ -207,7 +222,7 @@ class GPUArbiter(SelectingActor):
 
     def _event(self, topic: str, body: dict[str, Any]) -> None:
         self.seq += 1
-        now = time.time()
+        now = self.clock.now()
         packed = wire.pack({"seq": self.seq, "epoch": self.epoch, "at": now, **body})
         self.batch.events.append((self.seq, now, topic, packed))
 
@@ -288,7 +303,9 @@ class GPUArbiter(SelectingActor):
         self.bench.forget(message.job, message.attempt, free=message.free)
         if message.verdict == "lost":
             logger.warning("job %d is lost: its runner was killed", message.job)
-            self.apply(ev.AttemptLost(message.job, message.attempt, "runner-died"))
+            state = getattr(self.core.jobs.get(message.job), "state", None)
+            ran = elapsed(getattr(state, "began", None))
+            self.apply(ev.AttemptLost(message.job, message.attempt, "runner-died", ran))
         elif message.verdict == "void":
             self.apply(ev.AttemptVoid(message.job, message.attempt, runner_died=True))
         job = self.core.jobs.get(message.job)
@@ -298,7 +315,7 @@ class GPUArbiter(SelectingActor):
 
     def _publish_progress(self, job: Job) -> None:
         if self.feed is not None:
-            body = wire.pack({"type": "progress", "at": time.time(), "id": job.id, "progress": job.progress})
+            body = wire.pack({"type": "progress", "at": self.clock.now(), "id": job.id, "progress": job.progress})
             self.feed.tell(Publish([(f"progress.{job.id}", body)], self.seq))
 
     # -- the batch

@@ -105,8 +105,7 @@ def results(trainq: Client, jobs: list[Job]) -> bool:
     for job in jobs:
         log = trainq.log(job.id)["data"].decode()
         found = re.search(r"^accuracy=([\d.]+)$", log, re.MULTILINE)
-        seconds = (job.ended_at or 0) - (job.started_at or 0)
-        rows.append((job.id, job.name, job.state, job.exit_code, took(seconds), found[1] if found else None))
+        rows.append((job.id, job.name, job.state, job.exit_code, took(job.run_time), found[1] if found else None))
     table(("ID", "NAME", "STATE", "EXIT", "TIME", "ACCURACY"), rows)
     as_meant = {job.name: "failed" if job.name == "crash" else "completed" for job in jobs}
     return all(job.state == as_meant[job.name] for job in jobs) and all(

@@ -30,6 +30,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     submitted_at: float = 0.0
     started_at: float | None = None
     ended_at: float | None = None
+    run_time: float | None = None
     expected_start_at: float | None = None
     expected_end_at: float | None = None
     progress: dict[str, Any] | None = None

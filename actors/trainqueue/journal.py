@@ -161,15 +161,15 @@ class Journal:
     def ended_counts(self) -> dict[str, int]:
         return dict(self._db.execute(f"SELECT state, count(*) FROM jobs WHERE NOT {ALIVE} GROUP BY state"))
 
-    def stats(self, now: float) -> dict[str, Any]:
-        """Seconds: GPU seconds used, waited before the start, lost."""
+    def stats(self) -> dict[str, float]:
+        """Seconds: GPU seconds used by what has ended, waited before the start, lost. The clock may have been set."""
         used = "json_extract(detail, '$.started_at')"
-        took = f"(coalesce(json_extract(detail, '$.ended_at'), ?) - {used})"
+        by_clock = f"max(0, json_extract(detail, '$.ended_at') - {used})"
+        took = f"coalesce(json_extract(detail, '$.run_time'), {by_clock})"
         gpus = "coalesce(json_array_length(detail, '$.gpu_ids'), 0)"
         row = self._db.execute(
-            f"SELECT sum({took} * {gpus}), sum({used} - submitted_at),"
-            f" sum(CASE WHEN state = 'lost' THEN {took} * {gpus} ELSE 0 END) FROM jobs WHERE {used} IS NOT NULL",
-            (now, now),
+            f"SELECT sum({took} * {gpus}), sum(max(0, {used} - submitted_at)),"
+            f" sum(CASE WHEN state = 'lost' THEN {took} * {gpus} ELSE 0 END) FROM jobs WHERE {used} IS NOT NULL"
         ).fetchone()
         names = ("gpu_seconds_used", "seconds_waited", "gpu_seconds_lost")
         return {name: value or 0.0 for name, value in zip(names, row, strict=True)}

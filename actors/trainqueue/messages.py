@@ -55,7 +55,14 @@ class FillReserve:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Arbiter to itself: a `not_before` is due."""
+    """The wall clock's alarm has gone off: a `not_before` is due."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockOver:
+    """Arbiter to itself: the machine has had its pause."""
+
+    block: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +124,7 @@ class Started:
     attempt: int
     pid: int | None
     at: float
+    began: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +217,7 @@ class Publish:
 
 
 FromTrainer = Started | Ended | Gone | TrainerFailed | Progress
-ToSelf = Flush | Refill | FillReserve | WatchAgain | Due
+ToSelf = Flush | Refill | FillReserve | WatchAgain | Due | BlockOver
 ToArbiter = Open | Calls | FromTrainer | Armed | ArmFailed | ToSelf
 ToTrainer = StopAttempt | LookAtProgress | Decide
 ToArmourer = Arm | Spare | Trim | Warm

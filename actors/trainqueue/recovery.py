@@ -6,24 +6,31 @@ have been told to go just before the daemon died, so it is treated like one that
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import time
 from typing import TYPE_CHECKING, Any
 
 from trainqueue.core import events as ev
-from trainqueue.core.job import Queued
+from trainqueue.core.events import Result
+from trainqueue.core.job import Queued, Running
 from trainqueue.errors import TrainqError
 from trainqueue.launch import local, verdict
 from trainqueue.progress import ProgressFile
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from trainqueue.arbiter import GPUArbiter
     from trainqueue.core.job import Job
 
 logger = logging.getLogger(__name__)
+AttemptOfOld = tuple[int, int, dict[str, Any], tuple[str, ...]]
+"""As the journal has it: job, attempt, the runner's identity, GPUs."""
+BOOT = "boot_id"
+"""The setting in the journal that says under which boot of the machine a daemon last served this home."""
 PATIENCE = 5.0
 """Seconds to wait for a runner that is about to exit, or to say what it does."""
 
@@ -42,6 +49,8 @@ def recover(arbiter: GPUArbiter) -> None:
     for job in [*jobs.values()]:
         if job.id not in seen and not isinstance(job.state, Queued):
             arbiter.apply_quietly(ev.AttemptVoid(job.id, job.attempt))  # committed, never handed to a runner
+    if is_new_boot(arbiter, rows):
+        hold_after_reboot(arbiter)
 
 
 def is_current(arbiter: GPUArbiter, job_id: int, number: int) -> bool:
@@ -51,7 +60,9 @@ def is_current(arbiter: GPUArbiter, job_id: int, number: int) -> bool:
 
 def decide(arbiter: GPUArbiter, job: Job, identity: dict[str, Any], gpu_ids: tuple[str, ...]) -> None:
     folder = arbiter.home.attempt(job.id, job.attempt)
-    rebooted = identity["boot_id"] != arbiter.bench.boot
+    if identity["boot_id"] != arbiter.bench.boot:
+        decide_rebooted(arbiter, job, gpu_ids)
+        return
     runner = local.find(identity, arbiter.bench.boot)
     if runner is not None and verdict.record_in(folder) is None:
         if not verdict.claim(folder) and has_words(folder):
@@ -71,10 +82,56 @@ def decide(arbiter: GPUArbiter, job: Job, identity: dict[str, Any], gpu_ids: tup
     if found != "lost":
         tell_progress(arbiter, job)
         arbiter.apply_quietly(ev.AttemptEnded(job.id, job.attempt, found))
-    elif rebooted:
-        arbiter.apply_quietly(ev.AttemptLost(job.id, job.attempt, "reboot"))
     else:
         arbiter.bench.adopt(job, None)  # the trainer says so, once nothing of it lives
+
+
+def decide_rebooted(arbiter: GPUArbiter, job: Job, gpu_ids: tuple[str, ...]) -> None:
+    """Of an attempt from before the machine was restarted: nothing of it lives, so no process is looked for.
+
+    Its pid may be anybody's by now. After a power cut its claim may be gone, although it is known to have run.
+    """
+    folder = arbiter.home.attempt(job.id, job.attempt)
+    found = verdict.verdict(folder)
+    if found == "void" and not isinstance(job.state, Running):
+        if not isinstance(job.state, Queued):
+            arbiter.apply_quietly(ev.AttemptVoid(job.id, job.attempt))
+        return
+    hold_gpus(arbiter, job, gpu_ids)
+    tell_progress(arbiter, job)
+    if isinstance(found, Result):
+        arbiter.apply_quietly(ev.AttemptEnded(job.id, job.attempt, found))
+    else:
+        logger.warning("job %d is lost: the machine went down while it ran", job.id)
+        arbiter.apply_quietly(ev.AttemptLost(job.id, job.attempt, "reboot", seen_to_run(arbiter, job)))
+
+
+def seen_to_run(arbiter: GPUArbiter, job: Job) -> float | None:
+    """Seconds from its start to the last thing that it wrote, the best that can be said of a job that was cut off."""
+    started_at = verdict.started_in(arbiter.home.attempt(job.id, job.attempt)).get("at")
+    started_at = started_at or getattr(job.state, "started_at", None)
+    signs = [0.0]
+    for path in (arbiter.home.log_of(job.id, job.attempt), arbiter.home.progress_of(job.id)):
+        with contextlib.suppress(OSError):
+            signs.append(path.stat().st_mtime)
+    return None if started_at is None else max(0.0, max(signs) - float(started_at))
+
+
+def is_new_boot(arbiter: GPUArbiter, rows: Iterable[AttemptOfOld]) -> bool:
+    """Whether the machine was restarted since a daemon last served this home; the first one to ask notes it."""
+    last, boot = arbiter.journal.setting(BOOT), arbiter.bench.boot
+    if last != boot:
+        arbiter.batch.settings[BOOT] = boot
+    return last != boot if last else any(identity["boot_id"] != boot for _, _, identity, _ in rows)
+
+
+def hold_after_reboot(arbiter: GPUArbiter) -> None:
+    """Pause if that is wanted and something waits: an empty queue that stands still would only be a trap."""
+    core = arbiter.core
+    logger.info("the machine was restarted; %d jobs wait", len(core.line))
+    if arbiter.after_reboot == "hold" and len(core.line) and not core.paused:
+        reason = "the machine was restarted"
+        arbiter.apply_quietly(ev.SetMode(paused=True, draining=core.draining, reason=reason))
 
 
 def has_words(folder: Path) -> bool:
@@ -89,9 +146,9 @@ def has_words(folder: Path) -> bool:
 
 def take_over(arbiter: GPUArbiter, job: Job, runner: local.Runner) -> None:
     started = verdict.started_in(arbiter.home.attempt(job.id, job.attempt))
-    at = float(started.get("at") or time.time())
+    at = float(started.get("at") or arbiter.clock.now())
     arbiter.bench.adopt(job, runner)
-    arbiter.apply_quietly(ev.AttemptStarted(job.id, job.attempt, started.get("pid"), at))
+    arbiter.apply_quietly(ev.AttemptStarted(job.id, job.attempt, started.get("pid"), at, started.get("began")))
     if getattr(job.state, "stopping", False):
         arbiter.bench.stop(job.id, job.attempt, force=False)
     logger.info("adopted job %d, attempt %d", job.id, job.attempt)

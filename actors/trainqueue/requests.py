@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from trainqueue import wire
+from trainqueue.clock import run_time
 from trainqueue.core import events as ev
 from trainqueue.core.job import Pending, Running
 from trainqueue.core.spec import check
@@ -168,6 +168,7 @@ def queue(arbiter: GPUArbiter, request: wire.Queue) -> object:
     waiting = core.line.page(request.offset, request.limit)
     return {
         "paused": core.paused,
+        "pause_reason": core.pause_reason,
         "draining": core.draining,
         "running": [arbiter.view(job) for job in running],
         "queued": [arbiter.view(job) for job in waiting],
@@ -189,7 +190,9 @@ def counts(arbiter: GPUArbiter) -> dict[str, int]:
 
 def stats(arbiter: GPUArbiter) -> object:
     arbiter.batch.show(arbiter.journal)
-    return {"counts": counts(arbiter), **arbiter.journal.stats(time.time())}
+    found, now = arbiter.journal.stats(), arbiter.clock.now()
+    running = sum((run_time(job.state, now) or 0.0) * len(job.gpu_ids) for job in arbiter.core.active())
+    return {"counts": counts(arbiter), **found, "gpu_seconds_used": found["gpu_seconds_used"] + running}
 
 
 def jobs(arbiter: GPUArbiter, request: wire.Jobs) -> object:

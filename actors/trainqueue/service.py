@@ -21,6 +21,7 @@ from trainqueue import __version__, guard, user
 from trainqueue.actor import stop_and_join
 from trainqueue.arbiter import GPUArbiter
 from trainqueue.bench import Bench
+from trainqueue.clock import WallClock
 from trainqueue.core.arbiter import Core
 from trainqueue.feed import Feed
 from trainqueue.frontdesk import FrontDesk
@@ -76,7 +77,9 @@ class Service:
             max_waiting=self.settings.queue.max_waiting,
             counts=journal.ended_counts(),
         )
-        restore(core, journal)
+        clock = WallClock()
+        self._undo.callback(clock.close)
+        restore(core, journal, clock.now())
         context: zmq.Context[Any] = zmq.Context()
         context.set(zmq.MAX_SOCKETS, 4096)
         self._undo.callback(context.destroy, 0)
@@ -87,7 +90,8 @@ class Service:
         bench = partial(
             Bench, home=self.home, gpus=gpus, grace=grace, nursery=Nursery(self.job_files), on_crash=self._crashed
         )
-        arbiter = GPUArbiter.start(core, journal, self.home, gpus, identity, bench, self.leaving.set, self._crashed)
+        leave, crashed, chosen = self.leaving.set, self._crashed, self.settings.queue.after_reboot
+        arbiter = GPUArbiter.start(core, journal, self.home, gpus, identity, bench, leave, crashed, clock, chosen)
         self._undo.callback(stop, arbiter)
         seq = journal.last_seq()
         feed = Feed.start(context, events, identity["epoch"], seq, self._crashed)
@@ -138,13 +142,15 @@ class Service:
         self._undo.close()
 
 
-def restore(core: Core, journal: Journal) -> None:
+def restore(core: Core, journal: Journal, now: float) -> None:
     """Waiting and active jobs from the journal, with what they depend on."""
     jobs = [*journal.alive()]
     alive = {job.id for job in jobs}
     wanted = {dep for job in jobs for dep in (*job.spec.after, *job.spec.after_any)} - alive
     paused, draining = bool(journal.setting("paused")), bool(journal.setting("draining"))
-    core.restore(jobs, journal.states_of(wanted), time.time(), paused=paused, draining=draining)
+    reason = journal.setting("pause_reason") or None
+    ended = journal.states_of(wanted)
+    core.restore(jobs, ended, now, paused=paused, draining=draining, pause_reason=reason)
 
 
 def stop(ref: pykka.ActorRef[Any]) -> None:

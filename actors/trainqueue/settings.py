@@ -14,6 +14,8 @@ from msgspec import Meta, Struct
 
 from trainqueue.errors import SettingsError
 
+AfterReboot = Literal["continue", "hold"]
+
 
 class DaemonSettings(Struct, frozen=True, forbid_unknown_fields=True):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -26,6 +28,8 @@ class QueueSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Seconds between SIGTERM and SIGKILL where a job does not say."""
     max_waiting: Annotated[int, Meta(ge=1)] = 1_000_000
     """Jobs that may wait at a time; one more is refused with the code `limit`."""
+    after_reboot: AfterReboot = "continue"
+    """`hold`: where jobs wait when the machine has been restarted, pause until somebody resumes."""
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -102,7 +102,7 @@ class TrainerActor(SelectingActor):
     def _said(self, packet: dict[str, Any]) -> None:
         if "started" in packet:
             started = packet["started"]
-            self._tell(Started(self.job, self.attempt, started["pid"], started["at"]))
+            self._tell(Started(self.job, self.attempt, started["pid"], started["at"], started.get("began")))
             self._watch_progress()
         elif "ended" in packet:
             self._tell_ended(verdict.result_of(packet["ended"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from trainqueue.clock import run_time
 from trainqueue.core.job import Pending, Queued, Running, data_of
 from trainqueue.core.spec import title
 from trainqueue.core.why import why
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
 
 def news(job: Job) -> dict[str, Any]:
     """What an event tells of a job: all that its state holds. The rest of it is asked for (`status`, `jobs`)."""
-    name = title(job.spec)
-    return {"id": job.id, "name": name, "state": job.state.name, "attempt": job.attempt, **data_of(job.state)}
+    told = {"id": job.id, "name": title(job.spec), "state": job.state.name, "attempt": job.attempt}
+    told |= data_of(job.state)
+    told.pop("began", None)  # of this machine since its start: it means nothing to others
+    return told
 
 
 def job_view(job: Job, core: Core, home: Home, now: float) -> dict[str, Any]:
@@ -43,6 +46,7 @@ def job_view(job: Job, core: Core, home: Home, now: float) -> dict[str, Any]:
         "submitted_at": job.submitted_at,
         "started_at": getattr(state, "started_at", None),
         "ended_at": getattr(state, "ended_at", None),
+        "run_time": run_time(state, now),
         "expected_start_at": None,
         "expected_end_at": None,
         "progress": job.progress,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 from hypothesis import given, settings
@@ -10,9 +10,13 @@ from hypothesis import strategies as st
 
 from trainqueue.core import events as ev
 from trainqueue.core.arbiter import Core
-from trainqueue.core.job import NEXT, STATES, IllegalTransitionError, Job, Queued, State
+from trainqueue.core.job import NEXT, STATES, Ended, IllegalTransitionError, Job, Queued, State, StateName
 from trainqueue.core.spec import JobSpec
+from trainqueue.core.why import why
 from trainqueue.errors import RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SPEC = JobSpec(command=("true",), cwd="/")
 
@@ -41,6 +45,19 @@ def test_only_the_table_decides(before: str, after: str) -> None:
         with pytest.raises(IllegalTransitionError):
             job.become(state(after))
         assert job.state == state(before)
+
+
+def test_the_table_is_the_contracts() -> None:
+    ended = {"completed", "failed", "cancelled", "lost"}
+    contract = {
+        "queued": {"pending", "cancelled"},
+        "pending": {"running", "failed", "cancelled", "queued"},
+        "running": {"completed", "failed", "cancelled", "lost", "queued"},
+        **{name: {"queued"} for name in ended},
+    }
+    assert contract == NEXT
+    assert {*STATES} == {*get_args(StateName)} == {*contract}
+    assert {name for name in STATES if isinstance(state(name), Ended)} == ended
 
 
 def test_fifo_and_position() -> None:
@@ -73,6 +90,12 @@ def wakes(effects: list[ev.Effect]) -> list[float]:
     return [effect.at for effect in effects if isinstance(effect, ev.WakeAt)]
 
 
+def unblock(effects: list[ev.Effect]) -> ev.Unblock:
+    """What is to be sent when the time of the block is over."""
+    [block] = [effect.block for effect in effects if isinstance(effect, ev.UnblockAfter)]
+    return ev.Unblock(block)
+
+
 def is_now(core: Core, job: int) -> str:
     return core.jobs[job].state.name
 
@@ -80,9 +103,9 @@ def is_now(core: Core, job: int) -> str:
 def test_one_alarm_for_all_that_waits_for_a_moment() -> None:
     core = Core(["a"])
     assert wakes(core.handle(ev.Submit((spec(not_before=500.0),), "me"), 0.0)) == [500.0]
-    assert wakes(core.handle(ev.Block("no space"), 1.0)) == [2.0]
     assert wakes(core.handle(ev.Submit((spec(not_before=900.0),), "me"), 1.5)) == []
-    assert wakes(core.handle(ev.Tick(), 2.0)) == [500.0]
+    assert wakes(core.handle(ev.Submit((spec(not_before=300.0),), "me"), 1.5)) == [300.0]
+    assert wakes(core.handle(ev.Cancel(3), 2.0)) == [500.0]
     assert wakes(core.handle(ev.Cancel(1), 3.0)) == [900.0]
     core.handle(ev.Tick(), 900.0)
     assert is_now(core, 2) == "pending"
@@ -128,11 +151,11 @@ def test_a_job_whose_runners_die_before_it_starts_is_given_up() -> None:
     core = Core(["a"])
     core.handle(ev.Submit((spec(), spec()), "me"), 0.0)
     for at in range(4):
-        core.handle(ev.AttemptVoid(1, 1, runner_died=True), float(at))
+        effects = core.handle(ev.AttemptVoid(1, 1, runner_died=True), float(at))
         assert is_now(core, 1) == "queued", "the machine gets a pause between tries"
-        core.handle(ev.Tick(), at + 0.5)
+        core.handle(ev.Tick(), at + 1e6)
         assert is_now(core, 1) == "queued"
-        core.handle(ev.Tick(), at + 1.0)
+        core.handle(unblock(effects), float(at))
         assert is_now(core, 1) == "pending"
     effects = core.handle(ev.AttemptVoid(1, 1, runner_died=True), 9.0)
     ended = [effect.job.state for effect in effects if isinstance(effect, ev.Changed) and effect.job.id == 1]
@@ -148,54 +171,66 @@ def test_jobs_without_a_gpu_and_with_one_pass_each_other() -> None:
     assert is_now(core, 5) == "pending"
 
 
-def step(core: Core, ended: dict[int, Job], draw: st.DrawFn) -> ev.Event | None:
+def step(core: Core, ended: dict[int, Job], data: st.DataObject) -> ev.Event:
+    """Any event at all, as a person, a runner or the clock may send it."""
+    draw = data.draw
     ids = st.integers(1, max(1, core.next_id))
     some = draw(ids)
-    wanted = spec(
-        gpus=draw(st.integers(0, 3)),
-        priority=draw(st.sampled_from(["low", "normal", "high", 7])),
-        hold=draw(st.booleans()),
-        after=tuple(draw(st.lists(ids, max_size=2))),
-        not_before=draw(st.sampled_from([None, 5.0, 50.0])),
-        retries={"exit": 1},
-    )
     states: dict[int, Any] = {job: ended[job].state.name for job in ended}
     job = core.jobs.get(some)
     attempt = job.attempt if job is not None else 1
-    code = draw(st.sampled_from([0, 1]))
-    reason: Any = draw(st.sampled_from([None, "cancel", "time-limit", "start-failed"]))
-    choices: list[ev.Event] = [
-        ev.Submit((wanted,) * draw(st.integers(1, 3)), "me", states),
-        ev.Cancel(some),
-        ev.Hold(some),
-        ev.Release(some),
-        ev.Move(some, position=draw(st.integers(1, 5))),
-        ev.Move(some, before=draw(ids)),
-        ev.Move(some),
-        ev.Edit(some, wanted, draw(st.sampled_from([None, True, False])), states),
-        ev.SetMode(draw(st.booleans()), draw(st.booleans())),
-        ev.SetMode(paused=False, draining=False),
-        ev.Tick(),
-        ev.Progressed(some, attempt, {"fraction": 0.5}),
-        ev.AttemptStarted(some, attempt, 1, 1.0),
-        ev.AttemptEnded(some, attempt, ev.Result(code, None, reason, "", 1.0, 2.0)),
-        ev.AttemptLost(some, attempt, "runner-died"),
-        ev.AttemptVoid(some, attempt, runner_died=draw(st.booleans())),
-        ev.Block("no space"),
+    flag, moment = st.booleans(), st.sampled_from([1.0, 86_400.0, 2.0])
+
+    def wanted() -> JobSpec:
+        return spec(
+            gpus=draw(st.integers(0, 3)),
+            priority=draw(st.sampled_from(["low", "normal", "high", 7])),
+            hold=draw(flag),
+            after=tuple(draw(st.lists(ids, max_size=2))),
+            not_before=draw(st.sampled_from([None, 100_005.0, 186_400.0])),
+            retries={"exit": 1, "reboot": draw(st.integers(0, 2))},
+        )
+
+    def result() -> ev.Result:
+        reason: Any = draw(st.sampled_from([None, "cancel", "time-limit", "start-failed"]))
+        return ev.Result(draw(st.sampled_from([0, 1])), None, reason, "", draw(moment), draw(moment), 1.0)
+
+    choices: list[Callable[[], ev.Event]] = [
+        lambda: ev.Submit((wanted(),) * draw(st.integers(1, 3)), "me", states),
+        lambda: ev.Cancel(some),
+        lambda: ev.Hold(some),
+        lambda: ev.Release(some),
+        lambda: ev.Move(some, position=draw(st.integers(1, 5))),
+        lambda: ev.Move(some, before=draw(ids)),
+        lambda: ev.Move(some),
+        lambda: ev.Edit(some, wanted(), draw(st.sampled_from([None, True, False])), states),
+        lambda: ev.SetMode(draw(flag), draw(flag)),
+        lambda: ev.SetMode(paused=True, draining=False, reason="the machine was restarted"),
+        lambda: ev.SetMode(paused=False, draining=False),
+        ev.Tick,
+        lambda: ev.Adopt(some, (f"gone {some}",)),
+        lambda: ev.Progressed(some, attempt, {"fraction": 0.5}),
+        lambda: ev.AttemptStarted(some, attempt, 1, draw(moment), 1.0),
+        lambda: ev.AttemptEnded(some, attempt, result()),
+        lambda: ev.AttemptLost(some, attempt, "runner-died", draw(st.sampled_from([None, 7.0]))),
+        lambda: ev.AttemptLost(some, attempt, "reboot"),
+        lambda: ev.AttemptVoid(some, attempt, runner_died=draw(flag)),
+        lambda: ev.Block("no space"),
+        lambda: ev.Unblock(draw(st.integers(0, 5))),
     ]
     if some in ended and some not in core.jobs:
-        choices.append(ev.Retry(ended[some], states))
-    return draw(st.sampled_from(choices))
+        choices.append(lambda: ev.Retry(ended[some], states))
+    return draw(st.sampled_from(choices))()
 
 
 @settings(max_examples=1000, deadline=None)
 @given(st.data())
 def test_random_histories_keep_every_promise(data: st.DataObject) -> None:
-    core, ended, now = Core(["a", "b"], cpu_jobs=2), dict[int, Job](), 0.0
+    core, ended, now = Core(["a", "b"], cpu_jobs=2), dict[int, Job](), 100_000.0
+    to_end = 0
     for _ in range(data.draw(st.integers(1, 30))):
-        now += 1
-        event = data.draw(st.composite(lambda draw: step(core, ended, draw))())
-        assert event is not None
+        now += data.draw(st.sampled_from([1.0, 1.0, 1.0, 86_400.0, -86_400.0]))
+        event = step(core, ended, data)
         try:
             effects = core.handle(event, now)
         except RequestError:
@@ -203,6 +238,16 @@ def test_random_histories_keep_every_promise(data: st.DataObject) -> None:
         for effect in effects:
             if isinstance(effect, ev.Changed):
                 ended.pop(effect.job.id, None)
-                if effect.job.ended:
+                if isinstance(effect.job.state, Ended):
                     ended[effect.job.id] = effect.job
+                    assert effect.job.state.started_at is None or (
+                        effect.job.state.started_at <= effect.job.state.ended_at
+                    )
+            elif isinstance(effect, ev.UnblockAfter):
+                to_end = effect.block
         core.validate()
+        for job in core.jobs.values():
+            assert all(why(core, job, now)) == isinstance(job.state, Queued)
+    if core.blocked:  # somebody will come and end it
+        core.handle(ev.Unblock(to_end), now)
+        assert core.blocked is None

@@ -78,6 +78,8 @@ EXPECTED: dict[str, dict[str, str]] = {
     "tick": in_all(STATES, SAME),
     "pause": in_all(STATES, SAME),
     "block": in_all(STATES, SAME),
+    "unblock": in_all(STATES, SAME),
+    "reboot": in_all(STATES, SAME) | in_all(ACTIVE, "lost"),
 }
 
 
@@ -98,6 +100,8 @@ def event(name: str, job: Job) -> ev.Event:
         "tick": ev.Tick(),
         "pause": ev.SetMode(paused=True, draining=False),
         "block": ev.Block("no space"),
+        "unblock": ev.Unblock(0),
+        "reboot": ev.AttemptLost(1, 1, "reboot", 7.0),
     }
     return events[name]
 
@@ -118,7 +122,7 @@ def test_every_event_in_every_state(state: str, name: str) -> None:
     core.validate()
 
 
-@pytest.mark.parametrize("name", ["started", "ended", "lost", "void", "progressed"])
+@pytest.mark.parametrize("name", ["started", "ended", "lost", "reboot", "void", "progressed"])
 def test_news_of_an_attempt_that_is_over_is_dropped(name: str) -> None:
     core, job = made("failed")
     core.handle(ev.SetMode(paused=True, draining=False), 3.0)
@@ -141,7 +145,18 @@ def test_a_block_ends_by_itself() -> None:
     core.handle(ev.Block("no space left"), 0.0)
     effects = core.handle(ev.Submit((SPEC,), "me"), 0.0)
     assert not [effect for effect in effects if isinstance(effect, ev.Start)]
-    assert [effect for effect in core.handle(ev.Tick(), 1.0) if isinstance(effect, ev.Start)]
+    assert not [effect for effect in core.handle(ev.Tick(), 1e9) if isinstance(effect, ev.Start)]
+    assert [effect for effect in core.handle(ev.Unblock(1), 0.0) if isinstance(effect, ev.Start)]
+
+
+def test_a_block_does_not_end_with_the_one_before() -> None:
+    core = Core(["a"])
+    core.handle(ev.Block("no space left"), 0.0)
+    core.handle(ev.Block("still none"), 0.0)
+    core.handle(ev.Unblock(1), 1.0)
+    assert core.blocked == "still none"
+    core.handle(ev.Unblock(2), 2.0)
+    assert core.blocked is None
 
 
 def test_events_show_the_state_of_their_moment() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,12 +20,10 @@ HEADS = ("ID", "STATE", "POSITION", "NAME", "TIME", "PROGRESS", "WHY")
 
 
 def row(job: dict[str, Any]) -> tuple[object, ...]:
-    started = job["started_at"]
-    seconds = (job["ended_at"] or time.time()) - started if started else None
     progress = job["progress"] or {}
     why = job["why"] or job["cause"] or ""
     state = "stopping" if job["stopping"] else job["state"]
-    return (job["id"], state, job["position"], job["name"], took(seconds), bar(progress.get("fraction")), why)
+    return (job["id"], state, job["position"], job["name"], took(job["run_time"]), bar(progress.get("fraction")), why)
 
 
 def show_queue(*, document: bool, limit: int = 100) -> None:
@@ -36,9 +33,9 @@ def show_queue(*, document: bool, limit: int = 100) -> None:
         return
     if found["paused"] or found["draining"]:
         state = "PAUSED" if found["paused"] else "DRAINING"
-        click.secho(
-            f"The queue is {state}: nothing starts. trainq-cli resume ends it.", fg="yellow", bold=True, err=True
-        )
+        since = f" since {found['pause_reason']}" if found["pause_reason"] else ""
+        sentence = f"The queue is {state}{since}: nothing starts. trainq-cli resume ends it."
+        click.secho(sentence, fg="yellow", bold=True, err=True)
     table(HEADS, map(row, [*found["running"], *found["queued"]]))
 
 
@@ -73,7 +70,7 @@ def shown(name: str, value: Any) -> object:
     """A field as people read it."""
     if name.endswith("_at") or name == "not_before":
         return clock(value)
-    if name in {"time_limit", "grace", "warn"}:
+    if name in {"time_limit", "grace", "warn", "run_time"}:
         return took(value)
     if name == "command":
         return quoted(value)
@@ -194,4 +191,5 @@ def show_event(event: dict[str, Any], *, document: bool) -> None:
 
 
 def mode(event: dict[str, Any]) -> str:
-    return "queue " + (" and ".join(name for name in ("paused", "draining") if event.get(name)) or "not paused")
+    modes = " and ".join(name for name in ("paused", "draining") if event.get(name)) or "not paused"
+    return f"queue {modes}" + (f", since {event['pause_reason']}" if event.get("pause_reason") else "")

@@ -1,4 +1,8 @@
-"""What waits for a moment: jobs that may not start before a time, and a machine that gets a pause."""
+"""Jobs that may not start before a moment of the wall clock.
+
+The wall clock may be set at any time, forwards and back, so an alarm is a time of day and never a duration: what
+lasts a while (a block, a grace, a limit) is counted on the monotonic clock, outside the core.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,6 @@ class Alarms:
     def __init__(self) -> None:
         self.jobs: SortedSet[tuple[float, int]] = SortedSet()
         """(not_before, id) of the parked jobs whose time has not come."""
-        self.pause_ends: float | None = None
         self.set_for: float | None = None
 
     def add(self, at: float, job: int) -> None:
@@ -21,18 +24,13 @@ class Alarms:
         self.jobs.discard((at, job))
 
     def ring(self, now: float) -> list[int]:
-        """The jobs whose time has come; a pause that is over is taken away."""
+        """The jobs whose time has come."""
         self.set_for = None
-        if self.pause_ends is not None and self.pause_ends <= now:
-            self.pause_ends = None
         return [job for _, job in self.jobs.irange(None, (now, 2**63))]
 
     def next(self) -> float | None:
         """When to be woken, unless that has been asked for already: once for all, at the earliest moment."""
-        moments = [at for at, _ in self.jobs[:1]] if self.jobs else []
-        if self.pause_ends is not None:
-            moments.append(self.pause_ends)
-        wanted = min(moments, default=None)
+        wanted: float | None = self.jobs[0][0] if self.jobs else None
         fresh = wanted if wanted != self.set_for else None
         self.set_for = wanted
         return fresh

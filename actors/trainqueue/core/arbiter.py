@@ -7,18 +7,16 @@ the memory as soon as the effect that writes them down is returned.
 
 from __future__ import annotations
 
-from collections import Counter
 from copy import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from trainqueue.core import events as ev
 from trainqueue.core import invariants
-from trainqueue.core.alarms import Alarms
-from trainqueue.core.dependencies import Dependencies
+from trainqueue.core.books import Books
 from trainqueue.core.job import Cancelled, Completed, Ended, Failed, Job, Pending, Queued, Running
-from trainqueue.core.leases import Leases
-from trainqueue.core.line import GAP, Line, between
-from trainqueue.core.outcome import lost, outcome, unmet
+from trainqueue.core.line import GAP, between
+from trainqueue.core.outcome import lost, outcome
 from trainqueue.core.placement import choose
 from trainqueue.core.spec import band
 from trainqueue.errors import RequestError
@@ -26,7 +24,7 @@ from trainqueue.errors import RequestError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from trainqueue.core.job import State, StateName
+    from trainqueue.core.job import StateName
 
 UNBLOCK = 1.0
 """Seconds until the next try where the machine refused to prepare a start."""
@@ -34,8 +32,8 @@ MAX_VOIDS = 5
 """Runners that may die in a row before they could start a job, until the job is given up."""
 
 
-class Core:
-    """Waiting and active jobs, the line, the leases, the counts; whether it is paused, draining or blocked."""
+class Core(Books):
+    """Decides over the books; whether the queue is paused (and why), draining or blocked."""
 
     def __init__(
         self,
@@ -46,45 +44,28 @@ class Core:
         max_waiting: int = 1_000_000,
         counts: Mapping[str, int] | None = None,
     ) -> None:
-        """`counts` are the ended jobs per state that the journal knows; living ones are counted as they come."""
-        self.jobs: dict[int, Job] = {}
-        self.line = Line()
-        self.leases = Leases(gpu_ids, cpu_jobs)
+        super().__init__(gpu_ids, cpu_jobs=cpu_jobs, next_id=next_id, counts=counts)
+        self.max_waiting = max_waiting
         self.paused = False
+        self.pause_reason: str | None = None
+        """What has paused it, as in "paused since ..."; None for a person or program, who know it themselves."""
         self.draining = False
         self.blocked: str | None = None
-        self.counts = Counter[str](counts or {})
-        self.next_id = next_id
-        self.next_rank = GAP
-        self.max_waiting = max_waiting
-        self._dependencies = Dependencies(self.jobs)
-        self.alarms = Alarms()
-        self._voids: dict[int, int] = {}
-        self._effects: list[ev.Effect] = []
-
-    # -- loading what the journal holds
+        self._blocks = 0
 
     def restore(
-        self, jobs: Iterable[Job], ended: Mapping[int, StateName], now: float, *, paused: bool, draining: bool
+        self,
+        jobs: Iterable[Job],
+        ended: Mapping[int, StateName],
+        now: float,
+        *,
+        paused: bool,
+        draining: bool,
+        pause_reason: str | None = None,
     ) -> None:
-        """Waiting and active jobs as they were; `ended` holds the states of the others that they depend on.
-
-        Nothing is dispatched before the first event.
-        """
-        self.paused, self.draining = paused, draining
-        self.jobs.update({job.id: job for job in jobs})  # all known first: a dependency may have been moved behind
-        for job in self.jobs.values():
-            self.counts[job.state.name] += 1
-            self.next_rank = max(self.next_rank, job.rank + GAP)
-            if isinstance(job.state, Queued):
-                self._dependencies.add(job, ended)
-                self._enqueue(job, now)
-            else:
-                self.leases.take(job.id, job.gpu_ids)
-
-    def take_effects(self) -> list[ev.Effect]:
-        effects, self._effects = self._effects, []
-        return effects
+        """What the journal holds, see `load`. Nothing is dispatched before the first event."""
+        self.paused, self.draining, self.pause_reason = paused, draining, pause_reason
+        self.load(jobs, ended, now)
 
     # -- the one door
 
@@ -111,10 +92,11 @@ class Core:
             case ev.Edit():
                 self._edit(event, now)
             case ev.SetMode():
-                self.paused, self.draining = event.paused, event.draining
-                self._effects.append(ev.ModeChanged(event.paused, event.draining))
+                self._set_mode(event)
             case ev.Block():
-                self.blocked, self.alarms.pause_ends = event.reason, now + UNBLOCK
+                self._block(event.reason)
+            case ev.Unblock():
+                self.blocked = self.blocked if event.block != self._blocks else None
             case ev.Tick():
                 self._tick(now)
             case ev.Adopt():
@@ -153,11 +135,8 @@ class Core:
         match job.state:
             case Queued():
                 self._end(job, Cancelled(ended_at=now), now)
-            case Pending(gpu_ids, at):
-                job.restate(Pending(gpu_ids, at, stopping=True))
-                self._effects += [ev.Changed(copy(job)), ev.Stop(job.id, job.attempt, force)]
-            case Running(gpu_ids, pid, started_at):
-                job.restate(Running(gpu_ids, pid, started_at, stopping=True))
+            case Pending() | Running():
+                job.restate(replace(job.state, stopping=True))
                 self._effects += [ev.Changed(copy(job)), ev.Stop(job.id, job.attempt, force)]
             case _:
                 raise RequestError("conflict", f"job {job.id} has ended already ({job.state.name})")
@@ -242,13 +221,14 @@ class Core:
             case ev.AttemptStarted():
                 self._voids.pop(job.id, None)
                 if isinstance(job.state, Pending):
-                    self._become(job, Running(job.state.gpu_ids, event.pid, event.at, job.state.stopping))
+                    running = Running(job.state.gpu_ids, event.pid, event.at, job.state.stopping, event.began)
+                    self._become(job, running)
                     self._effects.append(ev.Changed(copy(job)))
             case ev.AttemptVoid():
                 self._void(job, now, runner_died=event.runner_died)
             case ev.AttemptLost():
                 self._as_running(job, now)
-                self._finish(job, lost(job, event.cause, now), now)
+                self._finish(job, lost(job, event, now), now)
             case ev.AttemptEnded():
                 if event.result.reason != "start-failed":
                     self._as_running(job, event.result.started_at or now)
@@ -258,7 +238,7 @@ class Core:
         """It never started: back to its place in the line, unless somebody wanted it gone."""
         if not isinstance(job.state, Pending):
             # Somebody has removed its claim: we know that it ran, and nothing of its end.
-            self._finish(job, lost(job, "runner-died", now), now)
+            self._finish(job, lost(job, ev.AttemptLost(job.id, job.attempt, "runner-died"), now), now)
             return
         if job.state.stopping:
             self._end(job, Cancelled(ended_at=now), now)
@@ -274,8 +254,7 @@ class Core:
         self._enqueue(job, now)
         self._effects.append(ev.Changed(copy(job)))
         if runner_died:
-            reason = f"the runner of job {job.id} died before it could start it"
-            self.blocked, self.alarms.pause_ends = reason, now + UNBLOCK
+            self._block(f"the runner of job {job.id} died before it could start it")
 
     def _as_running(self, job: Job, started_at: float) -> None:
         """The news of its start was lost with a daemon: take that step first."""
@@ -294,89 +273,23 @@ class Core:
             return
         self._end(job, to, now)
 
-    # -- time
+    # -- when starts may happen
+
+    def _set_mode(self, event: ev.SetMode) -> None:
+        """A reason stays for as long as the queue is paused: a drain or a second pause does not take it away."""
+        self.paused, self.draining = event.paused, event.draining
+        self.pause_reason = (event.reason or self.pause_reason) if event.paused else None
+        self._effects.append(ev.ModeChanged(self.paused, self.draining, self.pause_reason))
+
+    def _block(self, reason: str) -> None:
+        self.blocked = reason
+        self._blocks += 1
+        self._effects.append(ev.UnblockAfter(UNBLOCK, self._blocks))
 
     def _tick(self, now: float) -> None:
-        due = self.alarms.ring(now)
-        if self.alarms.pause_ends is None:
-            self.blocked = None
-        for job in due:
+        for job in self.alarms.ring(now):
             self._leave_line(self.jobs[job])
             self._enqueue(self.jobs[job], now)
-
-    # -- the steps shared by all of the above
-
-    def _become(self, job: Job, to: State) -> None:
-        before = job.state.name
-        job.become(to)
-        self.counts[before] -= 1
-        self.counts[to.name] += 1
-
-    def _find(self, job: int) -> Job:
-        if job not in self.jobs:
-            raise RequestError("not-found", f"there is no waiting or running job {job}")
-        return self.jobs[job]
-
-    def _queued(self, job_id: int, verb: str) -> Job:
-        job = self._find(job_id)
-        if not isinstance(job.state, Queued):
-            raise RequestError("conflict", f"job {job_id} is {job.state.name}; only a queued job can be {verb}")
-        return job
-
-    def ready(self, job: Job, now: float) -> bool:
-        """Whether only its turn is missing. One that wants more GPUs than there are must not stop the others."""
-        held = isinstance(job.state, Queued) and job.state.held
-        possible = job.spec.gpus <= len(self.leases.present)
-        return possible and not held and not job.waits_for and (job.spec.not_before or 0) <= now
-
-    def _enqueue(self, job: Job, now: float) -> None:
-        self.line.add(job, ready=self.ready(job, now))
-        if job.spec.not_before is not None and job.spec.not_before > now:
-            self.alarms.add(job.spec.not_before, job.id)
-
-    def _leave_line(self, job: Job) -> None:
-        self.line.remove(job)
-        if job.spec.not_before is not None:
-            self.alarms.discard(job.spec.not_before, job.id)
-
-    def _requeue(self, job: Job, rank: int, ended: Mapping[int, StateName], now: float) -> None:
-        self._become(job, Queued())
-        job.attempt += 1
-        job.progress = None
-        job.rank = rank
-        self.jobs[job.id] = job
-        self._dependencies.add(job, ended)
-        self._enqueue(job, now)
-        self._effects.append(ev.Changed(copy(job)))
-
-    def _fail_if_impossible(self, job: Job, ended: Mapping[int, StateName], now: float) -> None:
-        for dep in job.spec.after:
-            if isinstance(job.state, Queued) and ended.get(dep, "completed") != "completed":
-                self._end(job, unmet(dep, now), now)
-
-    def _end(self, job: Job, to: Ended, now: float) -> None:
-        """End a job, free what it held, and then those that waited for it; a loop, since chains are long."""
-        todo: list[tuple[Job, Ended]] = [(job, to)]
-        while todo:
-            job, to = todo.pop()
-            if job.id not in self.jobs:
-                continue  # it depended on two jobs that ended just now
-            if isinstance(job.state, Queued):
-                self._leave_line(job)
-            self._voids.pop(job.id, None)
-            self._dependencies.remove(job)
-            self._become(job, to)
-            self.leases.release(job.id)
-            del self.jobs[job.id]
-            self._effects.append(ev.Changed(copy(job)))
-            for other in self._dependencies.ended(job.id):
-                if job.id in other.spec.after and not isinstance(to, Completed):
-                    todo.append((other, unmet(job.id, now)))
-                else:
-                    other.met |= {job.id}
-                    self._leave_line(other)
-                    self._enqueue(other, now)
-                    self._effects.append(ev.Changed(copy(other)))
 
     def _dispatch(self, now: float) -> None:
         if self.draining and not any(isinstance(job.state, Pending | Running) for job in self.active()):
@@ -393,11 +306,6 @@ class Core:
 
     def may_start(self) -> bool:
         return not (self.paused or self.draining or self.blocked)
-
-    def active(self) -> list[Job]:
-        """Pending and running jobs."""
-        holders = {job for job in self.leases.holder.values() if job is not None} | self.leases.without_gpu
-        return [self.jobs[job] for job in holders]
 
     # -- the truth about itself
 

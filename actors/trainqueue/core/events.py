@@ -66,22 +66,30 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class SetMode:
-    """Pause, drain, or (both False) resume."""
+    """Pause, drain, or (both False) resume. `reason` is a sentence's end: "paused since ..."."""
 
     paused: bool
     draining: bool
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """The machine refuses to prepare a start (disk full, no processes): start nothing until the next Tick."""
+    """The machine refuses to prepare a start (disk full, no processes): start nothing for a while."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
+class Unblock:
+    """The time of that block is over; stale when another one has begun meanwhile."""
+
+    block: int
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
-    """Time has passed: a `not_before` may be due, a block is tried again. Also the first event after a start."""
+    """The wall clock has reached an alarm: a `not_before` may be due. Also the first event after a start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +111,18 @@ class Progressed:
 
 @dataclass(frozen=True, slots=True)
 class AttemptStarted:
+    """`at` is for people; `began` is what the monotonic clock of this boot showed then."""
+
     job: int
     attempt: int
     pid: int | None
     at: float
+    began: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What the runner's exit record says. Times in seconds since 1970."""
+    """What the runner's exit record says. Times in seconds since 1970; `run_time` is measured, in seconds."""
 
     exit_code: int | None
     signal: int | None
@@ -119,6 +130,7 @@ class Result:
     message: str
     started_at: float | None
     ended_at: float
+    run_time: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +142,12 @@ class AttemptEnded:
 
 @dataclass(frozen=True, slots=True)
 class AttemptLost:
-    """It had started, its runner is gone, and there is no exit record."""
+    """It had started, its runner is gone, and there is no exit record. `run_time` up to its last sign of life."""
 
     job: int
     attempt: int
     cause: Cause
+    run_time: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +169,7 @@ Event = (
     | Edit
     | SetMode
     | Block
+    | Unblock
     | Tick
     | Adopt
     | Progressed
@@ -191,6 +205,7 @@ class Reported:
 class ModeChanged:
     paused: bool
     draining: bool
+    reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,9 +227,17 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class WakeAt:
-    """Send a Tick at this time (seconds since 1970)."""
+    """Send a Tick when the wall clock shows this time (seconds since 1970), however it gets there."""
 
     at: float
+
+
+@dataclass(frozen=True, slots=True)
+class UnblockAfter:
+    """Send the Unblock of this block after so many seconds on the monotonic clock."""
+
+    seconds: float
+    block: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,4 +245,4 @@ class Drained:
     """Draining, and the last running job has ended: the daemon may exit."""
 
 
-Effect = Changed | Moved | Reported | ModeChanged | Start | Stop | WakeAt | Drained
+Effect = Changed | Moved | Reported | ModeChanged | Start | Stop | WakeAt | UnblockAfter | Drained

@@ -8,6 +8,9 @@ cannot be written down. A pending or running job holds its GPUs; a queued or end
        ^---------'----------'          (never started; preempted or retried)
 
 An ended job goes back to `queued` only through a retry, which begins a new attempt under the same id.
+
+`ended_at` and `started_at` are what the wall clock showed, which somebody may have set meanwhile; `run_time` is what
+was measured, in seconds, and None where nobody knows it.
 """
 
 from __future__ import annotations
@@ -61,6 +64,8 @@ class Running:
     pid: int | None
     started_at: float
     stopping: bool = False
+    began: float | None = None
+    """What the monotonic clock of this boot showed then, in seconds: `started_at` is for people only."""
     name: StateName = field(default="running", init=False)
 
 
@@ -71,6 +76,7 @@ class Completed:
     ended_at: float
     started_at: float | None = None
     gpu_ids: tuple[str, ...] = ()
+    run_time: float | None = None
     name: StateName = field(default="completed", init=False)
 
 
@@ -85,6 +91,7 @@ class Failed:
     exit_code: int | None = None
     signal: int | None = None
     message: str = ""
+    run_time: float | None = None
     name: StateName = field(default="failed", init=False)
 
 
@@ -99,6 +106,7 @@ class Cancelled:
     exit_code: int | None = None
     signal: int | None = None
     message: str = ""
+    run_time: float | None = None
     name: StateName = field(default="cancelled", init=False)
 
 
@@ -111,6 +119,7 @@ class Lost:
     started_at: float | None = None
     gpu_ids: tuple[str, ...] = ()
     message: str = ""
+    run_time: float | None = None
     name: StateName = field(default="lost", init=False)
 
 

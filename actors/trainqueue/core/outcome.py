@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING
 from trainqueue.core.job import Cancelled, Completed, Failed, Lost, Pending, Running
 
 if TYPE_CHECKING:
-    from trainqueue.core.events import Result
+    from trainqueue.core.events import AttemptLost, Result
     from trainqueue.core.job import Cause, Ended, Job
 
 
-def lost(job: Job, cause: Cause, now: float) -> Lost:
+def lost(job: Job, event: AttemptLost, now: float) -> Lost:
     started_at = job.state.started_at if isinstance(job.state, Running) else None
-    how = "the machine went down" if cause == "reboot" else "its runner was killed"
+    how = "the machine went down" if event.cause == "reboot" else "its runner was killed"
     message = f"{how} while it ran; nobody knows how it ended"
-    return Lost(now, cause, started_at, job.gpu_ids, message)
+    return Lost(after(started_at, now), event.cause, started_at, job.gpu_ids, message, event.run_time)
+
+
+def after(started_at: float | None, ended_at: float) -> float:
+    """Nothing ends before it has started, whatever was done to the clock meanwhile."""
+    return ended_at if started_at is None else max(started_at, ended_at)
 
 
 def unmet(dependency: int, now: float) -> Cancelled:
@@ -26,14 +31,14 @@ def outcome(job: Job, result: Result) -> Ended:
     """The state that an exit record means."""
     cause: Cause
     asked = isinstance(job.state, Pending | Running) and job.state.stopping
+    ended_at = after(result.started_at, result.ended_at)
+    how = (result.started_at, job.gpu_ids, result.exit_code, result.signal, result.message, result.run_time)
     if result.reason == "cancel" or (asked and result.reason is None):  # it may have ended just before the signal
-        return Cancelled(result.ended_at, "user", result.started_at, job.gpu_ids, result.exit_code, result.signal)
+        return Cancelled(ended_at, "user", *how)
     if result.reason is not None:
         cause = result.reason
     elif result.exit_code == 0:
-        return Completed(result.ended_at, result.started_at, job.gpu_ids)
+        return Completed(ended_at, result.started_at, job.gpu_ids, result.run_time)
     else:
         cause = "exit" if result.exit_code is not None else "signal"
-    return Failed(
-        result.ended_at, cause, result.started_at, job.gpu_ids, result.exit_code, result.signal, result.message
-    )
+    return Failed(ended_at, cause, *how)

@@ -20,18 +20,19 @@ def why(core: Core, job: Job, now: float) -> tuple[str, str] | tuple[None, None]
     if job.waits_for:
         some = ", ".join(str(dep) for dep in sorted(job.waits_for)[:5])
         return "dependency", f"waits for job {some}" + (" and others" if len(job.waits_for) > 5 else "")
-    if job.spec.not_before is not None and job.spec.not_before > now:
+    position = core.line.position(job)
+    if position is None and (job.spec.not_before or 0) > now:
         return "not-before", "its time has not come yet"
     if core.draining:
         return "draining", "the queue is draining: nothing starts until it is resumed"
     if core.paused:
-        return "paused", "the queue is paused: nothing starts until it is resumed"
+        since = f" since {core.pause_reason}; `trainq-cli resume` goes on" if core.pause_reason else None
+        return "paused", "the queue is paused" + (since or ": nothing starts until it is resumed")
     if core.blocked:
         return "backoff", f"{core.blocked}; tried again every second"
     gpus = len(core.leases.present)
     if job.spec.gpus > gpus:
         return "gpu-count", f"needs {job.spec.gpus} GPUs, this machine has {gpus}"
-    position = core.line.position(job)
     if position is None:
         return "position", "its turn has come"
     if position == 1:

@@ -29,6 +29,7 @@ def result_of(record: dict[str, Any]) -> Result:
         message=str(record.get("message") or ""),
         started_at=record.get("started_at"),
         ended_at=float(record["ended_at"]),
+        run_time=record.get("seconds"),
     )
 
 
@@ -41,7 +42,7 @@ def record_in(folder: Path) -> Result | None:
 
 
 def started_in(folder: Path) -> dict[str, Any]:
-    """What the runner wrote into its claim: `env`, and once the job lives its `pid` and `at`; empty without words."""
+    """What the runner wrote into its claim: `env`, once the job lives its `pid`, `at` and `began`; {} without words."""
     words: dict[str, Any] = {}
     try:
         for line in (folder / "claim").read_bytes().splitlines():

@@ -40,7 +40,7 @@ def run(sock: socket.socket, folder: str, spec: dict[str, Any], env: dict[str, s
         say_in_log(spec["log"], sentence)
         finish(sock, folder, record.start_failed(sentence, at))
         return True
-    life = {"pid": child, "at": at}
+    life = {"pid": child, "at": at, "began": began}
     tell(sock, json.dumps({"started": {**life, "env": env}}).encode())
     write_line(claim, life)
     os.close(claim)
@@ -167,7 +167,11 @@ def say_in_log(path: str, sentence: str) -> None:
 
 
 def watch(child: int, spec: dict[str, Any], began: float) -> tuple[Dead, str | None]:
-    """Wait for the main process: how it ended, and why we ended it. Every wait has its deadline; no polling."""
+    """Wait for the main process: how it ended, and why we ended it. Every wait has its deadline; no polling.
+
+    Limit, warning and grace are counted on the monotonic clock: whoever sets the clock changes none of them, and
+    while the machine is suspended they stand still, as the job does.
+    """
     limit, warn = spec.get("time_limit"), spec.get("warn")
     end_at = None if limit is None else began + limit
     main: Dead | None = None
