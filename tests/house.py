@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import json
+import os
+import signal
 import sqlite3
 import threading
 from functools import partial
@@ -16,9 +20,11 @@ from trainqueue.arbiter import GPUArbiter
 from trainqueue.bench import Bench
 from trainqueue.clock import WallClock
 from trainqueue.core.arbiter import Core
+from trainqueue.core.job import Job, Running
 from trainqueue.core.spec import JobSpec
 from trainqueue.gpus import NoGpu
 from trainqueue.journal import Journal
+from trainqueue.launch import local, verdict
 from trainqueue.launch.nursery import Nursery
 from trainqueue.messages import Answers, Call, Calls, Open
 from trainqueue.service import restore
@@ -28,6 +34,7 @@ if TYPE_CHECKING:
 
     import pykka
 
+    from trainqueue.core.job import State
     from trainqueue.home import Home
     from trainqueue.settings import AfterReboot
 
@@ -83,10 +90,15 @@ class SteppedClock(WallClock):
     def __init__(self, offset: float) -> None:
         super().__init__()
         self.offset = offset
+        self.rings = 0
         self._at: float | None = None
 
     def now(self) -> float:
         return super().now() + self.offset
+
+    def rang(self) -> bool:
+        self.rings += 1
+        return super().rang()
 
     def wake_at(self, at: float) -> None:
         self._at = at
@@ -119,6 +131,7 @@ class House:
         self.after_reboot: AfterReboot = "continue"
         self.ahead = 0.0
         """By how many seconds the wall clock is ahead of the true one at the next start."""
+        self.boot = local.boot_id()
 
     def start(self, *, opened: bool = True) -> None:
         self.home.prepare()
@@ -141,6 +154,7 @@ class House:
             self.clock,
             self.after_reboot,
         )
+        self.actor.bench.boot = self.boot
         self.alive = True
         if opened:
             self.open()
@@ -161,6 +175,24 @@ class House:
 
     def restart(self) -> None:
         self.stop()
+        self.start()
+
+    def kill_runners(self) -> None:
+        """Those that the journal names."""
+        for (identity,) in rows(self.home, "SELECT runner FROM attempts"):
+            kill(json.loads(identity)["pid"])
+
+    def power_cut(self) -> None:
+        """Nothing that ran lives on, and nobody has told what became of it."""
+        self.stop()
+        self.kill_runners()
+        for (pid,) in rows(self.home, "SELECT json_extract(detail, '$.pid') FROM jobs WHERE state = 'running'"):
+            kill(-pid)
+
+    def reboot(self) -> None:
+        """The machine goes down and comes up again."""
+        self.power_cut()
+        self.boot = f"after {self.boot}"
         self.start()
 
     @property
@@ -238,6 +270,12 @@ class House:
             self.stop()
 
 
+def kill(pid: int) -> None:
+    """A process, or for a negative number its group."""
+    with contextlib.suppress(ProcessLookupError):
+        (os.kill if pid > 0 else os.killpg)(abs(pid), signal.SIGKILL)
+
+
 def job(*argv: str, **fields: Any) -> JobSpec:
     plain: dict[str, Any] = {"command": argv or ("true",), "cwd": "/", "grace": 0.2}
     return JobSpec(**plain | fields)
@@ -255,3 +293,24 @@ def rows(home: Home, sql: str) -> list[tuple[Any, ...]]:
         return db.execute(sql).fetchall()
     finally:
         db.close()
+
+
+class Past:
+    """Writes what a daemon that died has left in its home."""
+
+    def __init__(self, house: House) -> None:
+        house.stop()
+        house.home.prepare()
+        self.home = house.home
+
+    def job(self, job_id: int, state: State, identity: dict[str, Any], *argv: str) -> Path:
+        """A job and the row of its attempt; the attempt's folder."""
+        journal = Journal(self.home.database)
+        journal.begin()
+        journal.save([Job(job_id, job(*argv), "me", 1.0, 0, job_id, state=state)])
+        journal.save_attempt(job_id, 1, identity, state.gpu_ids if isinstance(state, Running) else ())
+        journal.commit()
+        journal.close()
+        folder = self.home.attempt(job_id, 1)
+        verdict.prepare(folder)
+        return folder

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from house import House, gated, job, rows
+from house import House, Past, gated, rows
 from support import wait_until
 
 from trainqueue import wire
-from trainqueue.core.job import Job, Pending, Queued, Running
-from trainqueue.journal import Journal
+from trainqueue.core.job import Pending, Queued, Running
 from trainqueue.launch import local, verdict
 
 if TYPE_CHECKING:
@@ -100,27 +97,6 @@ def test_an_armed_job_that_did_not_go_keeps_its_place_and_its_attempt(house: Hou
 
 
 # -- homes made by hand
-
-
-class Past:
-    """Writes what a daemon that died has left in its home."""
-
-    def __init__(self, house: House) -> None:
-        house.stop()
-        house.home.prepare()
-        self.home = house.home
-
-    def job(self, job_id: int, state: State, identity: dict[str, Any], *argv: str) -> Path:
-        """A job and the row of its attempt; the attempt's folder."""
-        journal = Journal(self.home.database)
-        journal.begin()
-        journal.save([Job(job_id, job(*argv), "me", 1.0, 0, job_id, state=state)])
-        journal.save_attempt(job_id, 1, identity, state.gpu_ids if isinstance(state, Running) else ())
-        journal.commit()
-        journal.close()
-        folder = self.home.attempt(job_id, 1)
-        verdict.prepare(folder)
-        return folder
 
 
 def carried(run: Run, folder: Path, *, stay: bool = False) -> None:
@@ -238,15 +214,7 @@ def test_a_pending_job_without_a_row_was_never_handed_over(house: House, tmp_pat
     assert runs(tmp_path) == ["one"]
 
 
-# -- runners that died, and machines
-
-
-def kill_runner(house: House, job_id: int) -> int:
-    """The runner that the journal names; killed."""
-    [(identity,)] = rows(house.home, f"SELECT runner FROM attempts WHERE job={job_id}")
-    pid = int(json.loads(identity)["pid"])
-    os.kill(pid, signal.SIGKILL)
-    return pid
+# -- runners that died
 
 
 def test_a_runner_killed_while_no_daemon_lived(house: House, tmp_path: Path) -> None:
@@ -258,49 +226,11 @@ def test_a_runner_killed_while_no_daemon_lived(house: House, tmp_path: Path) -> 
     wait_until(lambda: (tmp_path / "child").exists() and (tmp_path / "child").read_text().strip())
     house.until(lost, "running")
     house.stop()
-    kill_runner(house, lost)
+    house.kill_runners()
     house.start()
     ended = house.until(lost, "lost")
     assert (ended["cause"], ended["exit_code"]) == ("runner-died", None)
     house.until(waiting, "completed")
-
-
-def reboot(house: House, job: int) -> None:
-    """Nothing of the running job lives, and the boot id that was written down is of the past."""
-    running = house.until(job, "running")
-    house.stop()
-    kill_runner(house, job)
-    os.killpg(running["pid"], signal.SIGKILL)
-    rows(house.home, """UPDATE attempts SET runner = json_set(runner, '$.boot_id', 'before')""")
-    house.start()
-
-
-def test_a_reboot(house: House) -> None:
-    lost = house.submit("sleep", "1000")
-    again = house.submit("sleep", "1000", hold=True, retries={"reboot": 1})
-    reboot(house, lost)
-    ended = house.until(lost, "lost")
-    assert (ended["cause"], ended["exit_code"]) == ("reboot", None)
-    assert house.status(again)["state"] == "queued"
-    house.until(house.submit(), "completed")
-
-
-def test_a_reboot_is_a_reason_to_try_again(house: House, tmp_path: Path) -> None:
-    script = f"[ $TRAINQ_ATTEMPT = 2 ] && exit 0; touch {tmp_path}/up; sleep 1000"
-    again = house.submit("sh", "-c", script, retries={"reboot": 1})
-    wait_until((tmp_path / "up").exists)
-    reboot(house, again)
-    assert house.until(again, "completed")["attempt"] == 2
-
-
-def test_an_armed_job_and_a_reboot(house: House, tmp_path: Path) -> None:
-    running = house.submit(*gated(tmp_path / "gate"))
-    armed = house.submit("sh", "-c", counting(tmp_path, "armed"))
-    house.until_armed(armed)
-    reboot(house, running)
-    assert house.until(running, "lost")["cause"] == "reboot"
-    assert house.until(armed, "completed")["attempt"] == 1
-    assert runs(tmp_path) == ["armed"]
 
 
 # -- draining
