@@ -27,6 +27,7 @@ from trainqueue.messages import (
     ArmFailed,
     BlockOver,
     Calls,
+    Clean,
     Due,
     Ended,
     FillReserve,
@@ -37,6 +38,8 @@ from trainqueue.messages import (
     Publish,
     Refill,
     Started,
+    Stir,
+    Tidied,
     ToArbiter,
     TrainerFailed,
     WatchAgain,
@@ -91,6 +94,9 @@ class GPUArbiter(SelectingActor):
         self.bench = bench(self.actor_ref)
         self.desk: pykka.ActorRef[Any] | None = None
         self.feed: pykka.ActorRef[Any] | None = None
+        self.janitor: pykka.ActorRef[Any] | None = None
+        self._stirred = True
+        """The janitor is at work, or will soon be: it need not be told that something has changed."""
         self.seq = journal.last_seq()
         self.batch = Batch()
         self.reserve = Reserve(home.reserve)
@@ -142,7 +148,10 @@ class GPUArbiter(SelectingActor):
                 self._cannot_arm(message)
             case FillReserve():
                 self._fill_reserve()
-            case Open(desk, feed):
+            case Tidied():
+                self._tidy(message)
+            case Open(desk, feed, janitor):
+                self.janitor = janitor
                 self._open(desk, feed)
             case _:
                 assert_never(message)
@@ -161,6 +170,7 @@ class GPUArbiter(SelectingActor):
         self.apply(ev.Tick())
         self._refill_later()
         self._serve()
+        self._to_janitor(Clean([], [], more=True))
 
     def _serve(self) -> None:
         while self._calls:
@@ -309,7 +319,7 @@ class GPUArbiter(SelectingActor):
         elif message.verdict == "void":
             self.apply(ev.AttemptVoid(message.job, message.attempt, runner_died=True))
         job = self.core.jobs.get(message.job)
-        if job is None or isinstance(job.state, Queued):
+        if job is None or isinstance(job.state, Queued) or job.attempt != message.attempt:
             self.batch.rows.setdefault((message.job, message.attempt), None)
         self._changed()
 
@@ -380,10 +390,35 @@ class GPUArbiter(SelectingActor):
         self._answer()
         if batch.events and self.feed is not None:
             self.feed.tell(Publish([(topic, body) for _, _, topic, body in batch.events], self.seq))
+        if batch.events and not self._stirred:
+            self._stirred = True
+            self._to_janitor(Stir())
         if self._may_arm() and self.bench.unarmed(self.core.line.next(1)):
             self._refill_later()
         if self.leaving:
             self.on_exit()
+
+    # -- retention
+
+    def _tidy(self, message: Tidied) -> None:
+        """One small step behind everything that has changed so far, so that the journal says what we know."""
+        self._flush()
+        work = Clean([], [], more=False)
+        if self.disk_error is None:
+            try:
+                found = self.journal.tidy(message.limits, message.measured, message.removed)
+                work = Clean(found.measure, found.remove, found.more)
+                if found.forgotten:
+                    self.apply_quietly(ev.Forgotten(found.forgotten))
+            except sqlite3.Error as error:
+                logger.warning("retention: cannot write %s: %s; trying again later", self.journal.path, error)
+        self._stirred = bool(work.measure or work.remove or work.more)
+        self._to_janitor(work)
+
+    def _to_janitor(self, message: Clean | Stir) -> None:
+        if self.janitor is not None:
+            with contextlib.suppress(pykka.ActorDeadError):
+                self.janitor.tell(message)
 
     def release(self) -> None:
         """Whoever still waits for an answer gets one: a REP without would be stuck."""

@@ -35,6 +35,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     expected_end_at: float | None = None
     progress: dict[str, Any] | None = None
     log: str = ""
+    log_removed_at: float | None = None
     command: tuple[str, ...] = ()
     cwd: str = ""
     umask: int | None = None

@@ -11,43 +11,51 @@ from __future__ import annotations
 import json
 import sqlite3
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from trainqueue.core.job import STATES, Job, Queued, data_of
+from trainqueue import prune, search
+from trainqueue.ages import Ages
+from trainqueue.clock import run_time
+from trainqueue.core.job import STATES, Ended, Job, Queued, data_of
 from trainqueue.core.spec import JobSpec, title
 from trainqueue.errors import TrainqError
+from trainqueue.launch import local
+from trainqueue.schema import ALIVE, NewerSchemaError, migrate, refuse_newer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from trainqueue.core.job import State, StateName
+    from trainqueue.settings import HistorySettings
+    from trainqueue.wire import Jobs
 
-MIGRATIONS = (
-    """
-    CREATE TABLE jobs (
-        id INTEGER PRIMARY KEY, state TEXT NOT NULL, name TEXT NOT NULL, grp TEXT, user TEXT NOT NULL,
-        submitted_at REAL NOT NULL, band INTEGER NOT NULL, rank INTEGER NOT NULL, attempt INTEGER NOT NULL,
-        spec BLOB NOT NULL, detail TEXT NOT NULL,
-        tags TEXT NOT NULL, progress TEXT);
-    CREATE INDEX jobs_state ON jobs (state, id);
-    CREATE TABLE attempts (
-        job INTEGER NOT NULL, attempt INTEGER NOT NULL, runner TEXT NOT NULL, gpu_ids TEXT NOT NULL,
-        PRIMARY KEY (job, attempt)) WITHOUT ROWID;
-    CREATE TABLE events (seq INTEGER PRIMARY KEY, at REAL NOT NULL, topic TEXT NOT NULL, body BLOB NOT NULL);
-    CREATE TABLE keys (key TEXT PRIMARY KEY, answer BLOB NOT NULL) WITHOUT ROWID;
-    CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-    """,
-)
 ROWS = 64
 """In one statement; every number of them is prepared once and kept."""
-ALIVE = "state IN ('queued', 'pending', 'running')"
+KEPT = f"{search.COLUMNS}, ended, gpu_seconds, waited, log_bytes"
+SAVE = f"INSERT INTO jobs ({KEPT})"
+AGAIN = f" ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in KEPT.split(', ')[1:])}"
+"""An update and no REPLACE, whose deletes the triggers would not see."""
+READ = f"SELECT {search.COLUMNS} FROM jobs"
 
 
 class JournalError(TrainqError):
     """The database cannot be used; names the file and what is still safe. Raised at start."""
+
+
+def unusable(path: Path, error: Exception) -> JournalError:
+    return JournalError(f"cannot open the database {path}: {error}. Nothing was changed.")
+
+
+class Totals(NamedTuple):
+    """Running totals of some ended jobs."""
+
+    jobs: int
+    gpu_seconds: float
+    waited: float
+    log_bytes: int
 
 
 class Journal:
@@ -57,21 +65,18 @@ class Journal:
         self.path = path
         self._durable = True
         try:
+            refuse_newer(path)
             path.touch(mode=0o600)
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=4 * ROWS)
+        except (sqlite3.Error, OSError, NewerSchemaError) as error:
+            raise unusable(path, error) from error
+        try:
             self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=5000;")
-            self._migrate()
+            migrate(self._db, path)
+            self.ages = Ages(self.setting("ages"), local.boot_id())
         except (sqlite3.Error, OSError) as error:
-            msg = f"cannot open the database {path}: {error}. Nothing was changed."
-            raise JournalError(msg) from error
-
-    def _migrate(self) -> None:
-        version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
-        if version > len(MIGRATIONS):
-            msg = f"{self.path} was written by a newer trainq (schema {version}, this one knows {len(MIGRATIONS)})"
-            raise JournalError(msg)
-        for number, script in enumerate(MIGRATIONS[version:], version + 1):
-            self._db.executescript(f"BEGIN; {script} PRAGMA user_version={number}; COMMIT;")
+            self._db.close()
+            raise unusable(path, error) from error
 
     def close(self) -> None:
         self._db.close()
@@ -97,20 +102,22 @@ class Journal:
             self._db.execute("ROLLBACK")
 
     def save(self, jobs: Iterable[Job]) -> None:
-        self._insert("INSERT OR REPLACE INTO jobs", [to_row(job) for job in jobs])
+        now = self.ages.now()
+        self._insert(SAVE, [to_row(job, now) for job in jobs], AGAIN)
 
     def add_events(self, rows: Sequence[tuple[int, float, str, bytes]]) -> None:
         self._insert("INSERT INTO events", rows)
 
     def add_keys(self, rows: Sequence[tuple[str, bytes]]) -> None:
-        self._insert("INSERT OR IGNORE INTO keys", rows)
+        now = self.ages.now()
+        self._insert("INSERT OR IGNORE INTO keys", [(*row, now) for row in rows])
 
-    def _insert(self, into: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    def _insert(self, into: str, rows: Sequence[tuple[Any, ...]], end: str = "") -> None:
         """Many rows a statement: each statement gives the interpreter lock away, and under load it comes back late."""
         for at in range(0, len(rows), ROWS):
             some = rows[at : at + ROWS]
             marks = f"({','.join('?' * len(some[0]))})"
-            self._db.execute(f"{into} VALUES {','.join([marks] * len(some))}", [*chain.from_iterable(some)])
+            self._db.execute(f"{into} VALUES {','.join([marks] * len(some))}{end}", [*chain.from_iterable(some)])
 
     def save_attempt(self, job: int, attempt: int, runner: dict[str, Any], gpu_ids: tuple[str, ...]) -> None:
         row = (job, attempt, json.dumps(runner), json.dumps(gpu_ids))
@@ -121,6 +128,22 @@ class Journal:
 
     def set(self, name: str, value: str) -> None:
         self._db.execute("INSERT OR REPLACE INTO settings VALUES (?,?)", (name, value))
+
+    def tidy(
+        self, limits: HistorySettings, measured: Sequence[tuple[int, int, int]], removed: Sequence[int]
+    ) -> prune.Work:
+        """One step of retention, a transaction of its own. Raises sqlite3.Error, nothing changed."""
+        assert not self._db.in_transaction
+        plan = prune.plan(self._db, limits, self.ages.now())
+        try:
+            self.begin(durable=plan.removes_files)  # the record must say so before the files go
+            prune.write(self._db, plan, measured, removed)
+            self.set("ages", self.ages.text())
+            self.commit()
+        except sqlite3.Error:
+            self.rollback()
+            raise
+        return prune.work(self._db, plan, more=plan.full or bool(measured))
 
     # -- reading
 
@@ -133,20 +156,26 @@ class Journal:
         return row[0] if row else None
 
     def next_id(self) -> int:
-        return int(self._db.execute("SELECT coalesce(max(id), 0) + 1 FROM jobs").fetchone()[0])
+        """Behind all that were ever given, those that retention has removed among them."""
+        newest = self._db.execute("SELECT coalesce(max(id), 0) FROM jobs").fetchone()[0]
+        return 1 + max(int(newest), int(self.setting("last_id", "0")))
+
+    def first_seq(self) -> int:
+        """Of the oldest event kept; 1 while there is none."""
+        return int(self._db.execute("SELECT coalesce(min(seq), 1) FROM events").fetchone()[0])
 
     def last_seq(self) -> int:
         return int(self._db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])
 
     def alive(self) -> Iterator[Job]:
-        return map(from_row, self._db.execute(f"SELECT * FROM jobs WHERE {ALIVE} ORDER BY id"))
+        return map(from_row, self._db.execute(f"{READ} WHERE {ALIVE} ORDER BY id"))
 
     def attempts(self) -> list[tuple[int, int, dict[str, Any], tuple[str, ...]]]:
         rows = self._db.execute("SELECT job, attempt, runner, gpu_ids FROM attempts ORDER BY job, attempt")
         return [(job, n, json.loads(runner), tuple(json.loads(gpus))) for job, n, runner, gpus in rows]
 
     def job(self, job: int) -> Job | None:
-        row = self._db.execute("SELECT * FROM jobs WHERE id=?", (job,)).fetchone()
+        row = self._db.execute(f"{READ} WHERE id=?", (job,)).fetchone()
         return from_row(row) if row else None
 
     def states_of(self, jobs: Iterable[int]) -> dict[int, StateName]:
@@ -159,27 +188,16 @@ class Journal:
         return found
 
     def ended_counts(self) -> dict[str, int]:
-        return dict(self._db.execute(f"SELECT state, count(*) FROM jobs WHERE NOT {ALIVE} GROUP BY state"))
+        return {state: found.jobs for state, found in self.totals().items() if found.jobs and state != "removed"}
 
-    def stats(self) -> dict[str, float]:
-        """Seconds: GPU seconds used by what has ended, waited before the start, lost. The clock may have been set."""
-        used = "json_extract(detail, '$.started_at')"
-        by_clock = f"max(0, json_extract(detail, '$.ended_at') - {used})"
-        took = f"coalesce(json_extract(detail, '$.run_time'), {by_clock})"
-        gpus = "coalesce(json_array_length(detail, '$.gpu_ids'), 0)"
-        row = self._db.execute(
-            f"SELECT sum({took} * {gpus}), sum(max(0, {used} - submitted_at)),"
-            f" sum(CASE WHEN state = 'lost' THEN {took} * {gpus} ELSE 0 END) FROM jobs WHERE {used} IS NOT NULL"
-        ).fetchone()
-        names = ("gpu_seconds_used", "seconds_waited", "gpu_seconds_lost")
-        return {name: value or 0.0 for name, value in zip(names, row, strict=True)}
+    def totals(self) -> dict[str, Totals]:
+        """Of the ended jobs of each state, and of the `removed` ones; kept by triggers, so nothing is counted here."""
+        rows = self._db.execute("SELECT state, jobs, gpu_seconds, waited, log_bytes FROM totals")
+        return {row[0]: Totals(*row[1:]) for row in rows}
 
-    def find(self, where: list[tuple[str, list[Any]]], limit: int) -> list[Job]:
-        """Newest first; `where` holds SQL conditions of ours with their values."""
-        clause = " AND ".join(sql for sql, _ in where) or "1"
-        values = [value for _, some in where for value in some]
-        query = f"SELECT * FROM jobs WHERE {clause} ORDER BY id DESC LIMIT ?"
-        return [from_row(row) for row in self._db.execute(query, [*values, limit])]
+    def find(self, wanted: Jobs, limit: int) -> list[Job]:
+        """Newest first, at most `limit`."""
+        return [from_row(row) for row in self._db.execute(*search.query(wanted, limit))]
 
     def events_after(self, seq: int, limit: int) -> list[bytes]:
         rows = self._db.execute("SELECT body FROM events WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit))
@@ -191,12 +209,13 @@ _spec_decoder: msgspec.msgpack.Decoder[JobSpec] = msgspec.msgpack.Decoder(JobSpe
 _json = json.JSONEncoder(separators=(",", ":")).encode
 
 
-def to_row(job: Job) -> tuple[Any, ...]:
+def to_row(job: Job, now: float) -> tuple[Any, ...]:
+    """`now` by the clock of ages.py."""
     state = job.state
-    if isinstance(state, Queued) and not job.retried and not job.met:
+    if isinstance(state, Queued) and not (job.retried or job.met or job.removed):
         detail = '{"held":true}' if state.held else "{}"
     else:
-        detail = _json({**data_of(state), "retried": job.retried, "met": [*job.met]})
+        detail = _json({**data_of(state), **beside(job)})
     spec = _spec_encoder.encode(job.spec)
     place = (job.band, job.rank, job.attempt)
     return (
@@ -211,13 +230,31 @@ def to_row(job: Job) -> tuple[Any, ...]:
         detail,
         _json(job.spec.tags) if job.spec.tags else "{}",
         None if job.progress is None else _json(job.progress),
+        *(figures(job, state, now) if isinstance(state, Ended) else ALIVE_FIGURES),
     )
+
+
+def beside(job: Job) -> dict[str, Any]:
+    """What is kept of the job in one map with its state's data."""
+    kept: dict[str, Any] = {"retried": job.retried, "met": [*job.met]}
+    return kept if job.removed is None else {**kept, "removed": job.removed}
+
+
+ALIVE_FIGURES = (None, None, None, None)
+
+
+def figures(job: Job, state: Ended, now: float) -> tuple[float, float, float, None]:
+    """When it ended, its GPU seconds, how long it waited; its logs are measured later."""
+    ran = run_time(state, state.ended_at) or 0.0
+    waited = 0.0 if state.started_at is None else max(0.0, state.started_at - job.submitted_at)
+    return now, len(state.gpu_ids) * ran, waited, None
 
 
 def from_row(row: tuple[Any, ...]) -> Job:
     job_id, state, _, _, user, submitted_at, band, rank, attempt, spec, detail, _, progress = row
     fields = json.loads(detail)
     retried, met = fields.pop("retried", {}), frozenset[int](fields.pop("met", ()))
+    removed = fields.pop("removed", None)
     if "gpu_ids" in fields:
         fields["gpu_ids"] = tuple(fields["gpu_ids"])
     made: State = STATES[state](**fields)
@@ -225,4 +262,5 @@ def from_row(row: tuple[Any, ...]) -> Job:
         job_id, _spec_decoder.decode(spec), user, submitted_at, band, rank, attempt, made, retried=retried, met=met
     )
     job.progress = json.loads(progress) if progress else None
+    job.removed = None if removed is None else (removed[0], removed[1])
     return job

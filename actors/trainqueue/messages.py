@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from trainqueue.core.events import Result
     from trainqueue.launch.local import Runner
+    from trainqueue.settings import HistorySettings
     from trainqueue.wire import AnyRequest
 
 
@@ -71,6 +72,7 @@ class Open:
 
     desk: ActorRef[Any]
     feed: ActorRef[Any]
+    janitor: ActorRef[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,8 +218,41 @@ class Publish:
     seq: int
 
 
+@dataclass(frozen=True, slots=True)
+class Clean:
+    """Arbiter to janitor, the answer to `Tidied`: measure these jobs' logs, remove these (attempt None: all of it)."""
+
+    measure: list[tuple[int, int]]
+    remove: list[tuple[int, int | None]]
+    more: bool
+    """Another step has something to do, whatever the files say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tidied:
+    """Janitor to arbiter: (job, attempt, bytes of its logs), jobs whose files are removed. Take the next step."""
+
+    measured: list[tuple[int, int, int]]
+    removed: list[int]
+    limits: HistorySettings
+
+
+@dataclass(frozen=True, slots=True)
+class Stir:
+    """Arbiter to a sleeping janitor: something has changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakeStep:
+    """Janitor to itself: it is time for the arbiter's next step."""
+
+    measured: list[tuple[int, int, int]]
+    removed: list[int]
+
+
 FromTrainer = Started | Ended | Gone | TrainerFailed | Progress
 ToSelf = Flush | Refill | FillReserve | WatchAgain | Due | BlockOver
-ToArbiter = Open | Calls | FromTrainer | Armed | ArmFailed | ToSelf
+ToArbiter = Open | Calls | FromTrainer | Armed | ArmFailed | Tidied | ToSelf
+ToJanitor = Clean | Stir | TakeStep
 ToTrainer = StopAttempt | LookAtProgress | Decide
 ToArmourer = Arm | Spare | Trim | Warm

@@ -189,35 +189,27 @@ def counts(arbiter: GPUArbiter) -> dict[str, int]:
 
 
 def stats(arbiter: GPUArbiter) -> object:
+    """Of all jobs that have started, those whose records are gone among them; kept, not counted."""
     arbiter.batch.show(arbiter.journal)
-    found, now = arbiter.journal.stats(), arbiter.clock.now()
-    running = sum((run_time(job.state, now) or 0.0) * len(job.gpu_ids) for job in arbiter.core.active())
-    return {"counts": counts(arbiter), **found, "gpu_seconds_used": found["gpu_seconds_used"] + running}
+    totals, now = arbiter.journal.totals(), arbiter.clock.now()
+    running = [(job, job.state) for job in arbiter.core.active() if isinstance(job.state, Running)]
+    used = sum(len(state.gpu_ids) * (run_time(state, now) or 0.0) for _, state in running)
+    waited = sum(max(0.0, state.started_at - job.submitted_at) for job, state in running)
+    return {
+        "counts": counts(arbiter),
+        "gpu_seconds_used": used + sum(found.gpu_seconds for found in totals.values()),
+        "seconds_waited": waited + sum(found.waited for found in totals.values()),
+        "gpu_seconds_lost": totals["lost"].gpu_seconds,
+        "log_bytes": sum(found.log_bytes for found in totals.values()),
+        "removed": totals["removed"].jobs,
+    }
 
 
 def jobs(arbiter: GPUArbiter, request: wire.Jobs) -> object:
     arbiter.batch.show(arbiter.journal)
-    found = arbiter.journal.find(conditions(request), request.limit + 1)
+    found = arbiter.journal.find(request, request.limit + 1)
     shown = [arbiter.view(arbiter.core.jobs.get(job.id, job)) for job in found[: request.limit]]
     return {"jobs": shown, "more": len(found) > request.limit}
-
-
-def conditions(request: wire.Jobs) -> list[tuple[str, list[Any]]]:
-    """SQL conditions with their values."""
-    where: list[tuple[str, list[Any]]] = []
-    if request.jobs is not None:
-        where.append(("id IN (SELECT value FROM json_each(?))", [msgspec.json.encode(request.jobs).decode()]))
-    if request.states is not None:
-        where.append((f"state IN ({','.join('?' * len(request.states))})", [*request.states]))
-    if request.name is not None:
-        where.append(("name = ?", [request.name]))
-    if request.group is not None:
-        where.append(("grp = ?", [request.group]))
-    if request.before is not None:
-        where.append(("id < ?", [request.before]))
-    for key, value in (request.tag or {}).items():
-        where.append(("EXISTS (SELECT 1 FROM json_each(tags) WHERE key = ? AND value = ?)", [key, value]))
-    return where
 
 
 def each(arbiter: GPUArbiter, ids: Iterable[int], event: Callable[[int], ev.Event], *, again: bool = False) -> object:
@@ -245,7 +237,12 @@ def state_of(arbiter: GPUArbiter, job_id: int) -> str | None:
 
 def retry(arbiter: GPUArbiter, job_id: int) -> ev.Event:
     job = anywhere(arbiter, job_id)
-    return ev.Retry(job, ended_among(arbiter, [job.spec]))
+    return ev.Retry(job, settled(job) | ended_among(arbiter, [job.spec]))
+
+
+def settled(job: Job) -> dict[int, Any]:
+    """What it has waited for and got: their records may have been removed since."""
+    return dict.fromkeys(job.met, "completed")
 
 
 def move(arbiter: GPUArbiter, request: wire.Move) -> object:
@@ -275,7 +272,7 @@ def edit(arbiter: GPUArbiter, request: wire.Edit) -> object:
     spec = wire.edited(job.spec, request.set)
     check(spec, "$.set")
     hold = spec.hold if "hold" in request.set else None
-    arbiter.apply(ev.Edit(job.id, spec, hold, ended_among(arbiter, [spec])))
+    arbiter.apply(ev.Edit(job.id, spec, hold, settled(job) | ended_among(arbiter, [spec])))
     return {"job": arbiter.view(anywhere(arbiter, job.id))}
 
 
@@ -300,7 +297,9 @@ def log(arbiter: GPUArbiter, request: wire.Log) -> object:
         start = 0
     end = start + len(data)
     eof = over and end >= size
-    return {"data": data, "attempt": attempt, "offset": start, "next": end, "size": size, "eof": eof}
+    removed = job.log_removed_at(attempt)
+    part = {"data": data, "attempt": attempt, "offset": start, "next": end, "size": size, "eof": eof}
+    return {**part, "removed_at": removed}
 
 
 def gpus(arbiter: GPUArbiter) -> list[dict[str, Any]]:
@@ -316,7 +315,8 @@ def events(arbiter: GPUArbiter, after: int, limit: int) -> object:
     if arbiter.disk_error is None:  # else they may never be written, and their numbers be given to others
         arbiter.batch.show(arbiter.journal)
     found = arbiter.journal.events_after(after, limit)
-    return {"events": [msgspec.Raw(body) for body in found], "last": known(arbiter), "epoch": arbiter.epoch}
+    answer = {"events": [msgspec.Raw(body) for body in found], "last": known(arbiter), "epoch": arbiter.epoch}
+    return {**answer, "first": arbiter.journal.first_seq()}
 
 
 def shutdown(arbiter: GPUArbiter, *, cancel: bool) -> object:

@@ -27,6 +27,7 @@ from trainqueue.feed import Feed
 from trainqueue.frontdesk import FrontDesk
 from trainqueue.gpus import inventory
 from trainqueue.home import EVENTS, REQUESTS
+from trainqueue.janitor import Janitor
 from trainqueue.journal import Journal, JournalError
 from trainqueue.launch.nursery import Nursery
 from trainqueue.messages import Open
@@ -98,7 +99,9 @@ class Service:
         self._undo.callback(stop, feed)
         desk = FrontDesk.start(context, request, arbiter, user.name(), self._crashed)
         self._undo.callback(stop, desk)
-        arbiter.tell(Open(desk, feed))
+        janitor = Janitor.start(arbiter, self.home, self.settings.history, self._crashed)
+        self._undo.callback(stop, janitor)
+        arbiter.tell(Open(desk, feed, janitor))
         self._publish(request, events)
 
     def _journal(self) -> Journal:

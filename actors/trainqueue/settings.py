@@ -32,9 +32,21 @@ class QueueSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """`hold`: where jobs wait when the machine has been restarted, pause until somebody resumes."""
 
 
+class HistorySettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is kept of ended jobs; 0 sets no bound."""
+
+    max_jobs: Annotated[int, Meta(ge=0)] = 0
+    max_age_days: Annotated[float, Meta(ge=0, le=100_000)] = 0.0
+    max_log_bytes: Annotated[int, Meta(ge=0)] = 20 * 2**30
+    max_events: Annotated[int, Meta(ge=100)] = 100_000
+    key_days: Annotated[float, Meta(ge=0.01, le=100_000)] = 7.0
+    """How long a repeated `submit` is known by its key."""
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     daemon: DaemonSettings = DaemonSettings()
     queue: QueueSettings = QueueSettings()
+    history: HistorySettings = HistorySettings()
 
 
 def load(explicit: str | None = None) -> Settings:
@@ -70,6 +82,7 @@ def parse(text: str, name: str) -> Settings:
 def hint(message: str) -> str:
     """Did you mean …, for a misspelt field."""
     found = re.search(r"unknown field `([^`]*)`", message)
-    known = [*Settings.__struct_fields__, *DaemonSettings.__struct_fields__, *QueueSettings.__struct_fields__]
+    parts = (Settings, DaemonSettings, QueueSettings, HistorySettings)
+    known = [name for part in parts for name in part.__struct_fields__]
     near = difflib.get_close_matches(found[1], known, 1) if found else []
     return f" (did you mean {near[0]!r}?)" if near else ""

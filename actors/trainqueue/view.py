@@ -51,6 +51,7 @@ def job_view(job: Job, core: Core, home: Home, now: float) -> dict[str, Any]:
         "expected_end_at": None,
         "progress": job.progress,
         "log": home.log_name(job.id, job.attempt),
+        "log_removed_at": job.log_removed_at(job.attempt),
         "command": spec.command,
         "cwd": spec.cwd,
         "umask": spec.umask,

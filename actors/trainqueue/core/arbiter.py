@@ -103,6 +103,8 @@ class Core(Books):
                 self._adopt(event, now)
             case ev.Progressed():
                 self._progressed(event)
+            case ev.Forgotten():
+                self.counts.subtract(event.counts)
             case ev.AttemptStarted() | ev.AttemptEnded() | ev.AttemptLost() | ev.AttemptVoid():
                 self._attempt(event, now)
             case _:

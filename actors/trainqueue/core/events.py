@@ -159,6 +159,13 @@ class AttemptVoid:
     runner_died: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """Retention has removed the records of so many ended jobs per state."""
+
+    counts: Mapping[str, int]
+
+
 Event = (
     Submit
     | Cancel
@@ -177,6 +184,7 @@ Event = (
     | AttemptEnded
     | AttemptLost
     | AttemptVoid
+    | Forgotten
 )
 
 

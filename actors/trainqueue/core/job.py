@@ -178,11 +178,14 @@ class Job:
     retried: dict[str, int] = field(default_factory=dict[str, int])
     progress: dict[str, Any] | None = None
     """The newest of the current attempt, as the wire shows it; kept when it ends."""
+    removed: tuple[float, int] | None = None
+    """When retention removed its logs (wall time), and up to which attempt."""
 
     def __copy__(self) -> Job:
         """As it is now; by hand, since each change makes one, and the copy module's way takes five times as long."""
         made = Job(self.id, self.spec, self.user, self.submitted_at, self.band, self.rank, self.attempt, self.state)
         made.waits_for, made.met, made.retried, made.progress = self.waits_for, self.met, self.retried, self.progress
+        made.removed = self.removed
         return made
 
     def become(self, to: State) -> None:
@@ -205,3 +208,7 @@ class Job:
     def gpu_ids(self) -> tuple[str, ...]:
         """The GPUs it holds now."""
         return self.state.gpu_ids if isinstance(self.state, Pending | Running) else ()
+
+    def log_removed_at(self, attempt: int) -> float | None:
+        """When retention removed this attempt's log, if it did."""
+        return self.removed[0] if self.removed is not None and attempt <= self.removed[1] else None

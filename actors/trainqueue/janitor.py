@@ -1,0 +1,107 @@
+"""The Janitor actor: retention beside the arbiter, which only writes down what it is told here, step by step.
+
+It measures the logs of ended jobs and removes what the journal has given up. A step of the arbiter (`Tidied`) is
+answered by the next work (`Clean`); while there is some, steps follow one another with a pause for everybody else.
+Then it sleeps until something has changed, or an hour.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import shutil
+from typing import TYPE_CHECKING, Any, assert_never
+
+import pykka
+
+from trainqueue.actor import SelectingActor
+from trainqueue.messages import Clean, Stir, TakeStep, Tidied
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from trainqueue.home import Home
+    from trainqueue.inbox import Timer
+    from trainqueue.messages import ToJanitor
+    from trainqueue.settings import HistorySettings
+
+logger = logging.getLogger(__name__)
+PAUSE, SOON, LATER = 0.05, 10.0, 3600.0
+"""Seconds to the next step: while there is work, after something has changed, and for what only grows old."""
+OUTPUT = re.compile(r"output(?:\.(\d+))?\.log")
+"""A log, or the beginning of its name; the first attempt's has no number."""
+FOLDER = re.compile(r"attempt-(\d+)")
+
+
+class Janitor(SelectingActor):
+    """Told by `arbiter` when to begin: the first message is a `Clean`."""
+
+    def __init__(
+        self,
+        arbiter: pykka.ActorRef[Any],
+        home: Home,
+        limits: HistorySettings,
+        on_crash: Callable[[BaseException | None], None],
+    ) -> None:
+        super().__init__(on_crash)
+        self.arbiter, self.home, self.limits = arbiter, home, limits
+        self._next: Timer | None = None
+
+    def receive(self, message: ToJanitor) -> None:
+        match message:
+            case Clean():
+                measured = [(job, attempt, log_bytes(self.home, job)) for job, attempt in message.measure]
+                for job, attempt in message.remove:
+                    self._remove(job, attempt)
+                removed = [job for job, _ in message.remove]
+                self._step_in(PAUSE if measured or removed or message.more else LATER, TakeStep(measured, removed))
+            case Stir():
+                self._step_in(SOON, TakeStep([], []))
+            case TakeStep(measured, removed):
+                with contextlib.suppress(pykka.ActorDeadError):
+                    self.arbiter.tell(Tidied(measured, removed, self.limits))
+            case _:
+                assert_never(message)
+
+    def _step_in(self, seconds: float, step: TakeStep) -> None:
+        self.inbox.drop(self._next)
+        self._next = self.inbox.after(seconds, step)
+
+    def _remove(self, job: int, attempt: int | None) -> None:
+        """What cannot be removed is named and left: the record has let go of it."""
+        try:
+            if attempt is None:
+                shutil.rmtree(self.home.job(job))
+            else:
+                remove_logs(self.home, job, attempt)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            logger.warning("retention: cannot remove all of %s: %s", self.home.job(job), error)
+
+
+def entries(home: Home, job: int) -> Iterator[os.DirEntry[str]]:
+    with contextlib.suppress(FileNotFoundError), os.scandir(home.job(job)) as found:
+        yield from found
+
+
+def log_bytes(home: Home, job: int) -> int:
+    """Of all its attempts; 0 where nobody can say."""
+    try:
+        return sum(
+            entry.stat(follow_symlinks=False).st_size for entry in entries(home, job) if OUTPUT.match(entry.name)
+        )
+    except OSError as error:
+        logger.warning("retention: cannot measure the logs of job %d: %s", job, error)
+        return 0
+
+
+def remove_logs(home: Home, job: int, attempt: int) -> None:
+    """Logs and runner's folders up to this attempt; what the job itself has put beside them stays. Raises OSError."""
+    for entry in entries(home, job):
+        if (log := OUTPUT.match(entry.name)) and int(log[1] or 1) <= attempt:
+            os.unlink(entry.path)  # noqa: PTH108  (of a DirEntry)
+        elif (folder := FOLDER.fullmatch(entry.name)) and int(folder[1]) <= attempt:
+            shutil.rmtree(entry.path)

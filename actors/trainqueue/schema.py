@@ -1,0 +1,176 @@
+"""The journal's tables, and the way from each older schema to this one.
+
+A migration is one transaction: a death in the middle leaves the old schema, and the next start begins again. It is
+preceded by a copy of the file (`trainq.db.schema-N`, where the disk has room), which the older release can still
+open. A schema newer than ours is refused before anything in the file is touched.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sqlite3
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from trainqueue import __version__
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+logger = logging.getLogger(__name__)
+ALIVE = "state IN ('queued', 'pending', 'running')"
+FIRST = """
+    CREATE TABLE jobs (
+        id INTEGER PRIMARY KEY, state TEXT NOT NULL, name TEXT NOT NULL, grp TEXT, user TEXT NOT NULL,
+        submitted_at REAL NOT NULL, band INTEGER NOT NULL, rank INTEGER NOT NULL, attempt INTEGER NOT NULL,
+        spec BLOB NOT NULL, detail TEXT NOT NULL,
+        tags TEXT NOT NULL, progress TEXT);
+    CREATE INDEX jobs_state ON jobs (state, id);
+    CREATE TABLE attempts (
+        job INTEGER NOT NULL, attempt INTEGER NOT NULL, runner TEXT NOT NULL, gpu_ids TEXT NOT NULL,
+        PRIMARY KEY (job, attempt)) WITHOUT ROWID;
+    CREATE TABLE events (seq INTEGER PRIMARY KEY, at REAL NOT NULL, topic TEXT NOT NULL, body BLOB NOT NULL);
+    CREATE TABLE keys (key TEXT PRIMARY KEY, answer BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    """
+HISTORY = f"""
+    ALTER TABLE jobs ADD COLUMN ended REAL;         -- when it ended, by the clock of ages.py; NULL while it lives
+    ALTER TABLE jobs ADD COLUMN gpu_seconds REAL;
+    ALTER TABLE jobs ADD COLUMN waited REAL;
+    ALTER TABLE jobs ADD COLUMN log_bytes INTEGER;  -- NULL until the janitor has looked
+    UPDATE jobs SET
+        ended = json_extract(detail, '$.ended_at'),
+        gpu_seconds = coalesce(json_array_length(detail, '$.gpu_ids') * coalesce(json_extract(detail, '$.run_time'),
+            max(0, json_extract(detail, '$.ended_at') - json_extract(detail, '$.started_at'))), 0),
+        waited = coalesce(max(0, json_extract(detail, '$.started_at') - submitted_at), 0)
+        WHERE NOT {ALIVE};
+    CREATE INDEX jobs_name ON jobs (name, state, id);
+    CREATE INDEX jobs_group ON jobs (grp, state, id) WHERE grp IS NOT NULL;
+    CREATE INDEX jobs_ended ON jobs (ended, id) WHERE ended IS NOT NULL;
+    CREATE INDEX jobs_unmeasured ON jobs (id) WHERE ended IS NOT NULL AND log_bytes IS NULL;
+    CREATE INDEX jobs_logs ON jobs (ended, id) WHERE log_bytes > 0;
+
+    CREATE TABLE tags (
+        key TEXT NOT NULL, value TEXT NOT NULL, state TEXT NOT NULL, job INTEGER NOT NULL,
+        PRIMARY KEY (key, value, state, job)) WITHOUT ROWID;
+    INSERT INTO tags SELECT key, value, state, jobs.id FROM jobs, json_each(jobs.tags) WHERE jobs.tags <> '{{}}';
+    CREATE TRIGGER tags_new AFTER INSERT ON jobs WHEN new.tags <> '{{}}' BEGIN
+        INSERT INTO tags SELECT key, value, new.state, new.id FROM json_each(new.tags);
+    END;
+    CREATE TRIGGER tags_changed AFTER UPDATE OF state, tags ON jobs
+        WHEN old.tags <> new.tags OR (old.state <> new.state AND new.tags <> '{{}}') BEGIN
+        DELETE FROM tags WHERE job = old.id AND state = old.state
+            AND (key, value) IN (SELECT key, value FROM json_each(old.tags));
+        INSERT INTO tags SELECT key, value, new.state, new.id FROM json_each(new.tags);
+    END;
+    CREATE TRIGGER tags_gone AFTER DELETE ON jobs WHEN old.tags <> '{{}}' BEGIN
+        DELETE FROM tags WHERE job = old.id AND state = old.state
+            AND (key, value) IN (SELECT key, value FROM json_each(old.tags));
+    END;
+
+    -- Of the ended jobs per state, and of those whose records retention has removed.
+    CREATE TABLE totals (
+        state TEXT PRIMARY KEY, jobs INTEGER NOT NULL DEFAULT 0, gpu_seconds REAL NOT NULL DEFAULT 0,
+        waited REAL NOT NULL DEFAULT 0, log_bytes INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+    INSERT INTO totals (state) VALUES ('completed'), ('failed'), ('cancelled'), ('lost'), ('removed');
+    UPDATE totals SET (jobs, gpu_seconds, waited) = (
+        SELECT count(*), coalesce(sum(j.gpu_seconds), 0), coalesce(sum(j.waited), 0)
+        FROM jobs j WHERE j.state = totals.state);
+    CREATE TRIGGER totals_new AFTER INSERT ON jobs WHEN new.ended IS NOT NULL BEGIN
+        UPDATE totals SET jobs = jobs + 1, gpu_seconds = gpu_seconds + new.gpu_seconds,
+            waited = waited + new.waited, log_bytes = log_bytes + coalesce(new.log_bytes, 0) WHERE state = new.state;
+    END;
+    CREATE TRIGGER totals_from AFTER UPDATE ON jobs WHEN old.ended IS NOT NULL BEGIN
+        UPDATE totals SET jobs = jobs - 1, gpu_seconds = gpu_seconds - old.gpu_seconds,
+            waited = waited - old.waited, log_bytes = log_bytes - coalesce(old.log_bytes, 0) WHERE state = old.state;
+    END;
+    CREATE TRIGGER totals_to AFTER UPDATE ON jobs WHEN new.ended IS NOT NULL BEGIN
+        UPDATE totals SET jobs = jobs + 1, gpu_seconds = gpu_seconds + new.gpu_seconds,
+            waited = waited + new.waited, log_bytes = log_bytes + coalesce(new.log_bytes, 0) WHERE state = new.state;
+    END;
+    CREATE TRIGGER totals_gone AFTER DELETE ON jobs WHEN old.ended IS NOT NULL BEGIN
+        UPDATE totals SET jobs = jobs - 1, gpu_seconds = gpu_seconds - old.gpu_seconds,
+            waited = waited - old.waited, log_bytes = log_bytes - coalesce(old.log_bytes, 0) WHERE state = old.state;
+        UPDATE totals SET jobs = jobs + 1, gpu_seconds = gpu_seconds + old.gpu_seconds,
+            waited = waited + old.waited WHERE state = 'removed';
+    END;
+
+    -- Files that are still to be removed: logs up to this attempt, or (NULL) the job's whole folder.
+    CREATE TABLE rubbish (job INTEGER PRIMARY KEY, attempt INTEGER);
+
+    ALTER TABLE keys ADD COLUMN at REAL NOT NULL DEFAULT 0;  -- by the clock of ages.py
+    UPDATE keys SET at = unixepoch();
+    CREATE INDEX keys_at ON keys (at);
+    DELETE FROM attempts WHERE (job, attempt) NOT IN (SELECT id, attempt FROM jobs WHERE {ALIVE});
+    """
+MIGRATIONS = (FIRST, HISTORY)
+
+
+class NewerSchemaError(Exception):
+    """The file was written by a newer release; its words are for people. Nothing was touched."""
+
+
+def refuse_newer(path: Path) -> None:
+    """Raises NewerSchemaError, sqlite3.Error; reads only."""
+    if not path.exists() or not path.stat().st_size:
+        return
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+        version = version_of(db)
+        if version <= len(MIGRATIONS):
+            return
+        row = db.execute("SELECT value FROM settings WHERE name = 'written_by'").fetchone()
+    writer = f"trainq {row[0]}" if row else "a newer trainq"
+    msg = (
+        f"it was written by {writer} (schema {version}), and this is trainq {__version__}, which knows schemas up to"
+        f" {len(MIGRATIONS)}: install {writer} or a later one, or use another home"
+    )
+    raise NewerSchemaError(msg)
+
+
+def migrate(db: sqlite3.Connection, path: Path) -> None:
+    """Bring the open file to the newest schema. Raises sqlite3.Error, OSError, the old schema as it was."""
+    version = version_of(db)
+    if 0 < version < len(MIGRATIONS):
+        keep_copy(db, path, version)
+        logger.info("%s: from schema %d to %d; a million jobs take about a minute", path, version, len(MIGRATIONS))
+    began = time.monotonic()
+    for number, script in enumerate(MIGRATIONS[version:], version + 1):
+        try:
+            db.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version={number}; COMMIT;")
+        except sqlite3.Error:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+    if 0 < version < len(MIGRATIONS):
+        logger.info("%s has schema %d after %.1f s", path, len(MIGRATIONS), time.monotonic() - began)
+    sign(db)
+
+
+def sign(db: sqlite3.Connection) -> None:
+    """For a release that is too old for this file: which one it takes."""
+    if db.execute("SELECT value FROM settings WHERE name = 'written_by'").fetchone() != (__version__,):
+        db.execute("INSERT OR REPLACE INTO settings VALUES ('written_by', ?)", (__version__,))
+
+
+def keep_copy(db: sqlite3.Connection, path: Path, version: int) -> None:
+    """As the older release left it, for the way back; not where that would fill the disk."""
+    kept = path.with_name(f"{path.name}.schema-{version}")
+    if shutil.disk_usage(path.parent).free < 4 * path.stat().st_size:
+        logger.warning("no room for a copy of %s; going on without one", path)
+        return
+    unfinished = kept.with_name(kept.name + ".new")
+    unfinished.unlink(missing_ok=True)
+    unfinished.touch(mode=0o600)
+    with closing(sqlite3.connect(unfinished)) as copy:
+        db.backup(copy)
+    descriptor = os.open(unfinished, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
+    unfinished.rename(kept)
+
+
+def version_of(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
