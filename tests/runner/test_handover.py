@@ -79,7 +79,7 @@ def test_with_the_claim_there_nothing_starts(launcher: Launcher, by: str) -> Non
         (run.folder / "claim").write_text('{"env": {}}\n{"pid": 1, "at": 0}\n')
     run.runner.go({})
     assert run.exit_of_runner() == 0
-    assert run.runner.receive() in ({}, {"ready": True, "pid": run.runner.pid})
+    assert run.runner.receive() in ({}, {"ready": True, "protocol": 1, "pid": run.runner.pid})
     assert not run.log.exists()
     assert verdict.verdict(run.folder) == ("void" if by == "daemon" else "lost")
 

@@ -14,6 +14,7 @@ import click
 
 from trainqueue.cli.common import TIMED_OUT, as_json, client, complain, ending, flat, outlast, show_json
 from trainqueue.cli.forms import Duration, Id, Ids
+from trainqueue.cli.screen import clock
 from trainqueue.errors import DaemonError
 
 if TYPE_CHECKING:
@@ -101,18 +102,23 @@ def last_lines(tail: Tail, lines: int) -> int:
 @click.option("-n", "--lines", metavar="N", type=click.IntRange(min=0), help="Only the last N lines.")
 @click.option("--attempt", metavar="N", type=click.IntRange(1, 2**31), help="Which attempt's (default: the newest).")
 @as_json
-def logs(job: int, follow: bool, lines: int | None, attempt: int | None, as_json: bool) -> None:  # noqa: FBT001
+def logs(job: int, follow: bool, lines: int | None, attempt: int | None, as_json: bool) -> int:  # noqa: FBT001
     """A job's output, also of one that has not started yet."""
     from trainqueue.tail import Tail
 
     tail = Tail(client(), job, attempt)
-    tail.part()
+    removed = tail.part()["removed_at"]
+    if removed is not None:
+        when = f"on {clock(removed)}: setting history.max_log_bytes"
+        complain(f"the log of job {job}, attempt {tail.attempt}, was removed by retention {when}")
+        return 1
     if lines is not None:
         tail.offset = last_lines(tail, lines)
     if follow:
         follow_log(tail, (Documents if as_json else Raw)(tail).show)
     else:
         show_now(tail, document=as_json)
+    return 0
 
 
 def show_now(tail: Tail, *, document: bool) -> None:

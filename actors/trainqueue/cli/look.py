@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trainqueue.cli.common import as_json, client, filled, flat, outlast, show_json
-from trainqueue.cli.forms import Ids, Pair
+from trainqueue.cli.forms import Id, Ids, Pair
 from trainqueue.cli.screen import bar, clean, clock, table, took
 
 if TYPE_CHECKING:
@@ -114,6 +114,7 @@ def queue(limit: int, as_json: bool) -> None:  # noqa: FBT001
 @click.option("--name", help="Only those with this name.")
 @click.option("--tag", type=Pair(), multiple=True, help="Only those with this tag; may be repeated.")
 @click.option("--group", help="Only those of this group.")
+@click.option("--before", metavar="ID", type=Id(), help="Only older ones than this: the next page.")
 @as_json
 def history(as_json: bool, **filters: Any) -> None:  # noqa: FBT001
     """Ended jobs, newest first."""
@@ -127,6 +128,8 @@ def history(as_json: bool, **filters: Any) -> None:  # noqa: FBT001
         for job in found["jobs"]
     )
     table(("ID", "STATE", "EXIT", "CAUSE", "NAME", "ENDED"), rows)
+    if found["more"]:
+        click.secho(f"There are more: trainq-cli history --before {found['jobs'][-1]['id']}", dim=True, err=True)
 
 
 @click.command()
@@ -174,9 +177,12 @@ def events(follow: bool, after: int, as_json: bool) -> None:  # noqa: FBT001
 
 
 def show_events(trainq: Client, after: int, *, document: bool) -> int:
-    """All behind `after`; the number of the last."""
-    while found := trainq.events(after)["events"]:
-        for event in found:
+    """All behind `after`, with a word where some are not kept any more; the number of the last."""
+    while (page := trainq.events(after))["events"]:
+        if page["first"] > after + 1:
+            gone = f"events {after + 1} to {page['first'] - 1} are not kept any more: setting history.max_events"
+            click.secho(gone, fg="yellow", err=True)
+        for event in page["events"]:
             after = event["seq"]
             show_event(event, document=document)
     return after

@@ -20,6 +20,8 @@ from typing import Any
 RUNNER = str(Path(__file__).resolve().parent.parent / "runner")
 PACKET = 256 * 1024
 FD = 3
+PROTOCOL = 1
+"""Of the packets; a runner of another one (a package replaced under a running daemon) is sent nothing."""
 
 
 def boot_id() -> str:

@@ -11,7 +11,7 @@ import os
 import select
 import socket
 
-from trainqueue.launch.local import Runner, launch, receive, start_ticks
+from trainqueue.launch.local import PROTOCOL, Runner, launch, receive, start_ticks
 
 PATIENCE = 5.0
 """Seconds for a forked runner to say that it is there."""
@@ -76,6 +76,9 @@ def _greeted(ours: socket.socket) -> Runner:
     said = receive(ours)
     if not said:
         msg = "the runner does not start"
+        raise OSError(msg)
+    if said.get("protocol") != PROTOCOL:
+        msg = "trainq has been replaced by another version: restart the daemon (running jobs run on)"
         raise OSError(msg)
     pid = int(said["pid"])
     return Runner(pid, os.pidfd_open(pid), start_ticks(pid), ours)

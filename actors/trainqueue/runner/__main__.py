@@ -4,7 +4,7 @@ Run as `python -I -S <this folder> FD [nursery [FILES]]`, FD being one end of a 
 a runner for each descriptor that it is sent, which becomes the runner's FD; FILES is the limit of open files that its
 jobs get. Packets are JSON:
 
-    runner  {"ready": true, "pid": n}
+    runner  {"ready": true, "protocol": 1, "pid": n}
     daemon  {"arm": FOLDER} + descriptor  a file that says what to run; may come again before "go"
     runner  {"armed": true}
     daemon  {"go": {"env": {...}, "stay": bool}}   makes FOLDER/claim and starts; without the claim it starts nothing
@@ -31,6 +31,8 @@ import attempt
 import tree
 
 PACKET = 256 * 1024
+PROTOCOL = 1
+"""Of these packets; the daemon's number stands in launch/local.py."""
 
 
 def main() -> None:
@@ -73,7 +75,7 @@ def be_runner(fd: int) -> None:
     tree.become_subreaper()
     with socket.socket(fileno=fd) as sock, contextlib.suppress(OSError):  # the daemon went away: nothing is started
         sock.set_inheritable(False)
-        sock.send(json.dumps({"ready": True, "pid": os.getpid()}).encode())
+        sock.send(json.dumps({"ready": True, "protocol": PROTOCOL, "pid": os.getpid()}).encode())
         stay = True
         while stay and (handed := wait_for_go(sock)) is not None:
             folder, spec, go = handed
