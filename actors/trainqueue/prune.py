@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 JOBS, ROWS = 200, 2000
 """Jobs, and events or keys, that one step takes at most: a few milliseconds."""
-
+LINGER = 300.0
+"""Seconds for which an ended job is left alone in any case: whoever waits for it or follows its log sees the end."""
 ENDS = "SELECT (SELECT min(seq) FROM events), (SELECT max(seq) FROM events)"
 """Apart: for both at once SQLite would read the whole table."""
 
@@ -58,7 +59,7 @@ def plan(db: sqlite3.Connection, limits: HistorySettings, now: float) -> Plan:
     made = Plan()
     made.records = old_records(db, limits, now)
     gone = {job for job, _ in made.records}
-    made.logs = [(job, attempt) for job, attempt in excess_logs(db, limits.max_log_bytes) if job not in gone]
+    made.logs = [(job, attempt) for job, attempt in excess_logs(db, limits.max_log_bytes, now) if job not in gone]
     made.events_to = old_events(db, limits.max_events)
     oldest = "SELECT key FROM keys WHERE at < ? ORDER BY at LIMIT ?"
     made.keys = [row[0] for row in db.execute(oldest, (now - limits.key_days * DAY, ROWS))]
@@ -73,20 +74,20 @@ def old_records(db: sqlite3.Connection, limits: HistorySettings, now: float) -> 
         count = db.execute("SELECT sum(jobs) FROM totals WHERE state <> 'removed'").fetchone()[0]
         excess = count - limits.max_jobs
     cutoff = now - limits.max_age_days * DAY if limits.max_age_days else float("-inf")
-    oldest = "SELECT id, state, ended FROM jobs WHERE ended IS NOT NULL ORDER BY ended, id LIMIT ?"
-    found = enumerate(db.execute(oldest, (JOBS,)))
+    oldest = "SELECT id, state, ended FROM jobs WHERE ended < ? ORDER BY ended, id LIMIT ?"
+    found = enumerate(db.execute(oldest, (now - LINGER, JOBS)))
     return [row[:2] for _, row in takewhile(lambda at: at[0] < excess or at[1][2] < cutoff, found)]
 
 
-def excess_logs(db: sqlite3.Connection, most: int) -> list[tuple[int, int]]:
-    """Of the jobs that ended first, until the others' logs are small enough; never of the one that ended last."""
+def excess_logs(db: sqlite3.Connection, most: int, now: float) -> list[tuple[int, int]]:
+    """Of the jobs that ended first, until the others' logs are small enough; not of the one that ended last."""
     excess = db.execute("SELECT sum(log_bytes) FROM totals").fetchone()[0] - most
     if not most or excess <= 0:
         return []
     newest = db.execute("SELECT id FROM jobs WHERE ended IS NOT NULL ORDER BY ended DESC, id DESC LIMIT 1").fetchone()
     found: list[tuple[int, int]] = []
-    oldest = "SELECT id, attempt, log_bytes FROM jobs WHERE log_bytes > 0 ORDER BY ended, id LIMIT ?"
-    for job, attempt, size in db.execute(oldest, (JOBS,)):
+    oldest = "SELECT id, attempt, log_bytes FROM jobs WHERE log_bytes > 0 AND ended < ? ORDER BY ended, id LIMIT ?"
+    for job, attempt, size in db.execute(oldest, (now - LINGER, JOBS)):
         if excess <= 0 or (job,) == newest:
             break
         found.append((job, attempt))
