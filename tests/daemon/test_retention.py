@@ -94,6 +94,7 @@ def test_by_default_everything_stays(filled: Daemon, tmp_path: Path) -> None:
         assert ids(client) == [*range(ALL, 0, -1)]
         assert client.call("stats")["log_bytes"] == 6000  # job 2 has had two attempts
         assert client.log(1)["size"] == 1000
+        assert rows(filled.home, "SELECT job, attempt FROM attempts") == [(6, 1)]  # also nothing of the retried one
 
 
 def test_the_oldest_logs_go_first(filled: Daemon, tmp_path: Path, gate: Path) -> None:
@@ -309,11 +310,12 @@ def test_a_disk_that_refuses_stops_retention_and_nothing_else(home: Home, monkey
 def test_files_that_cannot_be_removed_are_named(home: Home, caplog: pytest.LogCaptureFixture) -> None:
     home.prepare()
     home.log_of(1, 1).mkdir(parents=True)
-    told = Told()
-    worker = janitor.Janitor.start(told.ref, home, HistorySettings(), lambda _: None)
+    told, crashes = Told(), list[BaseException | None]()
+    worker = janitor.Janitor.start(told.ref, home, HistorySettings(), crashes.append)
     worker.tell(Clean([(2, 1)], [(1, 1), (3, None)], more=False))
     answer = told.hear(Tidied)
     assert (answer.measured, answer.removed) == ([(2, 1, 0)], [1, 3])
     assert [str(home.job(1)) in record.message for record in caplog.records] == [True]
     stop_and_join(worker, 5)
     told.close()
+    assert not crashes
