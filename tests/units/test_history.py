@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MANY = 20_000
 ENDED: tuple[StateName, ...] = ("completed", "failed", "cancelled", "lost")
 BOUNDED = re.compile(
-    r"SCAN (CONSTANT ROW|\(subquery-\d+\)|json_each |jobs USING INDEX jobs_(logs|unmeasured)$|rubbish$)"
+    r"SCAN (CONSTANT ROW$|rubbish$|\(subquery-\d+\)|json_each |jobs USING INDEX jobs_(logs|unmeasured)$)"
 )
 """A page's own parts, what was asked for, and indexes of what there is to do: all of them end with the limit."""
 
