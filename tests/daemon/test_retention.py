@@ -148,7 +148,7 @@ def test_more_records_than_wanted_go_with_their_folders(filled: Daemon, tmp_path
         assert before["gpu_seconds_used"] > 0
         assert client.jobs(tag={"n": "1"})[0] == []
         client.call("edit", job=8, set={"name": "its dependency has no record any more"})
-        client.call("retry", jobs=[5])  # it had waited for job 1
+        assert [answer["ok"] for answer in client.verb("retry", [5])] == [True]  # it had waited for job 1
         client.call("release", jobs=[8])
         gate.touch()
         ended = client.wait([5, 6, 7, 8], 20)
@@ -185,6 +185,7 @@ def test_ids_are_not_given_twice(home: Home, tmp_path: Path) -> None:
     grow_old(home, days=2)
     with again(daemon, tmp_path, max_age_days=1) as client:
         wait_until(lambda: not ids(client))
+        wait_until(lambda: tidy(home))
         daemon.kill()
         daemon.start()
         assert client.submit([job()])[0]["id"] == 3
