@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from trainqueue.settings import HistorySettings
 
-JOBS, ROWS = 200, 2000
+JOBS, ROWS = 100, 2000
 """Jobs, and events or keys, that one step takes at most: a few milliseconds."""
 LINGER = 300.0
 """Seconds for which an ended job is left alone in any case: whoever waits for it or follows its log sees the end."""

@@ -123,10 +123,10 @@ def refuse_newer(path: Path) -> None:
         if version <= len(MIGRATIONS):
             return
         row = db.execute("SELECT value FROM settings WHERE name = 'written_by'").fetchone()
-    writer = f"trainq {row[0]}" if row else "a newer trainq"
+    writer = f"version {row[0]}, " if row else ""
     msg = (
-        f"it was written by {writer} (schema {version}), and this is trainq {__version__}, which knows schemas up to"
-        f" {len(MIGRATIONS)}: install {writer} or a later one, or use another home"
+        f"it was written by a newer trainq ({writer}schema {version}); this is trainq {__version__}, which knows schemas"
+        f" up to {len(MIGRATIONS)}: install that version or a later one, or use another home"
     )
     raise NewerSchemaError(msg)
 
@@ -136,7 +136,7 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
     version = version_of(db)
     if 0 < version < len(MIGRATIONS):
         keep_copy(db, path, version)
-        logger.info("%s: from schema %d to %d; a million jobs take about a minute", path, version, len(MIGRATIONS))
+        logger.info("%s: from schema %d to %d; a million jobs take up to a minute", path, version, len(MIGRATIONS))
     began = time.monotonic()
     db.execute("PRAGMA cache_size = -65536")  # 64 MiB for the time of the migration; less costs twice the time
     for number, script in enumerate(MIGRATIONS[version:], version + 1):
@@ -174,6 +174,7 @@ def keep_copy(db: sqlite3.Connection, path: Path, version: int) -> None:
     os.fsync(descriptor)
     os.close(descriptor)
     unfinished.rename(kept)
+    logger.info("kept %s for the way back to the older release; remove it when you do not want it any more", kept)
 
 
 def version_of(db: sqlite3.Connection) -> int:

@@ -130,7 +130,7 @@ def test_a_newer_home_is_refused_and_left_alone(old: Home) -> None:
     env = {**os.environ, "PYTHONPATH": str(ACTORS), "TRAINQ_CONFIG": ""}
     ended = subprocess.run(command, env=env, capture_output=True, text=True, timeout=30, check=False)
     assert ended.returncode == 1
-    for words in (str(old.database), "written by trainq 7.5.0 (schema 99)", "install trainq 7.5.0 or a later one"):
+    for words in (str(old.database), "newer trainq (version 7.5.0, schema 99)", "install that version or a later"):
         assert words in ended.stderr
     assert "Nothing was changed" in ended.stderr
     assert hashlib.sha256(old.database.read_bytes()).digest() == before

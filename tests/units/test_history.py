@@ -195,7 +195,7 @@ def test_records_go_in_small_steps_and_stay_in_the_sums(tmp_path: Path, monkeypa
         counted.append(sum(work.forgotten.values()))
         if not work.more:
             break
-    assert counted == [200, 200, 50, 0]
+    assert counted == [100, 100, 100, 100, 50, 0]
     assert journal.ended_counts() == {"completed": 50}
     assert [job.id for job in journal.find(Jobs(), 1000)] == [*range(500, 450, -1)]
     assert sum(found.gpu_seconds for found in journal.totals().values()) == 1000.0
