@@ -125,8 +125,8 @@ def refuse_newer(path: Path) -> None:
         row = db.execute("SELECT value FROM settings WHERE name = 'written_by'").fetchone()
     writer = f"version {row[0]}, " if row else ""
     msg = (
-        f"it was written by a newer trainq ({writer}schema {version}); this is trainq {__version__}, which knows schemas"
-        f" up to {len(MIGRATIONS)}: install that version or a later one, or use another home"
+        f"it was written by a newer trainq ({writer}schema {version}); this is trainq {__version__}, which knows"
+        f" schemas up to {len(MIGRATIONS)}: install that version or a later one, or use another home"
     )
     raise NewerSchemaError(msg)
 
