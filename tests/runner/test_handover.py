@@ -28,7 +28,7 @@ def test_the_packets_of_a_life(launcher: Launcher) -> None:
     assert [next(iter(packet)) for packet in run.heard] == ["ready", "armed", "started", "ended"]
     started = run.heard[2]["started"]
     assert (started["pid"], started["at"]) == (record["pid"], record["started_at"])
-    assert verdict.started_in(run.folder) == started
+    assert verdict.started_in(run.folder).items() >= started.items()
     assert run.heard[0]["pid"] == run.runner.pid
 
 

@@ -26,9 +26,12 @@ AFTER_YOU = 0.003
 """Seconds: the record's fsyncs would otherwise run beside the start of the next job."""
 
 
-def run(sock: socket.socket, folder: str, spec: dict[str, Any], env: dict[str, str]) -> bool:
-    """Whether it was ours to run; returns when nothing of it lives and its record is written."""
-    claim = make_claim(folder, env)
+def run(sock: socket.socket, folder: str, spec: dict[str, Any], words: dict[str, Any]) -> bool:
+    """Whether it was ours to run; returns when nothing of it lives and its record is written.
+
+    `words` go into the claim; `env` among them is the part of the job's environment that its GPUs decide.
+    """
+    claim, env = make_claim(folder, words), words["env"]
     if claim is None:
         return False
     began, at = time.monotonic(), time.time()
@@ -42,7 +45,7 @@ def run(sock: socket.socket, folder: str, spec: dict[str, Any], env: dict[str, s
         return True
     life = {"pid": child, "at": at, "began": began}
     tell(sock, json.dumps({"started": {**life, "env": env}}).encode())
-    write_line(claim, life)
+    write_line(claim, {**life, "ticks": tree.start_ticks(child)})
     os.close(claim)
     main, reason = watch(child, spec, began)
     tree.kill_rest()
@@ -76,7 +79,7 @@ def rehearse() -> None:
     json.dumps(record.ended(Dead(0, 0, 0), None, time.time(), 0.0))
 
 
-def make_claim(folder: str, env: dict[str, str]) -> int | None:
+def make_claim(folder: str, words: dict[str, Any]) -> int | None:
     """The claim with the job's GPUs in it, or None: the attempt is somebody else's, or void, or the disk is full.
 
     Without its words the claim would not say which GPUs are held, so it is taken back, and nothing is started.
@@ -85,7 +88,7 @@ def make_claim(folder: str, env: dict[str, str]) -> int | None:
         claim = os.open(folder + "/claim", os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     except OSError:
         return None
-    if write_line(claim, {"env": env}):
+    if write_line(claim, words):
         return claim
     os.unlink(folder + "/claim")
     os.close(claim)
