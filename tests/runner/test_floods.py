@@ -68,6 +68,18 @@ def output(cli: Cli, *words: str) -> tuple[bytes, int]:
     return b"".join(parts), memory
 
 
+def in_pieces(client: Client, job: int, limit: int) -> bytes:
+    """The log as a stranger reads it, in pieces that end anywhere."""
+    parts: list[bytes] = []
+    at, eof = 0, False
+    while not eof:
+        part = client.log(job, offset=at, limit=limit)
+        assert at <= part["offset"] <= part["next"] == part["offset"] + len(part["data"])
+        parts.append(part["data"])
+        at, eof = part["next"], part["eof"]
+    return b"".join(parts)
+
+
 def is_cut(text: bytes) -> bool:
     return (
         text.startswith(b"the first line\n")
@@ -88,6 +100,7 @@ def test_every_sort_of_flood_can_be_read(cli: Cli, client: Client, kind: str, me
         text, took = output(cli, *words, str(job))
         assert is_cut(text)
         memory = max(memory, took)
+        assert text == in_pieces(client, job, 1_000_003)
     assert output(cli, "logs", "-n", "1", str(job))[0] == b"the last line\n"
     last, took = output(cli, "logs", "-n", "2", str(job))
     assert last.endswith(b"\nthe last line\n")
