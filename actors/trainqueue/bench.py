@@ -69,8 +69,10 @@ class Bench:
         grace: float,
         nursery: Nursery,
         on_crash: Callable[[BaseException | None], None],
+        log_max_bytes: int = 0,
     ) -> None:
         self.arbiter, self.home, self.gpus, self.grace = arbiter, home, gpus, grace
+        self.log_max_bytes = log_max_bytes
         self.armourer = Armourer.start(arbiter, nursery, on_crash)
         self.boot = local.boot_id()
         self.attempts: dict[tuple[int, int], Attempt] = {}
@@ -224,6 +226,7 @@ class Bench:
             "warn": spec.warn,
             "time_limit": spec.time_limit,
             "log": self.home.log_name(job.id, job.attempt),
+            "log_max_bytes": self.log_max_bytes,
             "grace": self.grace if spec.grace is None else spec.grace,
             "env": {**(user.plain_environment() if spec.env is None else spec.env), **self._marks(job)},
         }

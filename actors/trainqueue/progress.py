@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-MAX_BYTES, MAX_METRICS, MAX_TEXT = 1_000_000, 200, 1000
+MAX_BYTES, MAX_METRICS, MAX_TEXT = 65_536, 200, 1000
+"""A megabyte would keep all other threads waiting for a tenth of a second, and may come ten times a second."""
 IN_CLOSE_WRITE, IN_MOVED_TO = 0x8, 0x80
 _libc = ctypes.CDLL(None, use_errno=True)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from trainqueue import wire
+from trainqueue import logfile, wire
 from trainqueue.clock import run_time
 from trainqueue.core import events as ev
 from trainqueue.core.job import Pending, Running
@@ -287,15 +287,19 @@ def log(arbiter: GPUArbiter, request: wire.Log) -> object:
     if attempt > job.attempt:
         raise RequestError("not-found", f"$.attempt: job {job.id} has had {job.attempt} attempts, not {attempt}")
     over = job.ended or attempt < job.attempt
-    data, start, size = b"", max(0, request.offset), 0
+    data, start, size = b"", 0, 0
     try:
-        with arbiter.home.log_of(job.id, attempt).open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            start = max(0, size + request.offset) if request.offset < 0 else min(request.offset, size)
-            data = os.pread(file.fileno(), request.limit, start)
+        with logfile.opened(arbiter.home.log_name(job.id, attempt)) as fd:
+            if fd is not None:
+                size = os.fstat(fd).st_size
+                start = max(0, size + request.offset) if request.offset < 0 else min(request.offset, size)
+                start, data = logfile.read(fd, start, request.limit)
     except FileNotFoundError:
-        start = 0
+        pass  # it has not begun yet
+    except OSError as error:
+        raise RequestError("unavailable", f"the log of job {job.id} cannot be read: {error.strerror}") from None
     end = start + len(data)
+    size = max(size, end)  # it may have grown meanwhile
     eof = over and end >= size
     removed = job.log_removed_at(attempt)
     part = {"data": data, "attempt": attempt, "offset": start, "next": end, "size": size, "eof": eof}

@@ -89,7 +89,13 @@ class Service:
         identity = self._identity(f"ipc://{events}")
         grace = self.settings.queue.default_grace
         bench = partial(
-            Bench, home=self.home, gpus=gpus, grace=grace, nursery=Nursery(self.job_files), on_crash=self._crashed
+            Bench,
+            home=self.home,
+            gpus=gpus,
+            grace=grace,
+            nursery=Nursery(self.job_files),
+            on_crash=self._crashed,
+            log_max_bytes=self.settings.logs.max_bytes,
         )
         leave, crashed, chosen = self.leaving.set, self._crashed, self.settings.queue.after_reboot
         arbiter = GPUArbiter.start(core, journal, self.home, gpus, identity, bench, leave, crashed, clock, chosen)

@@ -43,10 +43,19 @@ class HistorySettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How long a repeated `submit` is known by its key."""
 
 
+class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    max_bytes: Annotated[int, Meta(ge=0, le=2**62)] = 2**30
+    """Bytes of an attempt's log, 0 for no cap; less than a mebibyte counts as one."""
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     daemon: DaemonSettings = DaemonSettings()
     queue: QueueSettings = QueueSettings()
     history: HistorySettings = HistorySettings()
+    logs: LogSettings = LogSettings()
+
+
+SECTIONS = (DaemonSettings, QueueSettings, HistorySettings, LogSettings)
 
 
 def load(explicit: str | None = None) -> Settings:
@@ -82,7 +91,6 @@ def parse(text: str, name: str) -> Settings:
 def hint(message: str) -> str:
     """Did you mean …, for a misspelt field."""
     found = re.search(r"unknown field `([^`]*)`", message)
-    parts = (Settings, DaemonSettings, QueueSettings, HistorySettings)
-    known = [name for part in parts for name in part.__struct_fields__]
+    known = [field for part in (Settings, *SECTIONS) for field in part.__struct_fields__]
     near = difflib.get_close_matches(found[1], known, 1) if found else []
     return f" (did you mean {near[0]!r}?)" if near else ""

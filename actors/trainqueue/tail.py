@@ -14,6 +14,8 @@ PATIENCE = 2.0
 """Seconds of silence after which a job that does not run is looked at."""
 PAUSE = 0.25
 """Seconds between looks at the log of a running one."""
+PIECE = 2**20
+"""Bytes that are held at most, however long a line is."""
 
 
 class Tail:
@@ -25,9 +27,15 @@ class Tail:
 
     def part(self) -> dict[str, Any]:
         """What is there now, as the wire has it; pins the attempt. Move `offset` when it has been used."""
-        found = self.client.log(self.job, attempt=self.attempt, offset=self.offset)
+        found = self._at(self.offset)
+        if found["size"] < self.offset:  # the job has emptied it
+            self.offset = 0
+            found = self._at(0)
         self.attempt = found["attempt"]
         return found
+
+    def _at(self, offset: int, limit: int = 2**18) -> dict[str, Any]:
+        return self.client.log(self.job, attempt=self.attempt, offset=offset, limit=limit)
 
     def parts(self) -> Iterator[dict[str, Any]]:
         """Until the job has ended and all is shown; the last part of each attempt has `eof` set."""
@@ -41,6 +49,29 @@ class Tail:
                     return
                 if not part["data"] and not part["eof"]:
                     self._pause(feed)
+
+    def pieces_back(self) -> Iterator[tuple[int, bytes]]:
+        """From the end of what is there to its beginning: pieces with their offsets. What was cut out is passed over.
+
+        A cut may be far larger than a piece, so that steps over it are doubled, and halved again behind it.
+        """
+        end, step = self._at(-1, 1)["size"], 2**16
+        while end > 0:
+            start = max(0, end - step)
+            if step > PIECE and self._at(start, 1)["offset"] < end:
+                step //= 2
+                continue
+            pieces = [] if step > PIECE else [*self._pieces(start, end)]
+            yield from reversed(pieces)
+            end, step = start, min(2 * step, PIECE) if pieces else 2 * step
+
+    def _pieces(self, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+        """More than one where something was cut out between them."""
+        while start < end:
+            part = self._at(start, end - start)
+            if part["data"] and part["offset"] < end:
+                yield part["offset"], part["data"][: end - part["offset"]]
+            start = part["next"] if part["data"] else end
 
     def _next_attempt(self) -> bool:
         """Go to the beginning of the attempt behind this one, if there is one."""

@@ -142,7 +142,10 @@ class TrainerActor(SelectingActor):
         found = None if self.ended else self._verdict()
         if found == "unclear":
             self.inbox.after(self.patience, Decide())
-            self.patience = min(2 * self.patience, MOST_PATIENCE)
+            longer = min(2 * self.patience, MOST_PATIENCE)
+            if longer == MOST_PATIENCE > self.patience:
+                logger.warning("the runner of job %d is gone; its GPU is held until nothing of it lives", self.job)
+            self.patience = longer
             return
         if isinstance(found, Result):
             self._tell_ended(found)

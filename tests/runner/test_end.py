@@ -101,6 +101,22 @@ def test_a_full_disk_makes_no_half_record(launcher: Launcher) -> None:
     assert run.runner.gone(5)
 
 
+def test_the_record_is_written_when_there_is_space_again(launcher: Launcher) -> None:
+    run = launcher.start("sh", "-c", "while [ ! -e gate ]; do sleep 0.01; done; exit 7")
+    run.job()
+    wait_until((run.folder / "claim").read_text)
+    resource.prlimit(run.runner.pid, resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
+    (run.cwd / "gate").touch()
+    run.hear("ended")
+    assert not run.runner.gone(0.2)
+    assert run.record() is None
+    resource.prlimit(run.runner.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert run.exit_of_runner() == 0
+    record = run.record()
+    assert record is not None
+    assert record.exit_code == 7
+
+
 def test_a_full_disk_at_the_start_starts_nothing(launcher: Launcher) -> None:
     """Nobody could say which GPUs the job holds; it is tried again when there is space."""
     run = launcher.arm("sh", "-c", "touch started")

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 MOST = 10
 """Jobs that `wait` says a sentence about."""
 RESET = b"\x1b[0m"
+CUT, CUT_WITHIN = b"[trainq: ", 128
+"""How the line begins that stands before what was cut out, and within how many bytes."""
 
 
 class Raw:
@@ -35,9 +37,11 @@ class Raw:
     def __init__(self, tail: Tail) -> None:
         self.tail = tail
         self._coloured = False
+        self._last = b""
 
     def show(self, part: dict[str, Any]) -> None:
         """Counts what has been written as it goes: an interrupted one goes on behind it."""
+        self._skip(part)
         data: memoryview = memoryview(part["data"])
         self._coloured = self._coloured or b"\x1b" in part["data"]
         sys.stdout.flush()
@@ -46,6 +50,14 @@ class Raw:
             data = data[self._write(data[: select.PIPE_BUF]) :]
         if part["eof"] and self._coloured and sys.stdout.isatty():
             os.write(sys.stdout.fileno(), RESET)  # what a job leaves behind must not colour the prompt
+
+    def _skip(self, part: dict[str, Any]) -> None:
+        """Behind what was cut out of the log; said here where the log's own line on it was passed before."""
+        missed = part["offset"] - self.tail.offset
+        if missed > 0 and CUT not in self._last:
+            complain(f"{missed / 2**20:.1f} MiB of the log are missing here: they were cut ([logs] max_bytes)")
+        self._last = (self._last + part["data"])[-CUT_WITHIN:]
+        self.tail.offset = part["offset"]
 
     def _write(self, data: memoryview) -> int:
         """A write and its count are one: a Ctrl-C between them would show the same lines again."""
@@ -84,16 +96,20 @@ def follow_log(tail: Tail, show: Callable[[dict[str, Any]], None]) -> None:
 
 
 def last_lines(tail: Tail, lines: int) -> int:
-    """The offset at which the last `lines` lines begin."""
-    trainq, job, attempt = tail.client, tail.job, tail.attempt
-    size: int = trainq.log(job, attempt=attempt, offset=-1, limit=1)["size"]
-    text, step = b"", 64 * 1024
-    while size > len(text) and text.rstrip(b"\n").count(b"\n") < lines:
-        limit = min(step, size - len(text))
-        text = trainq.log(job, attempt=attempt, offset=size - len(text) - limit, limit=limit)["data"] + text
-        step = min(2 * step, 2**20)
-    kept = text.rstrip(b"\n").split(b"\n")[-lines:] if lines else []
-    return size - len(b"\n".join(kept)) - (len(text) - len(text.rstrip(b"\n"))) if kept else size
+    """The offset at which the last `lines` lines begin; empty ones at the end do not count."""
+    begin: int | None = None
+    for offset, piece in tail.pieces_back():
+        at = len(piece)
+        if begin is None:
+            at = len(piece.rstrip(b"\n"))
+            if at == 0:
+                continue
+        begin = offset
+        while (at := piece.rfind(b"\n", 0, at)) >= 0:
+            lines -= 1
+            if lines == 0:
+                return offset + at + 1
+    return begin or 0
 
 
 @click.command()
@@ -113,7 +129,7 @@ def logs(job: int, follow: bool, lines: int | None, attempt: int | None, as_json
         complain(f"the log of job {job}, attempt {tail.attempt}, was removed by retention {when}")
         return 1
     if lines is not None:
-        tail.offset = last_lines(tail, lines)
+        tail.offset = last_lines(tail, lines) if lines else tail.part()["size"]
     if follow:
         follow_log(tail, (Documents if as_json else Raw)(tail).show)
     else:

@@ -1,6 +1,8 @@
-"""What a runner that was killed could not clean up: found by the job's mark or its session, and killed.
+"""What a runner that was killed could not clean up: nothing of it may live when its GPU is given on.
 
-A job that clears its environment and leaves its session escapes this; nothing escapes a living runner.
+Its nursery sees to that, and nothing can hide from it. Where the nursery was killed too, those of the job's processes
+are found that still have a mark of it: its environment, its session, its log as their output, or a parent with such a
+mark. A process that got rid of all four escapes this; nothing escapes a living runner or nursery.
 """
 
 from __future__ import annotations
@@ -8,28 +10,84 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from trainqueue.launch import verdict
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """As /proc/PID/stat has it; `ticks` is its start in clock ticks since boot."""
+
+    pid: int
+    state: str
+    parent: int
+    session: int
+    ticks: int
+
 
 def sweep(folder: Path) -> int:
-    """One round over what is left of the attempt in `folder`, before its GPU is given on: how many were found."""
-    job_folder, session = folder.parent, verdict.started_in(folder).get("pid")
-    mark = b"TRAINQ_JOB_DIR=" + os.fsencode(job_folder) + b"\0"
-    found = 0
-    for entry in os.listdir("/proc"):  # noqa: PTH208
-        if entry.isdigit() and int(entry) != os.getpid() and _belongs(int(entry), mark, session):
-            found += 1
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(int(entry), signal.SIGKILL)
+    """One round over what is left of the attempt in `folder`: how many were found, 0 when nothing of it lives."""
+    words = verdict.started_in(folder)
+    if awaits_burial(words.get("runner")):
+        return 1
+    living = [process for process in processes() if process.state not in "ZX" and process.pid != os.getpid()]
+    session = None if is_reused(words, living) else words.get("pid")
+    marked = {process.pid for process in living if _is_marked(process, folder, session)}
+    found = with_descendants(marked, living)
+    for pid in found:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+    return len(found)
+
+
+def awaits_burial(runner: dict[str, Any] | None) -> bool:
+    """Whether a dead runner's nursery is still at it: it buries the runner last."""
+    if runner is None:
+        return False
+    found = look(runner["pid"])
+    return found is not None and (found.ticks, found.parent) == (runner["ticks"], runner["nursery"])
+
+
+def is_reused(words: dict[str, Any], living: Iterable[Process]) -> bool:
+    """Whether the job's session has ended, and its number is that of a stranger by now."""
+    known = (words.get("pid"), words.get("ticks"))
+    return None not in known and any(process.pid == known[0] and process.ticks != known[1] for process in living)
+
+
+def look(pid: int) -> Process | None:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return Process(pid, fields[0].decode(), int(fields[1]), int(fields[3]), int(fields[19]))
+
+
+def processes() -> Iterable[Process]:
+    pids = [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]  # noqa: PTH208
+    return [found for pid in pids if (found := look(pid)) is not None]
+
+
+def with_descendants(pids: set[int], living: Iterable[Process]) -> set[int]:
+    """Once its parent is dead, a child without a mark of its own could not be found any more."""
+    found: set[int] = set()
+    while more := pids - found:
+        found |= more
+        pids = {process.pid for process in living if process.parent in more}
     return found
 
 
-def _belongs(pid: int, mark: bytes, session: int | None) -> bool:
-    try:
-        if session is not None and os.getsid(pid) == session:
-            return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] not in b"ZX"
-        return mark in Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return False
+def _is_marked(process: Process, folder: Path, session: int | None) -> bool:
+    job = os.fsencode(folder.parent)
+    here = f"/proc/{process.pid}"
+    with contextlib.suppress(OSError):  # it has died, or is somebody else's
+        if process.session == session or b"TRAINQ_JOB_DIR=" + job + b"\0" in Path(f"{here}/environ").read_bytes():
+            return True
+        outputs = [os.fsencode(os.readlink(f"{here}/fd/{fd}")) for fd in (1, 2)]  # noqa: PTH115
+        return any(output.startswith(job + b"/output") for output in outputs)
+    return False

@@ -1,7 +1,8 @@
 """The nursery: a runner that has everything imported and forks others on request.
 
 A fork takes half a millisecond where a fresh interpreter takes eight, so that a row of short jobs does not
-wait for its runners. The forked ones are sessions of their own and need the nursery no more.
+wait for its runners. A nursery outlives the daemon as long as one of its runners does, since it cleans up after
+those that are killed (runner/nursery.py).
 """
 
 from __future__ import annotations
@@ -40,10 +41,9 @@ class Nursery:
 
     def _send(self, end: socket.socket) -> None:
         for last in (False, True):
-            if self._sock is None:
-                self._pid, self._sock = launch(*self._mode)
+            sock = self._sock or self._start()
             try:
-                socket.send_fds(self._sock, [b"fork"], [end.fileno()])
+                socket.send_fds(sock, [b"fork"], [end.fileno()])
             except OSError:
                 self.close()
                 if last:
@@ -51,13 +51,24 @@ class Nursery:
             else:
                 return
 
+    def _start(self) -> socket.socket:
+        """Takes as long as an interpreter needs. What we start says who the nursery is, and goes."""
+        starter, sock = launch(*self._mode)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(starter, 0)
+        said = receive(sock)
+        if not said:
+            sock.close()
+            msg = "the nursery does not start"
+            raise OSError(msg)
+        self._pid, self._sock = int(said["nursery"]), sock
+        return sock
+
     def close(self) -> None:
-        """It exits when we hang up; its runners do not."""
+        """It exits when we hang up and its last runner has gone."""
         if self._sock is not None:
             self._sock.close()
             self._sock = None
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(self._pid, 0)
 
 
 def known(ours: socket.socket) -> Runner:

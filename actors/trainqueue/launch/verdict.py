@@ -42,7 +42,10 @@ def record_in(folder: Path) -> Result | None:
 
 
 def started_in(folder: Path) -> dict[str, Any]:
-    """What the runner wrote into its claim: `env`, once the job lives its `pid`, `at` and `began`; {} without words."""
+    """What the runner wrote into its claim; empty without words.
+
+    `env`, who it is and its nursery (`runner`), and once the job lives its `pid`, `ticks`, `at` and `began`.
+    """
     words: dict[str, Any] = {}
     try:
         for line in (folder / "claim").read_bytes().splitlines():

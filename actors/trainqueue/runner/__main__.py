@@ -1,8 +1,8 @@
 """The runner: a small process that carries one attempt at a time, and outlives the daemon. Standard library only.
 
-Run as `python -I -S <this folder> FD [nursery [FILES]]`, FD being one end of a SEQPACKET socketpair. A nursery forks
-a runner for each descriptor that it is sent, which becomes the runner's FD; FILES is the limit of open files that its
-jobs get. Packets are JSON:
+Run as `python -I -S <this folder> FD [nursery [FILES]]`, FD being one end of a SEQPACKET socketpair. A nursery leaves
+whoever started it, says {"nursery": its pid}, and forks a runner for each descriptor that it is sent, which becomes
+the runner's FD; FILES is the limit of open files that its jobs get. Packets are JSON:
 
     runner  {"ready": true, "protocol": 1, "pid": n}
     daemon  {"arm": FOLDER} + descriptor  a file that says what to run; may come again before "go"
@@ -18,7 +18,6 @@ runner exits; while one runs it does not care.
 """
 
 import contextlib
-import gc
 import json
 import os
 import resource
@@ -28,6 +27,7 @@ import sys
 from typing import Any
 
 import attempt
+import nursery
 import tree
 
 PACKET = 256 * 1024
@@ -37,13 +37,25 @@ PROTOCOL = 1
 
 def main() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    fd: int | None = int(sys.argv[1])
     close_inherited(int(sys.argv[1]))
-    if sys.argv[2:3] == ["nursery"]:
+    if sys.argv[2:3] != ["nursery"]:
+        be_runner(int(sys.argv[1]), None)
+    elif leave_parent(int(sys.argv[1])):
         limit_files(sys.argv[3:4])
-        fd = nurse(fd)
-    if fd is not None:
-        be_runner(fd)
+        fd = nursery.nurse(int(sys.argv[1]))
+        if fd is not None:
+            be_runner(fd, tree.identity())
+
+
+def leave_parent(fd: int) -> bool:
+    """True in the process that goes on, which may outlive the daemon, and is no business of an embedding program."""
+    pid = os.fork()
+    if pid:
+        with socket.socket(fileno=fd) as sock:
+            sock.send(json.dumps({"nursery": pid}).encode())
+        return False
+    os.setsid()
+    return True
 
 
 def limit_files(soft: list[str]) -> None:
@@ -53,25 +65,8 @@ def limit_files(soft: list[str]) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (int(number), hard))
 
 
-def nurse(own: int) -> int | None:
-    """In each child that was asked for: its descriptor. In the nursery itself: None, when the daemon has hung up."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries the children
-    gc.freeze()
-    with socket.socket(fileno=own) as sock, contextlib.suppress(OSError):
-        while True:
-            packet, fds, _, _ = socket.recv_fds(sock, 64, 1)
-            if not packet:
-                return None
-            if fds and os.fork() == 0:
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                os.setsid()
-                return fds[0]
-            for fd in fds:
-                os.close(fd)
-    return None
-
-
-def be_runner(fd: int) -> None:
+def be_runner(fd: int, nursed: dict[str, int] | None) -> None:
+    """`nursed` says which nursery cleans up if this process is killed; it goes into each claim."""
     tree.become_subreaper()
     with socket.socket(fileno=fd) as sock, contextlib.suppress(OSError):  # the daemon went away: nothing is started
         sock.set_inheritable(False)
@@ -79,7 +74,8 @@ def be_runner(fd: int) -> None:
         stay = True
         while stay and (handed := wait_for_go(sock)) is not None:
             folder, spec, go = handed
-            stay = attempt.run(sock, folder, spec, go["env"]) and go.get("stay", False)
+            claim = {"env": go["env"], **({"runner": nursed} if nursed else {})}
+            stay = attempt.run(sock, folder, spec, claim) and go.get("stay", False)
             if stay:
                 sock.send(b'{"free": true}')
 

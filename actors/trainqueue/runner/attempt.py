@@ -9,6 +9,7 @@ import socket
 import time
 from typing import Any
 
+import logcap
 import record
 import tree
 from record import Dead
@@ -26,9 +27,12 @@ AFTER_YOU = 0.003
 """Seconds: the record's fsyncs would otherwise run beside the start of the next job."""
 
 
-def run(sock: socket.socket, folder: str, spec: dict[str, Any], env: dict[str, str]) -> bool:
-    """Whether it was ours to run; returns when nothing of it lives and its record is written."""
-    claim = make_claim(folder, env)
+def run(sock: socket.socket, folder: str, spec: dict[str, Any], words: dict[str, Any]) -> bool:
+    """Whether it was ours to run; returns when nothing of it lives and its record is written.
+
+    `words` go into the claim; `env` among them is the part of the job's environment that its GPUs decide.
+    """
+    claim, env = make_claim(folder, words), words["env"]
     if claim is None:
         return False
     began, at = time.monotonic(), time.time()
@@ -37,17 +41,18 @@ def run(sock: socket.socket, folder: str, spec: dict[str, Any], env: dict[str, s
     except (OSError, ValueError) as error:
         os.close(claim)
         sentence = explain(error, spec)
-        say_in_log(spec["log"], sentence)
-        finish(sock, folder, record.start_failed(sentence, at))
+        logcap.say(spec["log"], sentence)
+        finish(sock, folder, record.start_failed(sentence, at), None)
         return True
     life = {"pid": child, "at": at, "began": began}
     tell(sock, json.dumps({"started": {**life, "env": env}}).encode())
-    write_line(claim, life)
+    write_line(claim, {**life, "ticks": tree.start_ticks(child)})
     os.close(claim)
-    main, reason = watch(child, spec, began)
+    cap = logcap.LogCap(spec["log"], spec.get("log_max_bytes", 0), began)
+    main, reason = watch(child, spec, began, cap)
     tree.kill_rest()
     seconds = time.monotonic() - began
-    finish(sock, folder, record.ended(main, reason, at, seconds))
+    finish(sock, folder, record.ended(main, reason, at, seconds), cap)
     return True
 
 
@@ -76,7 +81,7 @@ def rehearse() -> None:
     json.dumps(record.ended(Dead(0, 0, 0), None, time.time(), 0.0))
 
 
-def make_claim(folder: str, env: dict[str, str]) -> int | None:
+def make_claim(folder: str, words: dict[str, Any]) -> int | None:
     """The claim with the job's GPUs in it, or None: the attempt is somebody else's, or void, or the disk is full.
 
     Without its words the claim would not say which GPUs are held, so it is taken back, and nothing is started.
@@ -85,7 +90,7 @@ def make_claim(folder: str, env: dict[str, str]) -> int | None:
         claim = os.open(folder + "/claim", os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     except OSError:
         return None
-    if write_line(claim, {"env": env}):
+    if write_line(claim, words):
         return claim
     os.unlink(folder + "/claim")
     os.close(claim)
@@ -159,14 +164,7 @@ def explain(error: Exception, spec: dict[str, Any]) -> str:
     return f"cannot start {spec['argv'][0]!r}: {os.strerror(number) if number else error}"
 
 
-def say_in_log(path: str, sentence: str) -> None:
-    with contextlib.suppress(OSError):
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        os.write(fd, f"trainq: {sentence}\n".encode(errors="surrogateescape"))
-        os.close(fd)
-
-
-def watch(child: int, spec: dict[str, Any], began: float) -> tuple[Dead, str | None]:
+def watch(child: int, spec: dict[str, Any], began: float, cap: logcap.LogCap) -> tuple[Dead, str | None]:
     """Wait for the main process: how it ended, and why we ended it. Every wait has its deadline; no polling.
 
     Limit, warning and grace are counted on the monotonic clock: whoever sets the clock changes none of them, and
@@ -182,10 +180,12 @@ def watch(child: int, spec: dict[str, Any], began: float) -> tuple[Dead, str | N
         main = reap(child) or main
         if main is not None and (kill_at is None or not tree.has_group(child)):
             return main, reason
-        moments = [at for at in (end_at, warn_at, kill_at) if at is not None]
+        moments = [at for at in (end_at, warn_at, kill_at, cap.due) if at is not None]
         patience = max(0.0, min(moments) - time.monotonic()) if moments else FOR_EVER
         caught = signal.sigtimedwait(SIGNALS, patience)
         number, now = (caught.si_signo if caught else 0), time.monotonic()
+        if cap.due is not None and now >= cap.due:
+            cap.look(now)
         if warn_at is not None and now >= warn_at:
             warn_at = None
             tree.signal_group(child, signal.SIGUSR1)
@@ -214,13 +214,17 @@ def reap(child: int) -> Dead | None:
     return found
 
 
-def finish(sock: socket.socket, folder: str, result: dict[str, Any]) -> None:
-    """Tell the daemon first and let the next job start, then make the record durable.
+def finish(sock: socket.socket, folder: str, result: dict[str, Any], cap: logcap.LogCap | None) -> None:
+    """Tell the daemon first and let the next job start, then cut the log and make the record durable.
+
+    In this order, since the log may be what has filled the disk.
 
     A daemon that dies in between finds this runner alive, and waits for its record.
     """
     tell(sock, json.dumps({"ended": result}).encode())
     time.sleep(AFTER_YOU)
+    if cap is not None:
+        cap.close()
     record.write(folder, result)
 
 

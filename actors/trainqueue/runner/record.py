@@ -6,8 +6,8 @@ import os
 import time
 from typing import Any, NamedTuple
 
-TRIES = 720
-PAUSE = 5.0
+TRIES = 3600
+PAUSE = 1.0
 """Seconds between tries while the disk is full: an hour in all. A living runner keeps the truth meanwhile."""
 
 

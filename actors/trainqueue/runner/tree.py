@@ -11,8 +11,6 @@ import os
 import signal
 
 PR_SET_CHILD_SUBREAPER = 36
-
-
 _libc = ctypes.CDLL(None, use_errno=True)  # once, in the nursery
 
 
@@ -21,14 +19,38 @@ def become_subreaper() -> None:
         raise OSError(ctypes.get_errno(), "cannot become a subreaper")
 
 
+def identity() -> dict[str, int]:
+    """Of this process, and the parent that cleans up after it."""
+    return {"pid": os.getpid(), "ticks": start_ticks(os.getpid()), "nursery": os.getppid()}
+
+
+def start_ticks(pid: int) -> int:
+    """When a process started, in clock ticks since boot. Raises OSError when there is none."""
+    with open(f"/proc/{pid}/stat", "rb", 0) as file:
+        return int(file.read().rpartition(b")")[2].split()[19])
+
+
+def deaths() -> int:
+    """A descriptor (signalfd) that is readable when children may have died; SIGCHLD must be blocked."""
+    mask = (ctypes.c_uint64 * 16)(1 << (signal.SIGCHLD - 1))  # a sigset_t of 1024 bits
+    fd: int = _libc.signalfd(-1, mask, os.O_NONBLOCK | os.O_CLOEXEC)
+    if fd < 0:
+        raise OSError(ctypes.get_errno(), "cannot hear of deaths")
+    return fd
+
+
+def children() -> set[int]:
+    """The direct ones, zombies included; whole, since only this single thread reaps them."""
+    with open(f"/proc/self/task/{os.getpid()}/children", "rb", 0) as file:  # text would import a codec just now
+        return {int(child) for child in file.read().split()}
+
+
 def kill_rest() -> None:
     """Kill every descendant; returns when the kernel says that there is none."""
     while has_children():
-        with open(f"/proc/self/task/{os.getpid()}/children", "rb", 0) as file:  # text would import a codec just now
-            children = file.read().split()
-        for child in children:
+        for child in children():
             with contextlib.suppress(ProcessLookupError, PermissionError):  # of another user (sudo): wait for it
-                os.kill(int(child), signal.SIGKILL)
+                os.kill(child, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(-1, 0)
 
