@@ -21,6 +21,7 @@ from trainqueue.batch import Batch
 from trainqueue.clock import elapsed
 from trainqueue.core import events as ev
 from trainqueue.core.job import Queued
+from trainqueue.damage import DamagedError, is_damage
 from trainqueue.messages import (
     Answers,
     Armed,
@@ -349,7 +350,12 @@ class GPUArbiter(SelectingActor):
         self.disk_error = None
 
     def _disk_refuses(self, error: sqlite3.Error) -> None:
-        """Keep everything and try again; say so to those who wait, and promise nothing."""
+        """Keep everything and try again; say so to those who wait, and promise nothing.
+
+        Raises DamagedError, which ends the daemon: what is damaged must not be written to.
+        """
+        if is_damage(error):
+            raise DamagedError(self.journal.path, error) from error
         if self.disk_error is None:
             logger.error("cannot write %s: %s; trying again every second", self.journal.path, error)
         self.disk_error = str(error)

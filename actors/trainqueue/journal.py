@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from trainqueue.anchor import Anchor
 from trainqueue.core.job import STATES, Job, Queued, data_of
 from trainqueue.core.spec import JobSpec, title
+from trainqueue.damage import DamagedError, is_damage, readable, refuse_unsound
 from trainqueue.errors import TrainqError
 
 if TYPE_CHECKING:
@@ -57,11 +59,17 @@ class Journal:
         self.path = path
         self._durable = True
         try:
+            refuse_unsound(path)
             path.touch(mode=0o600)
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=4 * ROWS)
             self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=5000;")
             self._migrate()
+            self._anchor = Anchor(path)
         except (sqlite3.Error, OSError) as error:
+            if hasattr(self, "_db"):
+                self._db.close()
+            if isinstance(error, sqlite3.Error) and is_damage(error):
+                raise DamagedError(path, error) from error
             msg = f"cannot open the database {path}: {error}. Nothing was changed."
             raise JournalError(msg) from error
 
@@ -74,6 +82,7 @@ class Journal:
             self._db.executescript(f"BEGIN; {script} PRAGMA user_version={number}; COMMIT;")
 
     def close(self) -> None:
+        self._anchor.close()
         self._db.close()
 
     # -- writing; `begin` opens the batch, `commit` makes it durable
@@ -88,8 +97,14 @@ class Journal:
         self._db.execute("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
-        """Raises sqlite3.Error when the disk refuses; the batch is then rolled back."""
+        """Raises sqlite3.Error when the disk refuses; the batch is then rolled back.
+
+        Raises GoneError when nobody would find it again.
+        """
         if self._db.in_transaction:
+            if not self._anchor.holds():
+                self.rollback()
+                raise self._anchor.rescue(self._db)
             self._db.execute("COMMIT")
 
     def rollback(self) -> None:
@@ -124,31 +139,39 @@ class Journal:
 
     # -- reading
 
+    @readable
     def setting(self, name: str, default: str = "") -> str:
         row = self._db.execute("SELECT value FROM settings WHERE name=?", (name,)).fetchone()
         return str(row[0]) if row else default
 
+    @readable
     def answer_to(self, key: str) -> bytes | None:
         row = self._db.execute("SELECT answer FROM keys WHERE key=?", (key,)).fetchone()
         return row[0] if row else None
 
+    @readable
     def next_id(self) -> int:
         return int(self._db.execute("SELECT coalesce(max(id), 0) + 1 FROM jobs").fetchone()[0])
 
+    @readable
     def last_seq(self) -> int:
         return int(self._db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])
 
+    @readable
     def alive(self) -> Iterator[Job]:
-        return map(from_row, self._db.execute(f"SELECT * FROM jobs WHERE {ALIVE} ORDER BY id"))
+        return iter([from_row(row) for row in self._db.execute(f"SELECT * FROM jobs WHERE {ALIVE} ORDER BY id")])
 
+    @readable
     def attempts(self) -> list[tuple[int, int, dict[str, Any], tuple[str, ...]]]:
         rows = self._db.execute("SELECT job, attempt, runner, gpu_ids FROM attempts ORDER BY job, attempt")
         return [(job, n, json.loads(runner), tuple(json.loads(gpus))) for job, n, runner, gpus in rows]
 
+    @readable
     def job(self, job: int) -> Job | None:
         row = self._db.execute("SELECT * FROM jobs WHERE id=?", (job,)).fetchone()
         return from_row(row) if row else None
 
+    @readable
     def states_of(self, jobs: Iterable[int]) -> dict[int, StateName]:
         """The states of those among `jobs` that have ended."""
         found: dict[int, StateName] = {}
@@ -158,9 +181,11 @@ class Journal:
                 found[job] = row[0]
         return found
 
+    @readable
     def ended_counts(self) -> dict[str, int]:
         return dict(self._db.execute(f"SELECT state, count(*) FROM jobs WHERE NOT {ALIVE} GROUP BY state"))
 
+    @readable
     def stats(self) -> dict[str, float]:
         """Seconds: GPU seconds used by what has ended, waited before the start, lost. The clock may have been set."""
         used = "json_extract(detail, '$.started_at')"
@@ -174,6 +199,7 @@ class Journal:
         names = ("gpu_seconds_used", "seconds_waited", "gpu_seconds_lost")
         return {name: value or 0.0 for name, value in zip(names, row, strict=True)}
 
+    @readable
     def find(self, where: list[tuple[str, list[Any]]], limit: int) -> list[Job]:
         """Newest first; `where` holds SQL conditions of ours with their values."""
         clause = " AND ".join(sql for sql, _ in where) or "1"
@@ -181,6 +207,7 @@ class Journal:
         query = f"SELECT * FROM jobs WHERE {clause} ORDER BY id DESC LIMIT ?"
         return [from_row(row) for row in self._db.execute(query, [*values, limit])]
 
+    @readable
     def events_after(self, seq: int, limit: int) -> list[bytes]:
         rows = self._db.execute("SELECT body FROM events WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit))
         return [row[0] for row in rows]
