@@ -1,14 +1,15 @@
 """Whether what we have open is still what lies in the home: a deleted file can be written to, and is never found again.
 
-Looked at before each commit (5 µs), so that nothing is confirmed that would be gone with this process.
+Looked at before each commit (5 µs), so that nothing is confirmed that would be gone with this process, and whenever
+the kernel says that something was deleted or moved there.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import time
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 from trainqueue.damage import wal_of
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Identity = tuple[int, int]
+MOVED_FROM, DELETE, DELETE_SELF, MOVE_SELF = 0x40, 0x200, 0x400, 0x800
+"""What inotify is asked to tell of the home."""
 
 
 class GoneError(TrainqError):
@@ -40,11 +43,21 @@ class Anchor:
         self.database = database
         self._folder = os.open(database.parent, os.O_PATH | os.O_CLOEXEC)
         self._known = [(path, identity(path)) for path in (database, wal_of(database))]
+        self.signs = inotify(database.parent)
+        """Readable when it is time to look; -1 where the kernel has no more of these."""
 
     def close(self) -> None:
+        if self.signs >= 0:
+            os.close(self.signs)
+            self.signs = -1
         if self._folder >= 0:
             os.close(self._folder)
             self._folder = -1
+
+    def take_signs(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self.signs, 65536):
+                pass
 
     def holds(self) -> bool:
         return all(identity(path) == known for path, known in self._known)
@@ -61,6 +74,8 @@ class Anchor:
                 return GoneError(_again(f"{wal_of(self.database)} was deleted", f"is in {self.database}"))
             place = self.database if now is None else self.database.with_name(f"trainq.db.served-{stamp()}")
             put_back(db, place)
+            if now is not None:  # SQLite would lay the old one's newest pages over the new one
+                wal_of(self.database).unlink(missing_ok=True)
         except (sqlite3.Error, OSError) as error:
             return GoneError(
                 f"{self.database} was deleted or replaced while it was served, and cannot be saved: {error}"
@@ -77,6 +92,17 @@ class Anchor:
         return GoneError(f"the home folder {home} was moved while it was served, and is at {where} now; {then}")
 
 
+def inotify(folder: Path) -> int:
+    """A descriptor that becomes readable when something in the folder, or itself, is deleted or moved away."""
+    import ctypes
+
+    libc = ctypes.CDLL(None)
+    fd = int(libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
+    if fd >= 0:
+        libc.inotify_add_watch(fd, os.fsencode(folder), MOVED_FROM | DELETE | DELETE_SELF | MOVE_SELF)
+    return fd
+
+
 def _again(what: str, saved: str) -> str:
     return f"{what} while it was served. All that was confirmed {saved}. Start again: trainq-cli daemon start"
 
@@ -90,7 +116,7 @@ def put_back(db: sqlite3.Connection, place: Path) -> None:
     temporary = place.with_name(f"{place.name}.new")
     temporary.unlink(missing_ok=True)
     temporary.touch(mode=0o600)
-    with closing(sqlite3.connect(temporary)) as copy:
+    with contextlib.closing(sqlite3.connect(temporary)) as copy:
         db.backup(copy)
         copy.execute("PRAGMA journal_mode=DELETE")  # all of it in one file
     wal_of(place).unlink(missing_ok=True)  # of the deleted one; SQLite would lay it over the copy

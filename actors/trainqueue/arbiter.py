@@ -154,6 +154,8 @@ class GPUArbiter(SelectingActor):
 
     def _open(self, desk: pykka.ActorRef[Any], feed: pykka.ActorRef[Any]) -> None:
         self.desk, self.feed = desk, feed
+        if self.journal.signs() >= 0:
+            self.inbox.watch(self.journal.signs(), self.journal.look)
         recover(self)
         self._fill_reserve()
         if self.core.draining and not self.core.active():

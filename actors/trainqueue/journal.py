@@ -75,6 +75,11 @@ class Journal:
 
     def _migrate(self) -> None:
         version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
+        if version == 0 and self._db.execute("SELECT 1 FROM sqlite_schema").fetchone():
+            msg = (
+                f"{self.path} is a database of another program; it was left as it is. Move it away, or use another home"
+            )
+            raise JournalError(msg)
         if version > len(MIGRATIONS):
             msg = f"{self.path} was written by a newer trainq (schema {version}, this one knows {len(MIGRATIONS)})"
             raise JournalError(msg)
@@ -102,10 +107,19 @@ class Journal:
         Raises GoneError when nobody would find it again.
         """
         if self._db.in_transaction:
-            if not self._anchor.holds():
-                self.rollback()
-                raise self._anchor.rescue(self._db)
+            self.look()
             self._db.execute("COMMIT")
+
+    def signs(self) -> int:
+        """A descriptor that is readable when `look` should be called; -1 where there is none."""
+        return self._anchor.signs
+
+    def look(self) -> None:
+        """Raises GoneError when our files are not in the home any more, with all saved that was confirmed."""
+        self._anchor.take_signs()
+        if not self._anchor.holds():
+            self.rollback()
+            raise self._anchor.rescue(self._db)
 
     def rollback(self) -> None:
         if self._db.in_transaction:

@@ -19,7 +19,9 @@ class LogFile(logging.handlers.RotatingFileHandler):
     def __init__(self, path: Path, size: int, backups: int) -> None:
         """Raises OSError."""
         self._own_error()
-        super().__init__(path, maxBytes=size, backupCount=backups, encoding="utf-8")
+        self._folder = os.open(path.parent, os.O_PATH | os.O_CLOEXEC)
+        moored = f"/proc/self/fd/{self._folder}/{path.name}"  # where the home is, even when it has been moved
+        super().__init__(moored, maxBytes=size, backupCount=backups, encoding="utf-8")
 
     @staticmethod
     def _own_error() -> None:

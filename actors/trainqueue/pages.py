@@ -209,6 +209,10 @@ class Image:
         for number in doubtful:
             yield from self._anything(number)
 
+    def rows_of(self, number: int) -> list[Row]:
+        """Of one page, as far as they can be read."""
+        return [row for row in self._rows_of(number) if row is not None]
+
     def _rows_of(self, number: int) -> Iterator[Row | None]:
         """None stands for what cannot be read."""
         page = self.page(number)

@@ -73,7 +73,7 @@ def pages_of(database: Path, table: str) -> list[int]:
             number
             for number in range(2, image.count + 1)
             if image.page(number)[0] == pages.TABLE_LEAF
-            and any(len(row.values) == width for row in image._rows_of(number) if row)
+            and any(len(row.values) == width for row in image.rows_of(number))
         ]
 
 
@@ -104,7 +104,7 @@ def test_all_that_is_not_in_the_damaged_pages_is_saved(filled: Home, seed: int) 
     before, chance = held(filled.database), random.Random(seed)
     leaves = chance.sample(pages_of(filled.database, "jobs"), 3)
     with closing(pages.Image(filled.database, damage.wal_of(filled.database))) as image:
-        at_risk = {row.rowid for page in leaves for row in image._rows_of(page) if row}
+        at_risk = {row.rowid for page in leaves for row in image.rows_of(page)}
     for page in leaves:
         overwrite(filled.database, (page - 1) * PAGE, chance.randbytes(PAGE))
     assert salvage.fault_of(filled.database) is not None
@@ -122,7 +122,7 @@ def test_in_a_page_that_is_damaged_in_part_the_rest_is_saved(filled: Home) -> No
     """Its beginning, which says where its rows are, is gone; what is found may be old, so waiting jobs are held."""
     page = pages_of(filled.database, "jobs")[3]
     with closing(pages.Image(filled.database, damage.wal_of(filled.database))) as image:
-        inside = {row.rowid for row in image._rows_of(page) if row}
+        inside = {row.rowid for row in image.rows_of(page)}
     overwrite(filled.database, (page - 1) * PAGE, b"\xff" * 60)
     before = len(held_ids(filled))
     report = salvage.recover(filled)
@@ -158,7 +158,7 @@ def test_a_database_that_was_cut_short(filled: Home) -> None:
     half = filled.database.stat().st_size // 2
     with closing(pages.Image(filled.database, damage.wal_of(filled.database))) as image:
         leaves = [page for page in pages_of(filled.database, "jobs") if page * PAGE <= half]
-        before = [row for page in leaves for row in image._rows_of(page) if row]
+        before = [row for page in leaves for row in image.rows_of(page)]
     with filled.database.open("r+b") as file:
         file.truncate(half)
     with pytest.raises(DamagedError):
