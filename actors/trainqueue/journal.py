@@ -9,6 +9,7 @@ jobs are read from here and never kept in memory.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,12 @@ class JournalError(TrainqError):
     """The database cannot be used; names the file and what is still safe. Raised at start."""
 
 
+def advice(folder: Path) -> str:
+    """What to do first when a disk is full."""
+    full = os.path.exists(folder) and os.statvfs(folder).f_bavail == 0  # noqa: PTH110
+    return "; the disk is full: make room, and start again" if full else ""
+
+
 class Journal:
     """The open database; one thread at a time."""
 
@@ -70,7 +77,7 @@ class Journal:
                 self._db.close()
             if isinstance(error, sqlite3.Error) and is_damage(error):
                 raise DamagedError(path, error) from error
-            msg = f"cannot open the database {path}: {error}. Nothing was changed."
+            msg = f"cannot open the database {path}: {error}. Nothing was changed{advice(path.parent)}."
             raise JournalError(msg) from error
 
     def _migrate(self) -> None:
@@ -107,7 +114,7 @@ class Journal:
         Raises GoneError when nobody would find it again.
         """
         if self._db.in_transaction:
-            self.look()
+            self._stay()
             self._db.execute("COMMIT")
 
     def signs(self) -> int:
@@ -117,6 +124,9 @@ class Journal:
     def look(self) -> None:
         """Raises GoneError when our files are not in the home any more, with all saved that was confirmed."""
         self._anchor.take_signs()
+        self._stay()
+
+    def _stay(self) -> None:
         if not self._anchor.holds():
             self.rollback()
             raise self._anchor.rescue(self._db)
