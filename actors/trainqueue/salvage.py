@@ -172,7 +172,9 @@ def complete(home: Home, db: sqlite3.Connection, filled: Refill, report: Report)
     report.unknown = reconcile.living(report.missing)
     report.jobs = len(saved)
     report.events = db.execute("SELECT count(*) FROM events").fetchone()[0]
-    settings = {LAST_ID: str(max(known | saved)), REPORT: msgspec.json.encode(report).decode()}
+    given = db.execute("SELECT value FROM settings WHERE name=?", (LAST_ID,)).fetchone()
+    last = max(known | saved | {int(given[0]) if given else 0})
+    settings = {LAST_ID: str(last), REPORT: msgspec.json.encode(report).decode()}
     db.executemany("INSERT OR REPLACE INTO settings VALUES (?,?)", settings.items())
     db.execute("COMMIT")
     said = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
