@@ -21,6 +21,7 @@ from trainqueue.batch import Batch
 from trainqueue.clock import elapsed
 from trainqueue.core import events as ev
 from trainqueue.core.job import Queued
+from trainqueue.damage import DamagedError, is_damage
 from trainqueue.messages import (
     Answers,
     Armed,
@@ -162,6 +163,8 @@ class GPUArbiter(SelectingActor):
 
     def _open(self, desk: pykka.ActorRef[Any], feed: pykka.ActorRef[Any]) -> None:
         self.desk, self.feed = desk, feed
+        if self.journal.signs() >= 0:
+            self.inbox.watch(self.journal.signs(), self.journal.look)
         recover(self)
         self._fill_reserve()
         if self.core.draining and not self.core.active():
@@ -359,7 +362,12 @@ class GPUArbiter(SelectingActor):
         self.disk_error = None
 
     def _disk_refuses(self, error: sqlite3.Error) -> None:
-        """Keep everything and try again; say so to those who wait, and promise nothing."""
+        """Keep everything and try again; say so to those who wait, and promise nothing.
+
+        Raises DamagedError, which ends the daemon: what is damaged must not be written to.
+        """
+        if is_damage(error):
+            raise DamagedError(self.journal.path, error) from error
         if self.disk_error is None:
             logger.error("cannot write %s: %s; trying again every second", self.journal.path, error)
         self.disk_error = str(error)
@@ -411,6 +419,8 @@ class GPUArbiter(SelectingActor):
                 if found.forgotten:
                     self.apply_quietly(ev.Forgotten(found.forgotten))
             except sqlite3.Error as error:
+                if is_damage(error):
+                    raise DamagedError(self.journal.path, error) from error
                 logger.warning("retention: cannot write %s: %s; trying again later", self.journal.path, error)
         self._stirred = bool(work.measure or work.remove or work.more)
         self._to_janitor(work)

@@ -38,8 +38,13 @@ class Batch:
         """Put jobs and events into the open transaction, so that a query sees what the batch has changed."""
         if self.jobs or self.events:
             journal.begin()
-            journal.save(self.jobs.values())
-            journal.add_events(self.events[self._written :])
+            fresh, self._written = self.events[self._written :], 0  # none, if the disk refuses and SQLite rolls back
+            try:
+                journal.save(self.jobs.values())
+                journal.add_events(fresh)
+            except sqlite3.Error:
+                journal.rollback()
+                raise
             self._written = len(self.events)
 
     def commit(self, journal: Journal) -> None:

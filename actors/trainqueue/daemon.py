@@ -10,13 +10,14 @@ import argparse
 import contextlib
 import gc
 import logging
-import logging.handlers
-import os
 import resource
 import signal
 import sys
 from typing import TYPE_CHECKING
 
+from trainqueue.anchor import GoneError
+from trainqueue.daemonlog import LogFile
+from trainqueue.damage import DamagedError
 from trainqueue.errors import FaultError, HomeHeldError, SettingsError, TrainqError
 from trainqueue.home import Home
 from trainqueue.service import Service
@@ -78,10 +79,16 @@ def run(home: Home, settings: Settings, *, foreground: bool) -> None:
         service.stop()
         logger.info("stopped")
     if service.crash is not None:
-        known = isinstance(service.crash, TrainqError | OSError) and not isinstance(service.crash, FaultError)
-        what = f"cannot go on: {service.crash}" if known else f"stopped by a fault of its own: {service.crash!r}"
-        msg = f"{what}; running jobs run on, and nothing is lost; see {home.log}"
-        raise FaultError(msg)
+        raise last_words(service.crash, home)
+
+
+def last_words(crash: BaseException, home: Home) -> TrainqError:
+    """What happened, what is still safe, and what to do next."""
+    if isinstance(crash, GoneError | DamagedError):
+        return crash  # which says it all
+    known = isinstance(crash, TrainqError | OSError) and not isinstance(crash, FaultError)
+    what = f"cannot go on: {crash}" if known else f"stopped by a fault of its own: {crash!r}"
+    return FaultError(f"{what}; running jobs run on, and nothing is lost; see {home.log}")
 
 
 def raise_file_limit() -> int:
@@ -97,27 +104,14 @@ def log_to(home: Home, settings: Settings, *, foreground: bool) -> None:
     chosen = settings.daemon
     handler: logging.Handler = logging.StreamHandler()
     if not foreground:
-        home.log.touch(mode=0o600)
-        rotating = logging.handlers.RotatingFileHandler(
-            home.log, maxBytes=chosen.log_max_bytes, backupCount=chosen.log_backups, encoding="utf-8"
-        )
-        assert rotating.stream is not None
-        redirect(rotating.stream.fileno())
-        handler = rotating
+        try:
+            handler = LogFile(home.log, chosen.log_max_bytes, chosen.log_backups)
+        except OSError as error:
+            sys.stderr.write(f"trainqd: no log: {error}\n")  # a full disk may let us serve even so
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(chosen.log_level.upper())
-
-
-def redirect(log: int) -> None:
-    """The last words of libraries in C go to the log, ours still to whoever has started us."""
-    try:
-        ours = os.dup(2)
-    except OSError:
-        return  # it was started without
-    os.dup2(log, 2)
-    sys.stderr = os.fdopen(ours, "w", buffering=1)
 
 
 if __name__ == "__main__":

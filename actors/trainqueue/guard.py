@@ -39,16 +39,45 @@ def take(path: Path) -> int:
         raise
 
 
+def take_folder(path: Path) -> int:
+    """The home itself is locked as well: somebody may remove the lock file. As `take`."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    for look in range(LOOKS):
+        try:
+            if _locked(fd, fcntl.LOCK_EX):
+                return fd
+        except OSError:
+            return fd  # a file system that locks files only
+        time.sleep(PAUSE if look < LOOKS - 1 else 0)
+    os.close(fd)
+    msg = f"{path} is held by another process, whose lock file was removed; it goes on serving it"
+    raise HomeHeldError(msg)
+
+
 def is_held(path: Path) -> bool:
     """Whether a living process holds the guard."""
+    return _is_held(path, os.O_RDWR) or _is_held(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _is_held(path: Path, how: int) -> bool:
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        fd = os.open(path, how | os.O_CLOEXEC)
     except OSError:
         return False
     try:
         return not _locked(fd, fcntl.LOCK_SH)
+    except OSError:
+        return False
     finally:
         os.close(fd)
+
+
+def holder(path: Path) -> int | None:
+    """The pid that the lock file names, whether or not that process lives."""
+    try:
+        return int(json.loads(path.read_bytes())["pid"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _locked(fd: int, how: int) -> bool:

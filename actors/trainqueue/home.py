@@ -121,6 +121,9 @@ class Home:
         except OSError as error:
             msg = f"cannot use the home folder {self.path}: {error.strerror or error}. Nothing was changed."
             raise TrainqError(msg) from error
+        if os.statvfs(self.path).f_flag & os.ST_RDONLY:
+            msg = f"the home folder {self.path} is on a read-only disk. Nothing was changed, and what is there is safe."
+            raise TrainqError(msg)
         if not os.access(self.path, os.W_OK | os.X_OK):
             msg = f"cannot write to the home folder {self.path}. Nothing was changed."
             raise TrainqError(msg)

@@ -9,6 +9,7 @@ jobs are read from here and never kept in memory.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,12 +18,14 @@ import msgspec
 
 from trainqueue import prune, search
 from trainqueue.ages import Ages
+from trainqueue.anchor import Anchor
 from trainqueue.clock import run_time
 from trainqueue.core.job import STATES, Ended, Job, Queued, data_of
 from trainqueue.core.spec import JobSpec, title
+from trainqueue.damage import DamagedError, is_damage, readable, refuse_unsound
 from trainqueue.errors import TrainqError
 from trainqueue.launch import local
-from trainqueue.schema import ALIVE, NewerSchemaError, migrate, refuse_newer
+from trainqueue.schema import ALIVE, NewerSchemaError, migrate, refuse_newer, version_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -45,8 +48,23 @@ class JournalError(TrainqError):
     """The database cannot be used; names the file and what is still safe. Raised at start."""
 
 
-def unusable(path: Path, error: Exception) -> JournalError:
-    return JournalError(f"cannot open the database {path}: {error}. Nothing was changed.")
+def advice(folder: Path) -> str:
+    """What to do first when a disk is full."""
+    full = os.path.exists(folder) and os.statvfs(folder).f_bavail == 0  # noqa: PTH110
+    return "; the disk is full: make room, and start again" if full else ""
+
+
+def unusable(path: Path, error: Exception) -> TrainqError:
+    if isinstance(error, sqlite3.Error) and is_damage(error):
+        return DamagedError(path, error)
+    return JournalError(f"cannot open the database {path}: {error}. Nothing was changed{advice(path.parent)}.")
+
+
+def refuse_foreign(db: sqlite3.Connection, path: Path) -> None:
+    """Raises JournalError for a database that is none of ours."""
+    if version_of(db) == 0 and db.execute("SELECT 1 FROM sqlite_schema").fetchone():
+        msg = f"{path} is a database of another program; it was left as it is. Move it away, or use another home"
+        raise JournalError(msg)
 
 
 class Totals(NamedTuple):
@@ -65,6 +83,7 @@ class Journal:
         self.path = path
         self._durable = True
         try:
+            refuse_unsound(path)
             refuse_newer(path)
             path.touch(mode=0o600)
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=4 * ROWS)
@@ -72,13 +91,19 @@ class Journal:
             raise unusable(path, error) from error
         try:
             self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=5000;")
+            refuse_foreign(self._db, path)
             migrate(self._db, path)
             self.ages = Ages(self.setting("ages"), local.boot_id())
+            self._anchor = Anchor(path)
+        except JournalError:
+            self._db.close()
+            raise
         except (sqlite3.Error, OSError) as error:
             self._db.close()
             raise unusable(path, error) from error
 
     def close(self) -> None:
+        self._anchor.close()
         self._db.close()
 
     # -- writing; `begin` opens the batch, `commit` makes it durable
@@ -93,9 +118,27 @@ class Journal:
         self._db.execute("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
-        """Raises sqlite3.Error when the disk refuses; the batch is then rolled back."""
+        """Raises sqlite3.Error when the disk refuses; the batch is then rolled back.
+
+        Raises GoneError when nobody would find it again.
+        """
         if self._db.in_transaction:
+            self._stay()
             self._db.execute("COMMIT")
+
+    def signs(self) -> int:
+        """A descriptor that is readable when `look` should be called; -1 where there is none."""
+        return self._anchor.signs
+
+    def look(self) -> None:
+        """Raises GoneError when our files are not in the home any more, with all saved that was confirmed."""
+        self._anchor.take_signs()
+        self._stay()
+
+    def _stay(self) -> None:
+        if not self._anchor.holds():
+            self.rollback()
+            raise self._anchor.rescue(self._db)
 
     def rollback(self) -> None:
         if self._db.in_transaction:
@@ -147,37 +190,46 @@ class Journal:
 
     # -- reading
 
+    @readable
     def setting(self, name: str, default: str = "") -> str:
         row = self._db.execute("SELECT value FROM settings WHERE name=?", (name,)).fetchone()
         return str(row[0]) if row else default
 
+    @readable
     def answer_to(self, key: str) -> bytes | None:
         row = self._db.execute("SELECT answer FROM keys WHERE key=?", (key,)).fetchone()
         return row[0] if row else None
 
+    @readable
     def next_id(self) -> int:
         """Behind all that were ever given, those that retention has removed among them."""
         newest = self._db.execute("SELECT coalesce(max(id), 0) FROM jobs").fetchone()[0]
         return 1 + max(int(newest), int(self.setting("last_id", "0")))
 
+    @readable
     def first_seq(self) -> int:
         """Of the oldest event kept; 1 while there is none."""
         return int(self._db.execute("SELECT coalesce(min(seq), 1) FROM events").fetchone()[0])
 
+    @readable
     def last_seq(self) -> int:
         return int(self._db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])
 
+    @readable
     def alive(self) -> Iterator[Job]:
-        return map(from_row, self._db.execute(f"{READ} WHERE {ALIVE} ORDER BY id"))
+        return iter([from_row(row) for row in self._db.execute(f"{READ} WHERE {ALIVE} ORDER BY id")])
 
+    @readable
     def attempts(self) -> list[tuple[int, int, dict[str, Any], tuple[str, ...]]]:
         rows = self._db.execute("SELECT job, attempt, runner, gpu_ids FROM attempts ORDER BY job, attempt")
         return [(job, n, json.loads(runner), tuple(json.loads(gpus))) for job, n, runner, gpus in rows]
 
+    @readable
     def job(self, job: int) -> Job | None:
         row = self._db.execute(f"{READ} WHERE id=?", (job,)).fetchone()
         return from_row(row) if row else None
 
+    @readable
     def states_of(self, jobs: Iterable[int]) -> dict[int, StateName]:
         """The states of those among `jobs` that have ended."""
         found: dict[int, StateName] = {}
@@ -187,18 +239,22 @@ class Journal:
                 found[job] = row[0]
         return found
 
+    @readable
     def ended_counts(self) -> dict[str, int]:
         return {state: found.jobs for state, found in self.totals().items() if found.jobs and state != "removed"}
 
+    @readable
     def totals(self) -> dict[str, Totals]:
         """Of the ended jobs of each state, and of the `removed` ones; kept by triggers, so nothing is counted here."""
         rows = self._db.execute("SELECT state, jobs, gpu_seconds, waited, log_bytes FROM totals")
         return {row[0]: Totals(*row[1:]) for row in rows}
 
+    @readable
     def find(self, wanted: Jobs, limit: int) -> list[Job]:
         """Newest first, at most `limit`."""
         return [from_row(row) for row in self._db.execute(*search.query(wanted, limit))]
 
+    @readable
     def events_after(self, seq: int, limit: int) -> list[bytes]:
         rows = self._db.execute("SELECT body FROM events WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit))
         return [row[0] for row in rows]

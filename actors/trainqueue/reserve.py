@@ -21,7 +21,14 @@ class Reserve:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.held = path.exists()  # an earlier daemon's
+        self.held = self._is_whole()  # an earlier daemon's
+
+    def _is_whole(self) -> bool:
+        """Space that is really taken: a death while it was filled leaves an empty file."""
+        try:
+            return self.path.stat().st_blocks * 512 >= SIZE
+        except OSError:
+            return False
 
     def fill(self) -> bool:
         """Whether it is held now."""

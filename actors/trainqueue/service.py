@@ -13,6 +13,7 @@ import secrets
 import threading
 import time
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import zmq
@@ -34,14 +35,15 @@ from trainqueue.messages import Open
 from trainqueue.reserve import Reserve
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pykka
 
     from trainqueue.home import Home
     from trainqueue.settings import Settings
 
 logging.getLogger("trainqueue").addHandler(logging.NullHandler())
+logger = logging.getLogger(__name__)
+LAST_ID = "last_id"
+"""A setting: the newest id that was ever given, where the jobs do not say so: a recovery could not save all of them."""
 STOP = 10.0
 """Seconds that an actor gets to stop."""
 
@@ -68,13 +70,14 @@ class Service:
     def _start(self) -> None:
         self.home.prepare()
         self._undo.callback(os.close, guard.take(self.home.lock))
+        self._undo.callback(os.close, guard.take_folder(self.home.path))
         journal = self._journal()
         self._undo.callback(journal.close)
         gpus = inventory()
         core = Core(
             gpus.gpu_ids(),
             cpu_jobs=os.cpu_count() or 1,
-            next_id=max(journal.next_id(), self.home.next_unused()),
+            next_id=max(journal.next_id(), self.home.next_unused(), 1 + int(journal.setting(LAST_ID, "0"))),
             max_waiting=self.settings.queue.max_waiting,
             counts=journal.ended_counts(),
         )
@@ -84,9 +87,8 @@ class Service:
         context: zmq.Context[Any] = zmq.Context()
         context.set(zmq.MAX_SOCKETS, 4096)
         self._undo.callback(context.destroy, 0)
-        request = self.home.socket(REQUESTS)
-        events = self.home.socket(EVENTS)
-        identity = self._identity(f"ipc://{events}")
+        request, events = self._moored(self.home.socket(REQUESTS)), self._moored(self.home.socket(EVENTS))
+        identity = self._identity(f"ipc://{self.home.socket(EVENTS)}")
         grace = self.settings.queue.default_grace
         bench = partial(
             Bench,
@@ -129,14 +131,26 @@ class Service:
             "epoch": secrets.token_hex(8),
         }
 
+    def _moored(self, path: Path) -> Path:
+        """The same place, even when its folder has been moved: ZeroMQ and we remove our files at the end, and none of
+        a daemon that has come after us.
+        """
+        fd = os.open(path.parent, os.O_PATH | os.O_CLOEXEC)
+        self._undo.callback(os.close, fd)
+        return Path(f"/proc/self/fd/{fd}/{path.name}")
+
     def _publish(self, *sockets: Path) -> None:
         """Last of all: tell clients where we are; first of all at the end: take it back."""
-        temporary = self.home.endpoint_file.with_suffix(".new")
-        temporary.touch(mode=0o600)
-        temporary.write_text(f"ipc://{sockets[0]}\n", encoding="utf-8")
-        temporary.rename(self.home.endpoint_file)
-        for path in (*sockets, self.home.endpoint_file):
-            self._undo.callback(path.unlink, missing_ok=True)
+        endpoint = self._moored(self.home.endpoint_file)
+        temporary = endpoint.with_suffix(".new")
+        try:
+            temporary.touch(mode=0o600)
+            temporary.write_text(f"ipc://{self.home.socket(REQUESTS)}\n", encoding="utf-8")
+            temporary.rename(endpoint)
+        except OSError as error:
+            logger.warning("cannot write %s: %s; clients look at its usual place", self.home.endpoint_file, error)
+        for path in (*sockets, endpoint):
+            self._undo.callback(remove, path)
 
     def _crashed(self, error: BaseException | None) -> None:
         """A state that may be half changed must not be served: leave, and let the journal speak."""
@@ -149,6 +163,11 @@ class Service:
     def stop(self) -> None:
         """Stop serving; running jobs run on under their runners."""
         self._undo.close()
+
+
+def remove(path: Path) -> None:
+    with contextlib.suppress(OSError):  # nothing is there any more, or nothing may be changed
+        path.unlink()
 
 
 def restore(core: Core, journal: Journal, now: float) -> None:

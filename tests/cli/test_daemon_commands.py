@@ -1,8 +1,7 @@
-"""Starting daemons, inside and outside of jobs, and what `doctor` says where none can start."""
+"""Starting daemons, inside and outside of jobs."""
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from commands import Cli
-    from support import Daemon
 
 CLI = f"{sys.executable} -m trainqueue.cli"
 
@@ -73,41 +71,6 @@ def test_a_daemon_that_cannot_start_says_why_in_one_line(cli: Cli, tmp_path: Pat
     assert failed.returncode == 3
     assert "colour" in failed.stderr
     assert len(failed.stderr.splitlines()) == 1
-
-
-def results(cli: Cli) -> dict[str, tuple[str, str]]:
-    return {row["check"]: (row["result"], row["advice"]) for row in cli.json("doctor")}
-
-
-def test_doctor_where_all_is_well(cli: Cli) -> None:
-    found = results(cli)
-    assert {name: result for name, (result, _) in found.items() if result != "ok"} == {}
-    assert found.keys() == {"settings", "home", "database", "disk", "clock", "daemon", "gpu"}
-    assert cli("doctor").returncode == 0
-
-
-def test_doctor_sees_bad_settings(cli: Cli, tmp_path: Path) -> None:
-    cli.env |= {"TRAINQ_CONFIG": str(tmp_path / "none.toml"), "TRAINQ_HOME": str(tmp_path / "new")}
-    found = results(cli)
-    assert found["settings"][0] == "fail"
-    assert "start one" not in found["daemon"][1]
-    assert cli("doctor").returncode == 1
-
-
-def test_doctor_sees_a_broken_database(cli: Cli, daemon: Daemon) -> None:
-    assert daemon.stop() == 0
-    with daemon.home.database.open("r+b") as file:
-        file.write(os.urandom(8192))
-    found = results(cli)
-    assert (found["database"][0], found["daemon"][0]) == ("fail", "fail")
-
-
-def test_doctor_sees_a_home_that_is_none_and_a_clock_that_went_back(cli: Cli, daemon: Daemon, tmp_path: Path) -> None:
-    os.utime(daemon.home.log, (4e9, 4e9))
-    assert results(cli)["clock"][0] == "fail"
-    (tmp_path / "file").touch()
-    cli.env["TRAINQ_HOME"] = str(tmp_path / "file")
-    assert results(cli)["home"][0] == "fail"
 
 
 def test_every_command_has_help(cli: Cli) -> None:

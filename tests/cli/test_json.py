@@ -41,7 +41,7 @@ LISTS: dict[str, set[str]] = {
     "hold 2": {"id", "ok", "state", "error"},
     "release 2": {"id", "ok", "state", "error"},
     "retry 1": {"id", "ok", "state", "error"},
-    "doctor": {"check", "result", "advice"},
+    "doctor": {"check", "result", "what", "advice"},
 }
 
 

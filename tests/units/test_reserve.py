@@ -70,3 +70,10 @@ def test_no_folder_no_reserve_and_no_error(tmp_path: Path) -> None:
     reserve = Reserve(tmp_path / "gone" / "reserve")
     assert not reserve.fill()
     assert not reserve.spend()
+
+
+def test_an_empty_one_is_none(tmp_path: Path) -> None:
+    (tmp_path / "reserve").touch()
+    assert not Reserve(tmp_path / "reserve").held
+    os.truncate(tmp_path / "reserve", SIZE)
+    assert not Reserve(tmp_path / "reserve").held, "a hole takes no space"

@@ -1,0 +1,128 @@
+"""When a database is damaged, and what is said then. It is never written to, and never replaced by a new one.
+
+SQLite finds damage where it reads; what it would overlook, and take for an empty database, is looked for at the start.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from functools import wraps
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
+
+import msgspec
+
+from trainqueue import wal as log
+from trainqueue.errors import RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+READ_FRAMES = slice(16, 20)
+"""Where SQLite's index of the WAL says how many of its frames count (sqlite.org/walformat.html, mxFrame)."""
+
+
+class DamagedError(RequestError):
+    """The database cannot be read, in part or at all.
+
+    To those who ask it is a refusal; at start, and where something is written, it is the end of the daemon.
+    """
+
+    def __init__(self, path: Path, what: object) -> None:
+        self.what = str(what)
+        then = "It is left as it is, and running jobs run on. Save what it holds"
+        super().__init__(
+            "internal", f"{path} is damaged: {what}. {then}, without a daemon: trainq-cli doctor --recover"
+        )
+
+
+class HasPath(Protocol):
+    path: Path
+
+
+Self = TypeVar("Self", bound=HasPath)
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
+
+
+def is_unreadable(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+
+
+def readable(method: Callable[Concatenate[Self, Given], Result]) -> Callable[Concatenate[Self, Given], Result]:
+    """For what reads the database: raises DamagedError, or RequestError where the disk does not let us read."""
+
+    @wraps(method)
+    def read(self: Self, /, *args: Given.args, **fields: Given.kwargs) -> Result:
+        try:
+            return method(self, *args, **fields)
+        except sqlite3.Error as error:
+            if is_damage(error):
+                raise DamagedError(self.path, error) from error
+            if is_unreadable(error):
+                raise RequestError("unavailable", f"cannot read {self.path}: {error}; is the disk there?") from error
+            raise
+        except (ValueError, KeyError, TypeError, msgspec.MsgspecError) as error:
+            raise DamagedError(self.path, f"a row is unreadable ({error})") from error
+
+    return read
+
+
+def recovered(database: Path) -> Path:
+    """What `doctor --recover` has saved, on its way into its place."""
+    return database.with_name(f"{database.name}.recovered")
+
+
+def wal_of(database: Path) -> Path:
+    return database.with_name(f"{database.name}-wal")
+
+
+def refuse_unsound(database: Path) -> None:
+    """Before SQLite opens it, which begins anew on an empty file and forgets what follows a bad place in the WAL.
+
+    Raises DamagedError, OSError, sqlite3.Error.
+    """
+    if recovered(database).exists():
+        raise DamagedError(database, "a recovery of it was interrupted, and can be finished")
+    wal = wal_of(database)
+    has_wal = wal.exists() and wal.stat().st_size > 0
+    if not database.exists():
+        if has_wal:
+            raise DamagedError(database, f"it is missing, and its newest changes are there ({wal.name})")
+        return
+    with database.open("rb") as file:
+        start = file.read(len(log.MAGIC))
+    if start != log.MAGIC:
+        fresh = not start and not has_wal and not _has_jobs(database.parent)
+        if not fresh:
+            raise DamagedError(database, "it does not begin as a database does" if start else "it is empty")
+        return
+    if has_wal:
+        _refuse_unsound_wal(database, wal)
+
+
+def _has_jobs(home: Path) -> bool:
+    with os.scandir(home / "jobs") as folders:
+        return any(True for _ in folders)
+
+
+def _refuse_unsound_wal(database: Path, wal: Path) -> None:
+    """Read-only, since a connection that may write would throw the rest of the WAL away when it closes."""
+    with wal.open("rb") as file:
+        sound = log.header_is_sound(file.read(log.WAL_HEADER))
+    if not sound:
+        raise DamagedError(database, f"its newest changes ({wal.name}) do not begin as they should")
+    db = sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)
+    try:
+        db.execute("SELECT 1 FROM sqlite_schema").fetchone()
+        index = database.with_name(f"{database.name}-shm").read_bytes()[:48]
+    finally:
+        db.close()
+    if log.lost_after(wal, int.from_bytes(index[READ_FRAMES], "little")):
+        raise DamagedError(database, f"a part of its newest changes ({wal.name}) cannot be read")

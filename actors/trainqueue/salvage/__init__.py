@@ -1,0 +1,1 @@
+"""Saving what a damaged database still holds; used by `doctor --recover` alone."""

@@ -1,0 +1,213 @@
+"""`doctor --recover`: what a damaged database still holds, saved into a new one, and the damaged one kept.
+
+Nothing is in the place of the old database before the new one is complete and checked. A death on the way leaves either
+the old one, or a new one that waits for the last steps: `finish` takes them, and no daemon starts before.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from trainqueue import damage, guard
+from trainqueue.anchor import stamp
+from trainqueue.errors import TrainqError
+from trainqueue.journal import Journal, from_row
+from trainqueue.salvage import pages
+from trainqueue.salvage.reconcile import Reconcile
+from trainqueue.salvage.refill import Refill
+from trainqueue.schema import MIGRATIONS
+from trainqueue.service import LAST_ID
+
+if TYPE_CHECKING:
+    from trainqueue.home import Home
+
+COLUMNS = "id, state, name, grp, user, submitted_at, band, rank, attempt, spec, detail, tags, progress"
+"""What a Job is made of."""
+REPORT = "recovery"
+"""The setting that holds the last recovery's Report."""
+
+
+class RecoveryError(TrainqError):
+    """Nothing could be recovered, and nothing was changed."""
+
+
+class Report(msgspec.Struct):
+    """What `recover` has done."""
+
+    jobs: int = 0
+    events: int = 0
+    kept: list[str] = []
+    """The damaged files, under their new names."""
+    missing: list[int] = []
+    """Ids of jobs of which something is left, but not the row."""
+    held: list[int] = []
+    """Waiting jobs that were put on hold: their newest state may be among what was lost."""
+    running: list[int] = []
+    """Jobs whose attempt has begun: the next start adopts it, or finds out how it ended."""
+    unknown: dict[int, int] = {}
+    """Processes of jobs whose row is lost: id and pid."""
+    damaged_pages: int = 0
+    broken_frames: int = 0
+
+
+# -- whether it is needed
+
+
+def fault_of(database: Path) -> str | None:
+    """What is wrong with the database, found by reading all of it; None for a whole one.
+
+    Raises sqlite3.Error, OSError where the disk does not let us read.
+    """
+    try:
+        damage.refuse_unsound(database)
+        if not database.exists():
+            return None
+        with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as db:
+            said = str(db.execute("PRAGMA integrity_check(1)").fetchone()[0])
+            return _unreadable_row(db) if said == "ok" else said.splitlines()[-1]
+    except damage.DamagedError as error:
+        return error.what
+    except sqlite3.Error as error:
+        if damage.is_damage(error):
+            return str(error)
+        raise
+
+
+def _unreadable_row(db: sqlite3.Connection) -> str | None:
+    """SQLite knows no checksums: what it reads without complaint may be no row of ours."""
+    if db.execute("PRAGMA user_version").fetchone()[0] == len(MIGRATIONS):
+        for row in db.execute(f"SELECT {COLUMNS} FROM jobs"):
+            if not loads(row):
+                return f"the row of job {row[0]} is unreadable"
+    return None
+
+
+def loads(row: tuple[Any, ...]) -> bool:
+    try:
+        from_row(row)
+    except (ValueError, KeyError, TypeError, msgspec.MsgspecError):
+        return False
+    return True
+
+
+# -- recovery
+
+
+def recover(home: Home) -> Report | None:
+    """None where nothing is damaged.
+
+    Raises HomeHeldError while a daemon runs; RecoveryError, OSError, sqlite3.Error with nothing changed.
+    """
+    with ExitStack() as held:
+        held.callback(os.close, guard.take(home.lock))
+        held.callback(os.close, guard.take_folder(home.path))
+        ready = damage.recovered(home.database)
+        if not ready.exists():
+            if fault_of(home.database) is None:
+                return None
+            build(home, ready)
+        finish(home, ready)
+        with closing(sqlite3.connect(home.database)) as db:
+            [(told,)] = db.execute("SELECT value FROM settings WHERE name=?", (REPORT,)).fetchall()
+        return msgspec.json.decode(told, type=Report)
+
+
+def build(home: Home, ready: Path) -> None:
+    """The new database at `ready`, complete and checked."""
+    unfinished = ready.with_suffix(".recovering")
+    for path in (unfinished, damage.wal_of(unfinished)):
+        path.unlink(missing_ok=True)
+    unfinished.touch(mode=0o600)
+    source = home.database if home.database.exists() else Path(os.devnull)
+    report = Report()
+    with closing(pages.Image(source, damage.wal_of(home.database))) as image:
+        filled = fill(unfinished, image)
+        report.damaged_pages, report.broken_frames = image.damaged, image.wal.broken
+    Journal(unfinished).close()  # brings it to the schema of this release
+    for path in home.path.glob(f"{unfinished.name}.schema-*"):
+        path.unlink()
+    with closing(sqlite3.connect(unfinished, isolation_level=None)) as db:
+        complete(home, db, filled, report)
+    with unfinished.open("rb") as file:
+        os.fsync(file.fileno())
+    unfinished.rename(ready)
+
+
+def fill(path: Path, image: pages.Image) -> Refill:
+    """A database of the same schema, with all rows that can be read."""
+    if image.version > len(MIGRATIONS):
+        msg = f"it was written by a newer trainq (schema {image.version}, this one knows {len(MIGRATIONS)})"
+        raise RecoveryError(msg)
+    version = image.version or len(MIGRATIONS)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        for script in MIGRATIONS[:version]:
+            db.executescript(f"BEGIN; {script} COMMIT;")
+        db.execute(f"PRAGMA user_version={version}")
+        refill = Refill(db)
+        refill.fill(image)
+    return refill
+
+
+def complete(home: Home, db: sqlite3.Connection, filled: Refill, report: Report) -> None:
+    """Rows that are none go out, jobs are compared with their folders, all of it is checked, the report put into it."""
+    db.execute("BEGIN")
+    wrong = [row[:1] for row in db.execute(f"SELECT {COLUMNS} FROM jobs") if not loads(row)]
+    db.executemany("DELETE FROM jobs WHERE id=?", wrong)
+    found = {int(path.name) for path in (home.path / "jobs").iterdir() if path.name.isdigit()}
+    known = filled.known | found
+    saved = {row[0] for row in db.execute("SELECT id FROM jobs")}
+    if not saved:
+        msg = f"no job can be found in {home.database}; put a copy of yours there, or move it away to begin anew"
+        raise RecoveryError(msg)
+    reconcile = Reconcile(home, db)
+    reconcile.attempts()
+    report.running = sorted(reconcile.begun)
+    report.held = reconcile.hold(saved if report.broken_frames else filled.doubtful)
+    report.missing = sorted(known - saved)
+    report.unknown = reconcile.living(report.missing)
+    report.jobs = len(saved)
+    report.events = db.execute("SELECT count(*) FROM events").fetchone()[0]
+    given = db.execute("SELECT value FROM settings WHERE name=?", (LAST_ID,)).fetchone()
+    last = max(known | saved | {int(given[0]) if given else 0})
+    settings = {LAST_ID: str(last), REPORT: msgspec.json.encode(report).decode()}
+    db.executemany("INSERT OR REPLACE INTO settings VALUES (?,?)", settings.items())
+    db.execute("COMMIT")
+    said = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if said != "ok":
+        msg = f"what was saved is damaged as well ({said}); is the disk broken? Nothing was changed"
+        raise RecoveryError(msg)
+
+
+def finish(home: Home, ready: Path) -> None:
+    """The old files under another name, the new one in their place; may be begun again after a death."""
+    kept = home.database.with_name(f"{home.database.name}.damaged-{stamp()}")
+    old = ((home.database, kept), (damage.wal_of(home.database), damage.wal_of(kept)))
+    names = [str(new) for path, new in old if keep(path, new)]
+    with closing(sqlite3.connect(ready, isolation_level=None)) as db:
+        [(told,)] = db.execute("SELECT value FROM settings WHERE name=?", (REPORT,)).fetchall()
+        told = json.dumps({**json.loads(told), "kept": names})
+        db.execute("UPDATE settings SET value=? WHERE name=?", (told, REPORT))
+    damage.wal_of(home.database).unlink(missing_ok=True)  # before the rename: SQLite would lay it over the new one
+    home.database.with_name(f"{home.database.name}-shm").unlink(missing_ok=True)
+    ready.rename(home.database)
+    fd = os.open(home.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def keep(path: Path, new: Path) -> bool:
+    """A second name for it."""
+    if not path.exists():
+        return False
+    new.unlink(missing_ok=True)
+    os.link(path, new)
+    return True

@@ -1,0 +1,152 @@
+"""The part of a recovery that fills the new database with the rows that the old one still holds.
+
+Rows are told apart by their shape (how many values, of which types), so that nothing has to be left of the old schema.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from trainqueue.core.job import STATES
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable
+
+    from trainqueue.salvage.pages import Image, Row, Value
+
+KINDS: dict[str, tuple[type, ...]] = {"INTEGER": (int,), "REAL": (int, float), "TEXT": (str,), "BLOB": (bytes,)}
+BATCH = 1000
+"""Rows that are written at a time."""
+JOB_TOPIC = "job."
+TOPICS = ("queue", "gpu")
+SAVED = ("jobs", "events", "attempts", "keys", "settings")
+"""The tables that say something of their own; the others follow from them."""
+BY_LOOKS = ("jobs", "events")
+"""Those whose rows look like nothing else, wherever they are found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    name: str
+    kinds: tuple[type, ...]
+    optional: bool
+    """A row may have null here, or end before it: the column was added later."""
+
+    def holds(self, value: Value) -> bool:
+        return self.optional if value is None else isinstance(value, self.kinds)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Columns as in the file. `keyed`: a table without rowid; else `alias` is the column that is the rowid."""
+
+    name: str
+    columns: tuple[Column, ...]
+    keyed: bool
+    alias: int | None
+
+    def fits(self, row: Row) -> bool:
+        if (row.rowid is None) is not self.keyed or len(row.values) > len(self.columns):
+            return False
+        if not all(column.optional for column in self.columns[len(row.values) :]):
+            return False
+        pairs = enumerate(zip(self.columns, row.values))  # noqa: B905  (the rest is optional)
+        return all(value is None if at == self.alias else column.holds(value) for at, (column, value) in pairs)
+
+    def full(self, row: Row) -> tuple[Value, ...]:
+        return tuple(row.rowid if at == self.alias else value for at, value in enumerate(row.values))
+
+    def insert(self, width: int) -> str:
+        names = ",".join(column.name for column in self.columns[:width])
+        return f"INSERT OR IGNORE INTO {self.name} ({names}) VALUES ({','.join('?' * width)})"
+
+
+def tables_of(db: sqlite3.Connection) -> list[Table]:
+    named = "SELECT name, wr FROM pragma_table_list WHERE schema='main' AND type='table' AND name NOT LIKE 'sqlite%'"
+    return [_table(db, name, keyed=bool(keyed)) for name, keyed in db.execute(named).fetchall()]
+
+
+def _table(db: sqlite3.Connection, name: str, *, keyed: bool) -> Table:
+    told = 'SELECT name, type, "notnull", dflt_value, pk FROM pragma_table_info(?)'
+    rows = db.execute(told, (name,)).fetchall()
+    if keyed:
+        rows.sort(key=lambda row: (row[4] == 0, row[4]))  # its key comes first in the file
+    alias = next((at for at, row in enumerate(rows) if row[4] and row[1] == "INTEGER" and not keyed), None)
+    columns = [
+        Column(column, KINDS[kind], not pk and (not needed or default is not None))
+        for column, kind, needed, default, pk in rows
+    ]
+    return Table(name, tuple(columns), keyed, alias)
+
+
+@dataclass(slots=True)
+class Refill:
+    """Fills `db`, an empty database of the right schema."""
+
+    db: sqlite3.Connection
+    known: set[int] = field(default_factory=set[int])
+    """Ids of jobs, wherever they stand."""
+    doubtful: set[int] = field(default_factory=set[int])
+    """Ids of jobs whose row was found in a damaged page, where older ones may lie as well."""
+    _certain: set[int] = field(default_factory=set[int])
+
+    def fill(self, image: Image) -> None:
+        """Raises sqlite3.Error, OSError."""
+        tables = [table for table in tables_of(self.db) if table.name in SAVED]
+        waiting: dict[tuple[Table, int], list[tuple[Value, ...]]] = defaultdict(list)
+        self.db.execute("BEGIN")
+        for row in image.rows():
+            table = next((table for table in tables if table.fits(row)), None)
+            if table is None:
+                self._from_index(row.values)
+            elif self._accept(table, row):
+                key = table, len(row.values)
+                waiting[key].append(table.full(row))
+                if len(waiting[key]) >= BATCH:
+                    self._write(key, waiting.pop(key))
+        for key, rows in waiting.items():
+            self._write(key, rows)
+        self.db.execute("COMMIT")
+
+    def _write(self, key: tuple[Table, int], rows: Iterable[tuple[Value, ...]]) -> None:
+        self.db.executemany(key[0].insert(key[1]), rows)
+
+    def _accept(self, table: Table, row: Row) -> bool:
+        """Not only the shape of a row of ours, but also its words."""
+        if not row.certain and table.name not in BY_LOOKS:
+            return False
+        if table.name == "jobs":
+            if row.rowid is None or row.rowid < 1 or row.values[1] not in STATES:
+                return False
+            if row.certain:
+                self._certain.add(row.rowid)
+            elif row.rowid not in self._certain:
+                self.doubtful.add(row.rowid)
+            self.known.add(row.rowid)
+        elif table.name == "events":
+            topic = str(row.values[2])
+            if topic.startswith(JOB_TOPIC) and topic[len(JOB_TOPIC) :].isdigit():
+                self.known.add(int(topic[len(JOB_TOPIC) :]))
+            elif topic not in TOPICS:
+                return False
+        return True
+
+    def _from_index(self, values: tuple[Value, ...]) -> None:
+        """The index of states names jobs whose rows may be gone."""
+        if len(values) in (2, 3) and values[0] in STATES and isinstance(values[1], int):
+            self.known.add(values[1])
+
+
+def digits(ids: Iterable[int]) -> str:
+    """1-3, 7."""
+    runs: list[list[int]] = []
+    for number in sorted(ids):
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in chain(runs))

@@ -1,0 +1,266 @@
+"""Recovery of damaged databases, written by a real journal and damaged byte by byte."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from trainqueue import damage
+from trainqueue.core.job import Completed, Job, Queued
+from trainqueue.core.spec import JobSpec
+from trainqueue.damage import DamagedError
+from trainqueue.journal import Journal
+from trainqueue.salvage import pages
+from trainqueue.salvage import recover as salvage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trainqueue.home import Home
+
+JOBS = 600
+PAGE = 4096
+TABLES = ("jobs", "events", "attempts", "keys", "settings")
+
+
+@pytest.fixture
+def filled(home: Home) -> Home:
+    """A home with many jobs, a few of them long; all of it in the database and nothing in the WAL."""
+    home.prepare()
+    journal = Journal(home.database)
+    write(journal, 1, JOBS)
+    journal.close()
+    return home
+
+
+def write(journal: Journal, first: int, last: int) -> None:
+    journal.begin()
+    journal.save([made(number) for number in range(first, last + 1)])
+    journal.add_events([(number, 1.0, f"job.{number}", b"body %d" % number) for number in range(first, last + 1)])
+    journal.add_keys([(f"{number:032x}", b"answer") for number in range(first, last + 1)])
+    journal.save_attempt(first, 1, {"pid": 1, "ticks": 1, "boot_id": "none"}, ("cpu:0",))
+    journal.set("paused", "1")
+    journal.commit()
+
+
+def made(number: int) -> Job:
+    env = {"LONG": "x" * 20_000} if number % 50 == 0 else {"N": str(number)}
+    spec = JobSpec(command=("echo", str(number)), cwd="/", env=env)
+    state = Completed(3.0, 2.0) if number % 2 else Queued()
+    return Job(number, spec, "me", 0.5, 0, number << 32, 1, state)
+
+
+def held(path: Path) -> dict[str, list[Any]]:
+    with closing(sqlite3.connect(path)) as db:
+        found = {name: sorted(db.execute(f"SELECT * FROM {name}").fetchall()) for name in TABLES}
+    found["settings"] = [row for row in found["settings"] if row[0] == "paused"]
+    return found
+
+
+def overwrite(path: Path, at: int, data: bytes) -> None:
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(data)
+
+
+def pages_of(database: Path, table: str) -> list[int]:
+    """The leaves of a table, found by their rows."""
+    with closing(pages.Image(database, damage.wal_of(database))) as image:
+        widths = {"jobs": range(13, 30), "events": range(4, 5)}[table]
+        return [
+            number
+            for number in range(2, image.count + 1)
+            if image.page(number)[0] == pages.TABLE_LEAF
+            and any(len(row.values) in widths for row in image.rows_of(number))
+        ]
+
+
+def test_a_whole_database_needs_no_recovery(filled: Home) -> None:
+    before = filled.database.read_bytes()
+    assert salvage.recover(filled) is None
+    assert filled.database.read_bytes() == before
+
+
+def test_without_its_first_page_nothing_is_lost(filled: Home) -> None:
+    """Where the tables begin, and what they are, stands in the first page."""
+    before = held(filled.database)
+    overwrite(filled.database, 0, random.Random(1).randbytes(PAGE))
+    damaged = filled.database.read_bytes()
+    with pytest.raises(DamagedError, match=r"trainq\.db is damaged"):
+        Journal(filled.database)
+    report = salvage.recover(filled)
+    assert report is not None
+    assert (report.jobs, report.events, report.missing) == (JOBS, JOBS, [])
+    assert held(filled.database) == before
+    [kept] = report.kept
+    assert filled.database.with_name(kept.rpartition("/")[2]).read_bytes() == damaged
+    assert salvage.fault_of(filled.database) is None
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_all_that_is_not_in_the_damaged_pages_is_saved(filled: Home, seed: int) -> None:
+    before, chance = held(filled.database), random.Random(seed)
+    leaves = chance.sample(pages_of(filled.database, "jobs"), 3)
+    with closing(pages.Image(filled.database, damage.wal_of(filled.database))) as image:
+        at_risk = {row.rowid for page in leaves for row in image.rows_of(page)}
+    for page in leaves:
+        overwrite(filled.database, (page - 1) * PAGE, chance.randbytes(PAGE))
+    assert salvage.fault_of(filled.database) is not None
+    report = salvage.recover(filled)
+    assert report is not None
+    after = held(filled.database)
+    assert {job[0] for job in after["jobs"]} == set(range(1, JOBS + 1)) - at_risk
+    assert [row for row in before["jobs"] if row[0] not in at_risk] == after["jobs"]
+    assert {*report.missing} == at_risk
+    for table in ("events", "keys", "attempts", "settings"):
+        assert after[table] == before[table]
+
+
+def test_in_a_page_that_is_damaged_in_part_the_rest_is_saved(filled: Home) -> None:
+    """Its beginning, which says where its rows are, is gone; what is found may be old, so waiting jobs are held."""
+    page = pages_of(filled.database, "jobs")[3]
+    with closing(pages.Image(filled.database, damage.wal_of(filled.database))) as image:
+        inside = {row.rowid for row in image.rows_of(page)}
+    overwrite(filled.database, (page - 1) * PAGE, b"\xff" * 60)
+    before = len(held_ids(filled))
+    report = salvage.recover(filled)
+    assert report is not None
+    assert report.missing == []
+    assert report.jobs == JOBS
+    assert {*report.held} == {job for job in inside if job is not None and job % 2 == 0}
+    assert len(held_ids(filled)) == before + len(report.held)
+
+
+def held_ids(home: Home) -> list[int]:
+    try:
+        with closing(sqlite3.connect(home.database)) as db:
+            return [row[0] for row in db.execute("SELECT id FROM jobs WHERE json_extract(detail, '$.held')")]
+    except sqlite3.DatabaseError:
+        return []
+
+
+def test_ids_of_jobs_that_are_lost_are_not_used_again(filled: Home) -> None:
+    last = pages_of(filled.database, "jobs")[-1]
+    overwrite(filled.database, (last - 1) * PAGE, b"\x5a" * PAGE)
+    filled.job(JOBS + 7).mkdir()
+    report = salvage.recover(filled)
+    assert report is not None
+    assert JOBS in report.missing
+    assert JOBS + 7 in report.missing
+    journal = Journal(filled.database)
+    assert journal.setting("last_id") == str(JOBS + 7)
+    journal.close()
+
+
+def test_a_database_that_was_cut_short(filled: Home) -> None:
+    half = filled.database.stat().st_size // 2 // PAGE * PAGE
+    with closing(pages.Image(filled.database, damage.wal_of(filled.database))) as image:
+        leaves = [page for page in pages_of(filled.database, "jobs") if page * PAGE <= half]
+        before = [row for page in leaves for row in image.rows_of(page)]
+    with filled.database.open("r+b") as file:
+        file.truncate(half)
+    with pytest.raises(DamagedError):
+        list(opened(filled).alive())
+    report = salvage.recover(filled)
+    assert report is not None
+    assert report.jobs == len(before)
+    assert len(before) > JOBS // 4
+
+
+def opened(home: Home) -> Journal:
+    return Journal(home.database)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", bytes(8192), b"SQLite format 3\0" + bytes(10)])
+def test_nothing_takes_the_place_of_what_cannot_be_read(filled: Home, content: bytes) -> None:
+    filled.job(1).mkdir()
+    filled.database.write_bytes(content)
+    with pytest.raises(DamagedError, match="doctor --recover"):
+        Journal(filled.database)
+    with pytest.raises(salvage.RecoveryError, match="no job can be found"):
+        salvage.recover(filled)
+    assert filled.database.read_bytes() == content
+
+
+# -- the WAL
+
+
+@pytest.fixture
+def unmerged(home: Home) -> Home:
+    """A home whose daemon has died: jobs 1-10 are in the database, ten more transactions in the WAL only."""
+    home.prepare()
+    journal = Journal(home.database)
+    write(journal, 1, 10)
+    journal.close()
+    journal = Journal(home.database)
+    for number in range(11, 21):
+        write(journal, number, number)
+    copies = {path: path.read_bytes() for path in (home.database, damage.wal_of(home.database))}
+    journal.close()
+    for path, data in copies.items():
+        path.write_bytes(data)
+    return home
+
+
+def test_a_death_in_a_transaction_is_no_damage(unmerged: Home) -> None:
+    """The frame that was being written is half there, or all of it and not what follows."""
+    wal = damage.wal_of(unmerged.database)
+    whole = wal.read_bytes()
+    for cut in (1, 2000, PAGE, PAGE + 24, PAGE + 30):
+        wal.write_bytes(whole[:-cut])
+        damage.refuse_unsound(unmerged.database)
+        wal.write_bytes(whole[:-cut] + bytes(cut))
+        damage.refuse_unsound(unmerged.database)
+
+
+def test_damage_in_the_newest_changes_is_noticed(unmerged: Home) -> None:
+    """SQLite forgets all that follows, and says nothing."""
+    wal = damage.wal_of(unmerged.database)
+    overwrite(wal, 32 + 3 * (PAGE + 24) + 1000, b"?!?!")
+    before = wal.read_bytes()
+    with pytest.raises(DamagedError, match="newest changes"):
+        Journal(unmerged.database)
+    assert wal.read_bytes() == before
+    report = salvage.recover(unmerged)
+    assert report is not None
+    assert report.broken_frames == 1
+    assert (report.jobs, report.missing) == (20, [])
+    assert {*report.held} == {*range(2, 21, 2)}
+    assert report.kept[1].endswith("-wal")
+
+
+@pytest.mark.parametrize("length", [32, 5000])
+def test_a_wal_without_its_beginning(unmerged: Home, length: int) -> None:
+    overwrite(damage.wal_of(unmerged.database), 0, b"\x5a" * length)
+    with pytest.raises(DamagedError, match="newest changes"):
+        Journal(unmerged.database)
+    report = salvage.recover(unmerged)
+    assert report is not None
+    assert (report.jobs, report.missing) == (20, [])
+
+
+def test_a_database_that_is_gone_with_its_wal_left(unmerged: Home) -> None:
+    unmerged.database.unlink()
+    with pytest.raises(DamagedError, match="missing"):
+        Journal(unmerged.database)
+    report = salvage.recover(unmerged)
+    assert report is not None
+    assert 20 not in report.missing
+
+
+def test_a_recovery_that_was_interrupted_is_finished(filled: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    overwrite(filled.database, 0, bytes(PAGE))
+    with monkeypatch.context() as patch:
+        patch.delattr(salvage, "finish")
+        with pytest.raises(NameError):
+            salvage.recover(filled)
+    with pytest.raises(DamagedError, match="interrupted"):
+        Journal(filled.database)
+    report = salvage.recover(filled)
+    assert report is not None
+    assert report.jobs == JOBS
+    assert salvage.recover(filled) is None
