@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 RUNNER = """
 import os, runpy, sys, time
@@ -48,7 +49,8 @@ def main() -> None:
         threading.Thread(target=follow, args=(stepped,), daemon=True).start()
         return stepped
 
-    vars(service)["WallClock"] = made
+    composition: Any = service
+    composition.WallClock = made
     runner = ahead.with_name("runner")
     runner.mkdir(exist_ok=True)
     text = RUNNER.format(ahead=str(ahead), runner=local.RUNNER)
