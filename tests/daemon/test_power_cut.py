@@ -110,9 +110,8 @@ def until_dark(home: Home, promises: Promises, dice: random.Random) -> None:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[PowerDisk]:
-    before = children_of(os.getpid())
+    made, before = PowerDisk(tmp_path / "disk"), children_of(os.getpid())
     adopt_orphans(1)
-    made = PowerDisk(tmp_path / "disk")
     yield made
     end_all(before)
     adopt_orphans(0)
