@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
+import shutil
+import struct
 import subprocess
 import sys
 import threading
@@ -43,6 +46,41 @@ def small_disk(folder: Path, size: str) -> Generator[Path, None, None]:
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+EXT4_IOC_SHUTDOWN, NO_FLUSH = 0x8004587D, 2
+
+
+class PowerDisk:
+    """A disk of its own with ext4, on which the power can be cut: what was not synced by then is gone."""
+
+    def __init__(self, folder: Path) -> None:
+        """Skips the test where none may be made."""
+        self.folder, self.image = folder, folder.with_name(f"{folder.name}.img")
+        folder.mkdir()
+        with self.image.open("wb") as file:
+            file.truncate(64 * 2**20)
+        if not shutil.which("mkfs.ext4") or not self._made():
+            pytest.skip("may not make a disk")
+
+    def _made(self) -> bool:
+        made = ["mkfs.ext4", "-q", "-F", str(self.image)]
+        return not subprocess.run(made, capture_output=True, check=False).returncode and self.mount()
+
+    def mount(self) -> bool:
+        command = ["mount", "-o", "loop", str(self.image), str(self.folder)]
+        return not subprocess.run(command, capture_output=True, check=False).returncode
+
+    def cut(self) -> None:
+        """Without a last word to the disk, as the file system's own tests do it."""
+        fd = os.open(self.folder, os.O_RDONLY)
+        fcntl.ioctl(fd, EXT4_IOC_SHUTDOWN, struct.pack("I", NO_FLUSH))
+        os.close(fd)
+
+    def unmount(self) -> None:
+        """Nobody may use it any more; waits until the kernel has let go of it, wherever else it was mounted."""
+        subprocess.run(["umount", str(self.folder)], check=True)
+        wait_until(lambda: not subprocess.run(["losetup", "-j", self.image], capture_output=True, check=True).stdout)
+
+
 def packed(value: object) -> bytes:
     """By msgpack, as a stranger's client does it (ours uses msgspec)."""
     return bytes(cast("Any", msgpack).packb(value))
@@ -60,8 +98,20 @@ class Daemon:
         self.process: subprocess.Popen[bytes] | None = None
         self.env: dict[str, str] = {**os.environ, "PYTHONPATH": str(ACTORS), "TRAINQ_CONFIG": ""}
 
+        self.program = [sys.executable, "-m", "trainqueue.daemon"]
+
+    def boot(self, name: str) -> None:
+        """From the next start on the machine has this boot id, for the daemon. Skips the test where that may not be."""
+        path = self.home.path.with_name(f"boot-{name}")
+        path.write_text(name + "\n", encoding="ascii")
+        script = 'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"'
+        prefix = ["unshare", "-m", "sh", "-c", script, str(path)]
+        if subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode:
+            pytest.skip("may not mount")
+        self.program = [*prefix, sys.executable, "-m", "trainqueue.daemon"]
+
     def start(self) -> None:
-        command = [sys.executable, "-m", "trainqueue.daemon", "--home", str(self.home.path)]
+        command = [*self.program, "--home", str(self.home.path)]
         self.process = subprocess.Popen(command, env=self.env, start_new_session=True)
         wait_until(self.answers, 20)
 

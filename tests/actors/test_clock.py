@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from house import House, gated
+from house import House, gated, rows
 from support import wait_until
 
 from trainqueue import wire
@@ -162,6 +162,19 @@ def test_a_step_while_no_daemon_lives(house: House, tmp_path: Path, step: float)
     assert adopted["run_time"] <= ended["run_time"] < 30
     if step > 0:
         house.until(later, "completed")
+
+
+def test_seconds_of_a_start_that_was_not_written_down(house: House, tmp_path: Path) -> None:
+    """The runner's own words in its claim say when it began."""
+    job = house.submit(*gated(tmp_path / "gate"))
+    house.until(job, "running")
+    house.stop()
+    rows(house.home, """UPDATE jobs SET state = 'pending', detail = '{"gpu_ids": ["cpu:0"], "at": 1.0}'""")
+    house.ahead = DAY
+    house.start()
+    assert 0 < house.status(job)["run_time"] < 30
+    (tmp_path / "gate").touch()
+    house.until(job, "completed")
 
 
 def test_a_lost_job_does_not_end_before_it_started(house: House, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ def test_the_sample_is_exactly_the_defaults() -> None:
         ("[queue]\ndefault_grce = 1", "default_grace"),
         ("[queue]\ndefault_grace = 'long'", "$.queue.default_grace"),
         ("[queue]\nmax_waiting = 0", "$.queue.max_waiting"),
+        ("[queue]\nafter_reboot = 'stop'", "$.queue.after_reboot"),
         ("[qeue]", "queue"),
         ("[queue", "end of"),
     ],
