@@ -90,12 +90,16 @@ def entries(home: Home, job: int) -> Iterator[os.DirEntry[str]]:
 def log_bytes(home: Home, job: int) -> int:
     """Of all its attempts; 0 where nobody can say."""
     try:
-        return sum(
-            entry.stat(follow_symlinks=False).st_size for entry in entries(home, job) if OUTPUT.match(entry.name)
-        )
+        logs = [entry for entry in entries(home, job) if OUTPUT.match(entry.name)]
+        return sum(on_disk(log.stat(follow_symlinks=False)) for log in logs)
     except OSError as error:
         logger.warning("retention: cannot measure the logs of job %d: %s", job, error)
         return 0
+
+
+def on_disk(found: os.stat_result) -> int:
+    """A log that was cut has a hole in it, which takes no room."""
+    return min(found.st_size, found.st_blocks * 512)
 
 
 def remove_logs(home: Home, job: int, attempt: int) -> None:

@@ -308,6 +308,16 @@ def test_a_disk_that_refuses_stops_retention_and_nothing_else(home: Home, monkey
     assert not house.crashes
 
 
+def test_the_hole_in_a_log_counts_for_nothing(home: Home) -> None:
+    home.prepare()
+    home.job(1).mkdir()
+    with home.log_of(1, 1).open("wb") as file:
+        file.write(b"head")
+        file.seek(2**30)
+        file.write(b"tail")
+    assert 8 <= janitor.log_bytes(home, 1) < 2**20
+
+
 def test_files_that_cannot_be_removed_are_named(home: Home, caplog: pytest.LogCaptureFixture) -> None:
     home.prepare()
     home.log_of(1, 1).mkdir(parents=True)
