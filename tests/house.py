@@ -159,8 +159,8 @@ class House:
         if opened:
             self.open()
 
-    def open(self) -> None:
-        self.ref.tell(Open(self.desk.ref, self.feed.ref))
+    def open(self, janitor: pykka.ActorRef[Any] | None = None) -> None:
+        self.ref.tell(Open(self.desk.ref, self.feed.ref, janitor))
 
     def stop(self) -> None:
         """What is not on disk by now is forgotten, as in a death."""

@@ -419,9 +419,8 @@ class GPUArbiter(SelectingActor):
                 if found.forgotten:
                     self.apply_quietly(ev.Forgotten(found.forgotten))
             except sqlite3.Error as error:
-                if is_damage(error):
-                    raise DamagedError(self.journal.path, error) from error
-                logger.warning("retention: cannot write %s: %s; trying again later", self.journal.path, error)
+                # Damage in the history does not end the daemon: whoever reads that part is told to call `doctor`.
+                logger.warning("retention: cannot tidy %s: %s; trying again later", self.journal.path, error)
         self._stirred = bool(work.measure or work.remove or work.more)
         self._to_janitor(work)
 

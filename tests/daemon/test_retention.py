@@ -16,7 +16,7 @@ from trainqueue.actor import stop_and_join
 from trainqueue.ages import DAY, Ages, uptime
 from trainqueue.client import Client
 from trainqueue.errors import RequestError
-from trainqueue.messages import Clean, Open, Tidied
+from trainqueue.messages import Clean, Tidied
 from trainqueue.settings import HistorySettings
 
 if TYPE_CHECKING:
@@ -276,7 +276,7 @@ def test_the_janitor_looks_when_a_job_has_ended(home: Home, monkeypatch: pytest.
     house.start(opened=False)
     limits = HistorySettings(max_log_bytes=1500)
     worker = janitor.Janitor.start(house.ref, home, limits, house.crashes.append)
-    house.ref.tell(Open(house.desk.ref, house.feed.ref, worker))
+    house.open(worker)
     wait_until(lambda: not house.actor._stirred)
     for number in (1, 2, 3):
         house.submit("sh", "-c", SAYS)
@@ -292,19 +292,16 @@ def test_the_janitor_looks_when_a_job_has_ended(home: Home, monkeypatch: pytest.
 def test_a_disk_that_refuses_stops_retention_and_nothing_else(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prune, "LINGER", 0.0)
     house = House(home)
-    house.start(opened=False)
-    worker = janitor.Janitor.start(house.ref, home, HistorySettings(max_jobs=1), house.crashes.append)
-    house.open()
+    house.start()
     for number in (1, 2, 3):
         house.submit("true")
         house.until(number, "completed")
     house.journal.refuses = True
-    house.ref.tell(Open(house.desk.ref, house.feed.ref, worker))
+    house.ref.tell(Tidied([], [], HistorySettings(max_jobs=1)))  # a step that would remove two of them
     wait_until(lambda: not house.actor._stirred)
     house.journal.refuses = False
     assert house.status(1)["state"] == "completed"
     house.close()
-    stop_and_join(worker, 5)
     assert not house.crashes
 
 
