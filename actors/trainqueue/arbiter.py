@@ -316,7 +316,7 @@ class GPUArbiter(SelectingActor):
     def _publish_progress(self, job: Job) -> None:
         if self.feed is not None:
             body = wire.pack({"type": "progress", "at": self.clock.now(), "id": job.id, "progress": job.progress})
-            self.feed.tell(Publish([(f"progress.{job.id}", body)], self.seq))
+            tell(self.feed, Publish([(f"progress.{job.id}", body)], self.seq))
 
     # -- the batch
 
@@ -366,7 +366,7 @@ class GPUArbiter(SelectingActor):
 
     def _answer(self) -> None:
         if self._answers and self.desk is not None:
-            self.desk.tell(Answers([(call.slot, answer) for call, answer, _ in self._answers]))
+            tell(self.desk, Answers([(call.slot, answer) for call, answer, _ in self._answers]))
             self._answers = []
 
     def _after_commit(self) -> None:
@@ -379,7 +379,7 @@ class GPUArbiter(SelectingActor):
                     self._go(attempt, attempt.gpu_ids)
         self._answer()
         if batch.events and self.feed is not None:
-            self.feed.tell(Publish([(topic, body) for _, _, topic, body in batch.events], self.seq))
+            tell(self.feed, Publish([(topic, body) for _, _, topic, body in batch.events], self.seq))
         if self._may_arm() and self.bench.unarmed(self.core.line.next(1)):
             self._refill_later()
         if self.leaving:
@@ -391,6 +391,11 @@ class GPUArbiter(SelectingActor):
         waiting = [*(call for call, _, _ in self._answers), *self._calls]
         self._answers = [(call, wire.refusal(call.request.id, "unavailable", sentence), False) for call in waiting]
         self._calls.clear()
-        with contextlib.suppress(pykka.ActorDeadError):
-            self._answer()
+        self._answer()
         self.bench.close()
+
+
+def tell(ref: pykka.ActorRef[Any], message: object) -> None:
+    """Desk and feed stop before us: then nobody waits for an answer any more, and what was written down stands."""
+    with contextlib.suppress(pykka.ActorDeadError):
+        ref.tell(message)

@@ -58,6 +58,16 @@ def test_whoever_waits_at_the_end_is_answered(house: House) -> None:
     assert {*house.answers()} == {*slots}
 
 
+def test_it_goes_on_when_desk_and_feed_have_stopped_before_it(house: House) -> None:
+    """As they do when a daemon is told to end; what it was just asked is written down, and nothing crashes."""
+    house.desk.close()
+    house.feed.close()
+    house.ask(wire.Submit(jobs=(job(hold=True),)))
+    wait_until(lambda: rows(house.home, "SELECT state FROM jobs") == [("queued",)])
+    house.stop()
+    assert not house.crashes
+
+
 def test_events_are_numbered_without_a_hole(house: House) -> None:
     for _ in range(5):
         house.submit()
