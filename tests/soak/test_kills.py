@@ -1,0 +1,44 @@
+"""Nothing is ever lost: kill -9 at random moments, and what jobs, clients and daemon then say of it.
+
+`bin/soak --kills 500 --jobs 3000 --seed 1` runs the long one. Both print their seed and a report.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parents[1]
+
+
+def drive(folder: Path, *options: object) -> None:
+    """The driver as a process of its own; fails the test when anything was violated."""
+    command = [sys.executable, "-m", "soak.drive", "--folder", str(folder), *map(str, options)]
+    with subprocess.Popen(command, cwd=TESTS, stdout=subprocess.PIPE, text=True) as driver:
+        assert driver.stdout is not None
+        for line in driver.stdout:
+            print(line, end="", flush=True)
+    assert driver.returncode == 0, f"see the report; all of it lies in {folder}"
+
+
+def seed_of(request: pytest.FixtureRequest) -> list[object]:
+    seed = request.config.option.seed
+    return [] if seed is None else ["--seed", seed]
+
+
+@pytest.mark.timeout(600)
+def test_for_a_minute(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """As many kills as there is time for."""
+    drive(tmp_path / "soak", "--kills", 70, "--jobs", 500, "--seconds", 45, *seed_of(request))
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(0)
+def test_kill_soak(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """All of the kills and jobs that were asked for; bounded by --minutes."""
+    options = request.config.option
+    wanted = ["--kills", options.kills, "--jobs", options.jobs, "--seconds", 60 * options.minutes]
+    drive(tmp_path / "soak", "--all", *wanted, *seed_of(request))
