@@ -12,10 +12,11 @@ import dataclasses
 import json
 import os
 import random
+import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from soak.chaos import Chaos
 from soak.clients import GPUS, Book, Client
@@ -24,6 +25,9 @@ from soak.invariants import violations
 from soak.protocol import GivenUpError, Line, RefusedError
 from soak.report import report
 from soak.supervisor import Supervisor, become_subreaper
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 CLIENTS = 6
 STALLED = 60.0
@@ -42,6 +46,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1800.0, help="no more kills and new jobs after these")
     parser.add_argument("--all", action="store_true", help="fewer kills or jobs than asked for are a fault")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, leave)
     began = time.monotonic()
     print(f"seed {options.seed}, in {options.folder}", flush=True)
     history = soak(options)
@@ -50,6 +55,12 @@ def main() -> None:
     if wrong:
         (options.folder / "history.json").write_text(json.dumps(dataclasses.asdict(history)), encoding="utf-8")
     sys.exit(1 if wrong else 0)
+
+
+def leave(number: int, frame: FrameType | None) -> None:
+    """What we have started ends with us."""
+    del frame
+    sys.exit(128 + number)
 
 
 def soak(options: argparse.Namespace) -> History:

@@ -330,6 +330,7 @@ def nothing_odd_was_seen(reading: Reading) -> Iterator[str]:
 
 
 INVARIANTS: tuple[Callable[[Reading], Iterator[str]], ...] = (
+    nothing_odd_was_seen,
     nothing_is_lost,
     a_key_runs_once,
     an_attempt_runs_once,
@@ -346,7 +347,6 @@ INVARIANTS: tuple[Callable[[Reading], Iterator[str]], ...] = (
     edits_stick,
     moves_stick,
     nobody_is_left,
-    nothing_odd_was_seen,
 )
 
 

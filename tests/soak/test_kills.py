@@ -19,8 +19,12 @@ def drive(folder: Path, *options: object) -> None:
     command = [sys.executable, "-m", "soak.drive", "--folder", str(folder), *map(str, options)]
     with subprocess.Popen(command, cwd=TESTS, stdout=subprocess.PIPE, text=True) as driver:
         assert driver.stdout is not None
-        for line in driver.stdout:
-            print(line, end="", flush=True)
+        try:
+            for line in driver.stdout:
+                print(line, end="", flush=True)
+        except BaseException:
+            driver.terminate()  # it ends all that it has started
+            raise
     assert driver.returncode == 0, f"see the report; all of it lies in {folder}"
 
 
