@@ -249,10 +249,18 @@ class GPUArbiter(SelectingActor):
     def _armed(self, message: Armed) -> None:
         attempt = self.bench.armed_with(message.job, message.attempt, message.runner)
         if attempt is not None:
+            self._arm_as_edited(message.job)
             self._write_row(attempt)
             self._changed()
         else:
             self.apply(ev.AttemptVoid(message.job, message.attempt))
+
+    def _arm_as_edited(self, job: int) -> None:
+        """It may have been edited, and even told to start, while its runner was being armed with what it was."""
+        try:
+            self.bench.arm(self.core.jobs[job])
+        except OSError as error:
+            logger.warning("the runner of job %d is gone: %s", job, error)
 
     def _cannot_arm(self, message: ArmFailed) -> None:
         if message.reason != self._refused:
