@@ -52,10 +52,10 @@ class Chaos:
         while self.done < self.wanted and time.monotonic() < deadline and not self.history.faults:
             self.pace()
             [blow] = self.dice.choices([*self.blows], [*self.blows.values()])
-            age = len(self.history.lives)
+            age, daemon = len(self.history.lives), self.supervisor.life.pid
             struck = blow()
             self.done += struck and blow != self.stop
-            if self.supervisor.life.pid in self.supervisor.expected or len(self.history.lives) > age:
+            if daemon in self.supervisor.expected:
                 self.again(age)
 
     def pace(self) -> None:
@@ -72,8 +72,9 @@ class Chaos:
         while self.dice.random() < 0.3 and self.done < self.wanted:
             age = len(self.history.lives)
             time.sleep(self.dice.uniform(0.0, 1.3 * self.usual_start()))
-            self.done += self.strike("daemon", self.supervisor.life.pid, "starting")
-            self.until_reborn(age)
+            if self.strike("daemon", self.supervisor.life.pid, "starting"):
+                self.done += 1
+                self.until_reborn(age)
         if not self.supervisor.until_it_serves(STUCK):
             self.history.faults.append(f"daemon {self.supervisor.life.pid} does not serve after {STUCK:.0f} s")
 
@@ -99,6 +100,7 @@ class Chaos:
         if how(pid):
             return True
         self.history.kills.remove(kill)
+        self.supervisor.expected.discard(pid)
         return False
 
     def strike_one(self, what: str, pids: list[int], kind: str, how: Callable[[int], bool] = processes.kill) -> bool:

@@ -77,7 +77,7 @@ def kill(pid: int) -> bool:
     except OSError:
         return False
     try:
-        if pid not in below(os.getpid()):
+        if not is_ours(pid):
             return False
         signal.pidfd_send_signal(fd, signal.SIGKILL)
     except ProcessLookupError:
@@ -89,10 +89,28 @@ def kill(pid: int) -> bool:
 
 def kill_group(leader: int) -> bool:
     """SIGKILL to the group of one that still lives below us."""
-    if leader <= 1 or leader not in below(os.getpid()) or not leads(leader):
+    if leader <= 1 or not is_ours(leader) or not leads(leader):
         return False
     try:
         os.killpg(leader, signal.SIGKILL)
     except ProcessLookupError:
         return False
     return True
+
+
+def is_ours(pid: int) -> bool:
+    """Whether it descends from us; by its parents, since a list of children may lack some while others die."""
+    while pid > 1:
+        pid = parent(pid)
+        if pid == os.getpid():
+            return True
+    return False
+
+
+def parent(pid: int) -> int:
+    """0 when it is gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return 0
+    return int(stat.rpartition(b")")[2].split()[1])

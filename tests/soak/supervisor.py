@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soak.history import Life
-from soak.processes import below, named
+from soak.processes import below, kill, named
 
 if TYPE_CHECKING:
     from soak.history import History
@@ -124,7 +124,7 @@ class Supervisor(threading.Thread):
             if time.monotonic() > deadline:
                 self.history.left += [f"{pid} {named(pid)}" for pid in below(os.getpid())]
                 for pid in below(os.getpid()):
-                    os.kill(pid, signal.SIGKILL)
+                    kill(pid)
                 deadline += 5
             time.sleep(LOOK)
 
