@@ -35,8 +35,9 @@ class Chaos:
         self.dice = random.Random(seed)
         self.done = 0
         self.blows: dict[Callable[[], bool], int] = {
-            self.daemon: 20,
-            self.commit: 24,
+            self.daemon: 16,
+            self.commit: 18,
+            self.hand_over: 18,
             self.frozen: 4,
             self.house: 10,
             self.nursery: 6,
@@ -137,12 +138,15 @@ class Chaos:
         if self.dice.random() < 0.5:
             time.sleep(self.dice.uniform(0.0, 1.3 * self.usual_answer()))
             return
-        log, until = self.client.book.line.home / "trainq.db-wal", time.monotonic() + 0.5
-        before = written(log)
-        while written(log) == before and time.monotonic() < until:
-            pass
+        until_written(self.client.book.line.home / "trainq.db-wal")
         if self.dice.random() < 0.5:
             time.sleep(self.dice.uniform(0.0, 0.002))
+
+    def hand_over(self) -> bool:
+        """Just after a job has stamped its end (or start): the next one is told to go before that is written down."""
+        until_written(self.client.book.folder / "stamps")
+        time.sleep(self.dice.uniform(0.0, 0.006))
+        return self.strike("daemon", self.supervisor.life.pid, "hand-over")
 
     def usual_answer(self) -> float:
         answers = [order.answered - order.sent for order in self.history.orders[-50:] if order.answered is not None]
@@ -200,6 +204,13 @@ class Chaos:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
         return True
+
+
+def until_written(path: Path) -> None:
+    """Half a second at most; without a pause, since the moment is short."""
+    before, until = written(path), time.monotonic() + 0.5
+    while written(path) == before and time.monotonic() < until:
+        pass
 
 
 def written(path: Path) -> tuple[int, int]:
