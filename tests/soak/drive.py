@@ -10,7 +10,6 @@ import argparse
 import contextlib
 import dataclasses
 import json
-import os
 import random
 import signal
 import sys
@@ -68,7 +67,7 @@ def soak(options: argparse.Namespace) -> History:
     (folder / "locks").mkdir(parents=True)
     (folder / "stamps").touch()
     become_subreaper()
-    history = History(driver=os.getpid())
+    history = History()
     supervisor = Supervisor(folder / "home", f"{GPUS}x24GiB", history)
     deadline = time.monotonic() + options.seconds
     line = supervisor.line = Line(folder / "home", supervisor.age, deadline + AFTER)

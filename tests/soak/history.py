@@ -18,7 +18,10 @@ ENDED = frozenset({"completed", "failed", "cancelled", "lost"})
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """A line that a job wrote: `word` is the exit code of a `stop`, the name of the lock of an `overlap`."""
+    """A line that a job wrote: `word` is the exit code of a `stop`, the name of the lock of an `overlap`.
+
+    `runner` is 0 where that is not known: it died when the job was born, or its nursery has died.
+    """
 
     what: Literal["start", "stop", "overlap"]
     job: int
@@ -108,12 +111,8 @@ class News:
 
 @dataclass(slots=True)
 class History:
-    """Everything; `jobs` are the wire's Jobs by id, `left` and `faults` are sentences.
+    """Everything; `jobs` are the wire's Jobs by id, `left` and `faults` are sentences."""
 
-    `driver` is the process that orphans fall to.
-    """
-
-    driver: int = 0
     orders: list[Order] = field(default_factory=list[Order])
     asks: list[Ask] = field(default_factory=list[Ask])
     stamps: list[Stamp] = field(default_factory=list[Stamp])
@@ -173,7 +172,7 @@ class Reading:
     def runner_killed(self, stamp: Stamp | None, since: float, until: float) -> bool:
         """Whether the stamp's runner was killed; of a job without a stamp, or of an orphan, whether any was."""
         near = [kill for kill in self.runner_kills if since <= kill.at <= until]
-        if stamp is None or stamp.runner == self.history.driver:
+        if stamp is None or not stamp.runner:
             return bool(near)
         return any(kill.pid == stamp.runner for kill in near)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PLAIN, TOUCHED, LOST, CANCELLED, HIGH = 1, 2, 3, 4, 5
 GPU = ("GPU-fake-0",)
-RUNNER, DRIVER = 900, 77
+RUNNER = 900
 
 
 def order(job: int, code: int = 0, **fields: Any) -> Order:
@@ -38,7 +38,7 @@ def stamp(what: Any, job: int, at: float, word: str = "-") -> Stamp:
 
 def history() -> History:
     """Jobs one after another on one GPU. One is moved, held, edited; one loses its runner; one is cancelled."""
-    made = History(driver=DRIVER, lives=[Life(50, 0.0, 0.5)])
+    made = History(lives=[Life(50, 0.0, 0.5)])
     made.orders = [
         order(PLAIN),
         order(TOUCHED, 7, alone=False),
@@ -175,7 +175,7 @@ def lost_with_another_runner(made: History) -> None:
 
 def orphan_lost_without_a_death(made: History) -> None:
     made.kills.clear()
-    made.stamps[4] = replace(made.stamps[4], runner=DRIVER)
+    made.stamps[4] = replace(made.stamps[4], runner=0)
 
 
 def cancelled_by_nobody(made: History) -> None:
@@ -338,9 +338,8 @@ def test_a_later_one_may_have_been_begun_by_the_daemon_before() -> None:
 
 
 def test_a_job_whose_runner_died_at_its_birth() -> None:
-    """Its stamp names whoever it fell to."""
     made = history()
-    made.stamps[4] = replace(made.stamps[4], runner=DRIVER)
+    made.stamps[4] = replace(made.stamps[4], runner=0)
     made.kills = [Kill("runner", 4, 13.9, "runner")]
     assert violations(made) == []
 
