@@ -45,6 +45,7 @@ class Chaos:
             self.idle_runner: 5,
             self.job: 8,
             self.daemon_and_runner: 8,
+            self.nursery_and_runner: 6,
             self.everything: 6,
             self.stop: 4,
         }
@@ -153,23 +154,22 @@ class Chaos:
         return min(statistics.median(answers), 0.05) if answers else 0.01
 
     def house(self) -> bool:
-        """The daemon's process group, and the nursery."""
-        daemon = self.supervisor.life.pid
-        nurseries = processes.nurseries(daemon)
-        struck = self.strike("daemon", daemon, "house", processes.kill_group)
+        """The daemon's process group, and all nurseries."""
+        nurseries = processes.nurseries(processes.runners())
+        struck = self.strike("daemon", self.supervisor.life.pid, "house", processes.kill_group)
         for pid in nurseries:
             self.strike("nursery", pid, "")
         return struck
 
     def nursery(self) -> bool:
-        return self.strike_one("nursery", processes.nurseries(self.supervisor.life.pid), "nursery")
+        return self.strike_one("nursery", processes.nurseries(processes.runners()), "nursery")
 
     def runner(self) -> bool:
-        return self.strike_one("runner", processes.busy(processes.runners(), self.supervisor.life.pid), "runner")
+        return self.strike_one("runner", processes.busy(processes.runners()), "runner")
 
     def idle_runner(self) -> bool:
-        daemon, runners = self.supervisor.life.pid, processes.runners()
-        others = {*processes.busy(runners, daemon), *processes.nurseries(daemon)}
+        runners = processes.runners()
+        others = {*processes.busy(runners), *processes.nurseries(runners)}
         return self.strike_one("runner", [pid for pid in runners if pid not in others], "idle runner")
 
     def job(self) -> bool:
@@ -183,6 +183,11 @@ class Chaos:
         if self.dice.random() < 0.5:
             time.sleep(self.dice.uniform(0.0, 0.02))
         return blows[1]() or first
+
+    def nursery_and_runner(self) -> bool:
+        """Then only marks tell what was the job's."""
+        self.nursery()
+        return self.runner()
 
     def everything(self) -> bool:
         """All of ours but the jobs, which nobody looks after any more."""

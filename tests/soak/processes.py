@@ -47,13 +47,14 @@ def runners() -> list[int]:
     return [pid for pid in below(os.getpid()) if is_runner(pid)]
 
 
-def nurseries(daemon: int) -> list[int]:
-    return [pid for pid in children(daemon) if is_runner(pid)]
+def nurseries(pids: list[int]) -> list[int]:
+    """Those of these that have forked others, also for a daemon that is gone."""
+    return [pid for pid in pids if not is_runner(parent(pid)) and any(is_runner(child) for child in children(pid))]
 
 
-def busy(pids: list[int], daemon: int) -> list[int]:
-    """Those of these runners that have a job."""
-    nursery = nurseries(daemon)
+def busy(pids: list[int]) -> list[int]:
+    """Those of these that have a job."""
+    nursery = nurseries(pids)
     return [pid for pid in pids if pid not in nursery and any(not is_runner(child) for child in children(pid))]
 
 
