@@ -62,6 +62,7 @@ class Supervisor(threading.Thread):
         actions.append((os.POSIX_SPAWN_DUP2, self._log, 2))
         pid = os.posix_spawn(sys.executable, argv, self.env, file_actions=actions, setsid=True)
         os.close(null)
+        self.expected.discard(pid)  # numbers come again
         self.history.lives.append(Life(pid, time.monotonic()))
 
     def start(self) -> None:
