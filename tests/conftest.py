@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """For the soaks; bin/soak hands its options on."""
+    soak = parser.getgroup("soak")
+    soak.addoption("--kills", type=int, default=500, help="kill -9 so often")
+    soak.addoption("--jobs", type=int, default=3000, help="with so many jobs")
+    soak.addoption("--minutes", type=float, default=30.0, help="and give up after so long")
+    soak.addoption("--seed", type=int, default=None, help="of the random choices; else a new one each time")
+
+
 def children() -> set[int]:
     text = Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii")
     return {int(pid) for pid in text.split()}

@@ -262,10 +262,18 @@ class GPUArbiter(SelectingActor):
     def _armed(self, message: Armed) -> None:
         attempt = self.bench.armed_with(message.job, message.attempt, message.runner)
         if attempt is not None:
+            self._arm_as_edited(message.job)
             self._write_row(attempt)
             self._changed()
         else:
             self.apply(ev.AttemptVoid(message.job, message.attempt))
+
+    def _arm_as_edited(self, job: int) -> None:
+        """It may have been edited, and even told to start, while its runner was being armed with what it was."""
+        try:
+            self.bench.arm(self.core.jobs[job])
+        except OSError as error:
+            logger.warning("the runner of job %d is gone: %s", job, error)
 
     def _cannot_arm(self, message: ArmFailed) -> None:
         if message.reason != self._refused:
@@ -329,7 +337,7 @@ class GPUArbiter(SelectingActor):
     def _publish_progress(self, job: Job) -> None:
         if self.feed is not None:
             body = wire.pack({"type": "progress", "at": self.clock.now(), "id": job.id, "progress": job.progress})
-            self.feed.tell(Publish([(f"progress.{job.id}", body)], self.seq))
+            tell(self.feed, Publish([(f"progress.{job.id}", body)], self.seq))
 
     # -- the batch
 
@@ -384,7 +392,7 @@ class GPUArbiter(SelectingActor):
 
     def _answer(self) -> None:
         if self._answers and self.desk is not None:
-            self.desk.tell(Answers([(call.slot, answer) for call, answer, _ in self._answers]))
+            tell(self.desk, Answers([(call.slot, answer) for call, answer, _ in self._answers]))
             self._answers = []
 
     def _after_commit(self) -> None:
@@ -397,7 +405,7 @@ class GPUArbiter(SelectingActor):
                     self._go(attempt, attempt.gpu_ids)
         self._answer()
         if batch.events and self.feed is not None:
-            self.feed.tell(Publish([(topic, body) for _, _, topic, body in batch.events], self.seq))
+            tell(self.feed, Publish([(topic, body) for _, _, topic, body in batch.events], self.seq))
         if batch.events and not self._stirred:
             self._stirred = True
             self._to_janitor(Stir())
@@ -435,6 +443,11 @@ class GPUArbiter(SelectingActor):
         waiting = [*(call for call, _, _ in self._answers), *self._calls]
         self._answers = [(call, wire.refusal(call.request.id, "unavailable", sentence), False) for call in waiting]
         self._calls.clear()
-        with contextlib.suppress(pykka.ActorDeadError):
-            self._answer()
+        self._answer()
         self.bench.close()
+
+
+def tell(ref: pykka.ActorRef[Any], message: object) -> None:
+    """Desk and feed stop before us: then nobody waits for an answer any more, and what was written down stands."""
+    with contextlib.suppress(pykka.ActorDeadError):
+        ref.tell(message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,6 +16,7 @@ from support import small_disk, wait_until
 from trainqueue import requests, wire
 from trainqueue.core.arbiter import MAX_VOIDS, Core
 from trainqueue.home import Home
+from trainqueue.launch import verdict
 from trainqueue.messages import Publish
 from trainqueue.reserve import SIZE
 
@@ -56,6 +58,36 @@ def test_whoever_waits_at_the_end_is_answered(house: House) -> None:
     house.open()
     house.stop()
     assert {*house.answers()} == {*slots}
+
+
+def test_an_edit_while_the_runner_is_being_armed(house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line moves on, too, before the runner is there."""
+    before = house.submit(*gated(tmp_path / "gate"))
+    house.until(before, "running")
+    armourer, prepare = threading.Event(), verdict.prepare
+
+    def late(folder: Path) -> None:
+        armourer.wait(10)
+        prepare(folder)
+
+    monkeypatch.setattr(verdict, "prepare", late)
+    edited = house.submit("sh", "-c", "exit 3")
+    wait_until(lambda: (edited, 1) in house.actor.bench.attempts)
+    house.call(wire.Edit(job=edited, set={"command": ["sh", "-c", "exit 5"]}))
+    (tmp_path / "gate").touch()
+    house.until(edited, "pending")
+    armourer.set()
+    assert house.until(edited, "failed")["exit_code"] == 5
+
+
+def test_it_goes_on_when_desk_and_feed_have_stopped_before_it(house: House) -> None:
+    """As they do when a daemon is told to end; what it was just asked is written down, and nothing crashes."""
+    house.desk.close()
+    house.feed.close()
+    house.ask(wire.Submit(jobs=(job(hold=True),)))
+    wait_until(lambda: rows(house.home, "SELECT state FROM jobs") == [("queued",)])
+    house.stop()
+    assert not house.crashes
 
 
 def test_events_are_numbered_without_a_hole(house: House) -> None:
