@@ -257,7 +257,11 @@ class GPUArbiter(SelectingActor):
             self._write_row(attempt)
 
     def _armed(self, message: Armed) -> None:
-        attempt = self.bench.armed_with(message.job, message.attempt, message.runner)
+        try:
+            attempt = self.bench.armed_with(message.job, message.attempt, message.runner)
+        except OSError as error:  # no descriptor is left for its trainer
+            self._cannot_arm(ArmFailed(message.job, message.attempt, str(error)))
+            return
         if attempt is not None:
             self._write_row(attempt)
             self._changed()

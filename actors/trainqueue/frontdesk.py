@@ -20,8 +20,8 @@ import zmq
 
 from trainqueue import wire
 from trainqueue.actor import SelectingActor
-from trainqueue.messages import Answers, Call, Calls, Look, ProxyFailed
-from trainqueue.sockets import listen
+from trainqueue.door import Door
+from trainqueue.messages import Answers, Call, Calls, Knock, Look, ProxyFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,11 +56,10 @@ class FrontDesk(SelectingActor):
         self.front = self._socket(context, zmq.ROUTER)
         self.front.setsockopt(zmq.MAXMSGSIZE, 2 * wire.MAX_REQUEST)
         self.front.setsockopt(zmq.HANDSHAKE_IVL, 5000)
-        self.front.setsockopt(zmq.BACKLOG, 1024)
         self.back = self._socket(context, zmq.DEALER)
         self.control = self._socket(context, zmq.PAIR)
         self.remote = self._socket(context, zmq.PAIR)
-        listen(self.front, path)
+        self.door = Door(self.front, path)
         self.back.bind(name)
         self.control.bind(name + "-control")
         self.remote.connect(name + "-control")
@@ -93,18 +92,21 @@ class FrontDesk(SelectingActor):
             socket.close(500)
 
     def begin(self) -> None:
+        self.door.open(self.inbox)
         for at, slot in enumerate(self.slots):
             self.inbox.watch(slot.FD, partial(self._look, at))
             self._look(at)  # the fd signals only after somebody has looked in vain
         self.inbox.after(0, Look())
 
-    def receive(self, message: Answers | Look | ProxyFailed) -> None:
+    def receive(self, message: Answers | Look | Knock | ProxyFailed) -> None:
         match message:
             case Answers(answers):
                 for at, answer in answers:
                     self._reply(at, answer)
             case ProxyFailed(error):
                 raise error
+            case Knock():
+                self.door.knock()
             case Look():
                 pass
             case _:
@@ -155,6 +157,7 @@ class FrontDesk(SelectingActor):
                 self._reply(call.slot, wire.refusal(call.request.id, "unavailable", "the daemon is shutting down"))
 
     def release(self) -> None:
+        self.door.close()
         if self.proxy.is_alive():
             self.remote.send(b"TERMINATE")
             self.proxy.join(5)

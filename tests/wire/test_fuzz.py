@@ -8,15 +8,17 @@ import re
 import socket
 import sqlite3
 import struct
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+import msgspec
 import pytest
 import zmq
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support import Daemon, packed, unpacked
+from support import Daemon, packed
 from wire.fuzz import Map, meant, messages, named, requests
+from wire.raw import GREETING, READY, message
+from wire.watch import memory
 
 from trainqueue import wire
 from trainqueue.client import Client
@@ -24,6 +26,7 @@ from trainqueue.errors import ErrorCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
     from typing import Self
 
     from trainqueue.home import Home
@@ -50,14 +53,6 @@ def daemon(home: Home, tmp_path: Path) -> Iterator[Daemon]:
     yield made
     if made.process is not None and made.process.poll() is None:
         assert made.stop() == 0
-
-
-def memory(daemon: Daemon) -> int:
-    """The daemon's resident memory in bytes."""
-    assert daemon.process is not None
-    status = Path(f"/proc/{daemon.process.pid}/status").read_text(encoding="ascii")
-    (found,) = re.findall(r"VmRSS:\s+(\d+) kB", status)
-    return 1024 * int(found)
 
 
 class Stranger:
@@ -96,9 +91,9 @@ class Stranger:
 
 
 def check(frames: list[bytes], body: bytes) -> None:
-    reply, asked = unpacked(body), named(frames)
+    reply, asked = msgspec.msgpack.decode(body), named(frames)
     if asked is not None:  # what cannot be read may have an id all the same
-        assert packed(reply["id"]) == packed(asked.get("id"))
+        assert msgspec.msgpack.encode(reply["id"]) == msgspec.msgpack.encode(asked.get("id"))
     if reply["ok"]:
         assert meant(frames) is not None
         assert reply.keys() == {"ok", "id", "result"}
@@ -179,10 +174,7 @@ def test_the_fuzz_knows_every_op() -> None:
 
 # -- below ZeroMQ
 
-GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
-READY = b"\x04\x26\x05READY\x0bSocket-Type\x00\x00\x00\x03REQ\x08Identity\x00\x00\x00\x00"
-ASKED = b"\x01\x00\x00\x0a" + packed({"op": "ping"}).ljust(10)
-SPEECH = GREETING + READY + ASKED
+SPEECH = GREETING + READY + message(packed({"op": "ping"}))
 HUGE = b"\x02" + struct.pack(">Q", 2**62)
 
 
