@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 SLOTS = 16
+AHEAD = 4
+"""Requests that are read of one client before they are looked at; more wait with him, in his own memory."""
+UNREAD = 100
+"""Replies that are kept for a client who does not fetch them; more are dropped."""
 PARTING = 0.05
 """Seconds before we hang up: a client with ZMQ_IMMEDIATE drops an answer that it has not read by then."""
 _names = itertools.count()
@@ -56,7 +60,10 @@ class FrontDesk(SelectingActor):
         self.front = self._socket(context, zmq.ROUTER)
         self.front.setsockopt(zmq.MAXMSGSIZE, 2 * wire.MAX_REQUEST)
         self.front.setsockopt(zmq.HANDSHAKE_IVL, 5000)
+        self.front.setsockopt(zmq.RCVHWM, AHEAD)
+        self.front.setsockopt(zmq.SNDHWM, UNREAD)
         self.back = self._socket(context, zmq.DEALER)
+        self.back.setsockopt(zmq.SNDHWM, 1)  # and a slot takes one more: what is read ahead must stay little
         self.control = self._socket(context, zmq.PAIR)
         self.remote = self._socket(context, zmq.PAIR)
         self.door = Door(self.front, path)
@@ -65,6 +72,7 @@ class FrontDesk(SelectingActor):
         self.remote.connect(name + "-control")
         self.slots = [self._socket(context, zmq.REP) for _ in range(SLOTS)]
         for slot in self.slots:
+            slot.setsockopt(zmq.RCVHWM, 1)
             slot.connect(name)
         self.proxy = threading.Thread(target=self._proxy, name="trainq-proxy", daemon=True)
         self.proxy.start()
