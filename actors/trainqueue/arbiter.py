@@ -260,7 +260,11 @@ class GPUArbiter(SelectingActor):
             self._write_row(attempt)
 
     def _armed(self, message: Armed) -> None:
-        attempt = self.bench.armed_with(message.job, message.attempt, message.runner)
+        try:
+            attempt = self.bench.armed_with(message.job, message.attempt, message.runner)
+        except OSError as error:  # no descriptor is left for its trainer
+            self._cannot_arm(ArmFailed(message.job, message.attempt, str(error)))
+            return
         if attempt is not None:
             self._arm_as_edited(message.job)
             self._write_row(attempt)
@@ -434,8 +438,7 @@ class GPUArbiter(SelectingActor):
 
     def _to_janitor(self, message: Clean | Stir) -> None:
         if self.janitor is not None:
-            with contextlib.suppress(pykka.ActorDeadError):
-                self.janitor.tell(message)
+            tell(self.janitor, message)
 
     def release(self) -> None:
         """Whoever still waits for an answer gets one: a REP without would be stuck."""
@@ -448,6 +451,6 @@ class GPUArbiter(SelectingActor):
 
 
 def tell(ref: pykka.ActorRef[Any], message: object) -> None:
-    """Desk and feed stop before us: then nobody waits for an answer any more, and what was written down stands."""
+    """Desk, feed and janitor stop before us: nobody waits to hear of it, and what was written down stands."""
     with contextlib.suppress(pykka.ActorDeadError):
         ref.tell(message)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, assert_never
 import zmq
 
 from trainqueue.actor import SelectingActor
-from trainqueue.messages import Beat, Look, Publish
-from trainqueue.sockets import listen
+from trainqueue.door import Door
+from trainqueue.messages import Beat, Knock, Look, Publish
 from trainqueue.wire import pack
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 HEARTBEAT = 5.0
 """Seconds between heartbeats, sent only while somebody listens."""
+MAX_TOPIC = 64 * 2**10
+"""Bytes that a subscriber may send at once; more ends the connection."""
 
 
 class Feed(SelectingActor):
@@ -41,16 +43,19 @@ class Feed(SelectingActor):
         self.socket = context.socket(zmq.XPUB)
         self.socket.setsockopt(zmq.LINGER, 0)
         self.socket.setsockopt(zmq.SNDHWM, 10_000)
+        self.socket.setsockopt(zmq.MAXMSGSIZE, MAX_TOPIC)
+        self.socket.setsockopt(zmq.HANDSHAKE_IVL, 5000)
         self.socket.setsockopt(zmq.XPUB_VERBOSER, 1)  # every subscription is shown, not only the first of its topic
-        listen(self.socket, path)
+        self.door = Door(self.socket, path)
         self.topics = 0
         self.beating = False
 
     def begin(self) -> None:
+        self.door.open(self.inbox)
         self.inbox.watch(self.socket.FD, self._subscribed)
         self.inbox.after(0, Look())
 
-    def receive(self, message: Publish | Beat | Look) -> None:
+    def receive(self, message: Publish | Beat | Look | Knock) -> None:
         match message:
             case Publish(events, seq):
                 self.seq = seq
@@ -61,6 +66,8 @@ class Feed(SelectingActor):
                 self.beating = False
                 if self.topics > 0:
                     self._say(b"heartbeat")
+            case Knock():
+                self.door.knock()
             case Look():
                 pass
             case _:
@@ -82,4 +89,5 @@ class Feed(SelectingActor):
         self.socket.send_multipart([topic, pack({"type": topic.decode(), "epoch": self.epoch, "seq": self.seq})])
 
     def release(self) -> None:
+        self.door.close()
         self.socket.close(0)

@@ -20,8 +20,8 @@ import zmq
 
 from trainqueue import wire
 from trainqueue.actor import SelectingActor
-from trainqueue.messages import Answers, Call, Calls, Look, ProxyFailed
-from trainqueue.sockets import listen
+from trainqueue.door import Door
+from trainqueue.messages import Answers, Call, Calls, Knock, Look, ProxyFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 SLOTS = 16
+AHEAD = 4
+"""Requests that are read of one client before they are looked at; more wait with him, in his own memory."""
+UNREAD = 100
+"""Replies that are kept for a client who does not fetch them; more are dropped."""
 PARTING = 0.05
 """Seconds before we hang up: a client with ZMQ_IMMEDIATE drops an answer that it has not read by then."""
 _names = itertools.count()
@@ -56,16 +60,19 @@ class FrontDesk(SelectingActor):
         self.front = self._socket(context, zmq.ROUTER)
         self.front.setsockopt(zmq.MAXMSGSIZE, 2 * wire.MAX_REQUEST)
         self.front.setsockopt(zmq.HANDSHAKE_IVL, 5000)
-        self.front.setsockopt(zmq.BACKLOG, 1024)
+        self.front.setsockopt(zmq.RCVHWM, AHEAD)
+        self.front.setsockopt(zmq.SNDHWM, UNREAD)
         self.back = self._socket(context, zmq.DEALER)
+        self.back.setsockopt(zmq.SNDHWM, 1)  # and a slot takes one more: what is read ahead must stay little
         self.control = self._socket(context, zmq.PAIR)
         self.remote = self._socket(context, zmq.PAIR)
-        listen(self.front, path)
+        self.door = Door(self.front, path)
         self.back.bind(name)
         self.control.bind(name + "-control")
         self.remote.connect(name + "-control")
         self.slots = [self._socket(context, zmq.REP) for _ in range(SLOTS)]
         for slot in self.slots:
+            slot.setsockopt(zmq.RCVHWM, 1)
             slot.connect(name)
         self.proxy = threading.Thread(target=self._proxy, name="trainq-proxy", daemon=True)
         self.proxy.start()
@@ -93,18 +100,21 @@ class FrontDesk(SelectingActor):
             socket.close(500)
 
     def begin(self) -> None:
+        self.door.open(self.inbox)
         for at, slot in enumerate(self.slots):
             self.inbox.watch(slot.FD, partial(self._look, at))
             self._look(at)  # the fd signals only after somebody has looked in vain
         self.inbox.after(0, Look())
 
-    def receive(self, message: Answers | Look | ProxyFailed) -> None:
+    def receive(self, message: Answers | Look | Knock | ProxyFailed) -> None:
         match message:
             case Answers(answers):
                 for at, answer in answers:
                     self._reply(at, answer)
             case ProxyFailed(error):
                 raise error
+            case Knock():
+                self.door.knock()
             case Look():
                 pass
             case _:
@@ -155,6 +165,7 @@ class FrontDesk(SelectingActor):
                 self._reply(call.slot, wire.refusal(call.request.id, "unavailable", "the daemon is shutting down"))
 
     def release(self) -> None:
+        self.door.close()
         if self.proxy.is_alive():
             self.remote.send(b"TERMINATE")
             self.proxy.join(5)

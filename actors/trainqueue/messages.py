@@ -199,6 +199,11 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
+class Knock:
+    """A door to its owner: somebody waits outside, and there may be room by now."""
+
+
+@dataclass(frozen=True, slots=True)
 class Beat:
     """Feed to itself: a heartbeat is due."""
 

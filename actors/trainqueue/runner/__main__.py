@@ -62,7 +62,8 @@ def limit_files(soft: list[str]) -> None:
     """The daemon raises its own limit; a job gets the one that its user set."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     for number in soft:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (int(number), hard))
+        wanted = int(number) if hard == resource.RLIM_INFINITY else min(int(number), hard)  # it was lowered since
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def be_runner(fd: int, nursed: dict[str, int] | None) -> None:
