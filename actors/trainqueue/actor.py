@@ -88,3 +88,9 @@ class SelectingActor(pykka.ThreadingActor):
         finally:
             if self._on_crash is not None:
                 self._on_crash(exception_value)
+
+
+def tell(ref: pykka.ActorRef[Any], message: object) -> None:
+    """For one that may have stopped before us, and needs to hear nothing then."""
+    with contextlib.suppress(pykka.ActorDeadError):
+        ref.tell(message)

@@ -7,21 +7,17 @@ before the commit: its attempt's row is on disk already.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import sqlite3
 from collections import deque
 from typing import TYPE_CHECKING, Any, assert_never
 
-import pykka
-
 from trainqueue import wire
-from trainqueue.actor import SelectingActor
-from trainqueue.batch import Batch
+from trainqueue.actor import SelectingActor, tell
 from trainqueue.clock import elapsed
 from trainqueue.core import events as ev
 from trainqueue.core.job import Queued
-from trainqueue.damage import DamagedError, is_damage
+from trainqueue.ledger import Ledger
 from trainqueue.messages import (
     Answers,
     Armed,
@@ -46,12 +42,14 @@ from trainqueue.messages import (
     WatchAgain,
 )
 from trainqueue.recovery import recover
-from trainqueue.requests import serve, unwritten
+from trainqueue.requests import serve
 from trainqueue.reserve import Reserve
 from trainqueue.view import job_view, news
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import pykka
 
     from trainqueue.bench import Attempt, Bench
     from trainqueue.clock import WallClock
@@ -91,23 +89,17 @@ class GPUArbiter(SelectingActor):
         self.core, self.journal, self.home, self.gpus = core, journal, home, gpus
         self.clock, self.after_reboot = clock, after_reboot
         self.identity, self.on_exit = identity, on_exit
-        self.epoch: str = identity["epoch"]
         self.bench = bench(self.actor_ref)
         self.desk: pykka.ActorRef[Any] | None = None
         self.feed: pykka.ActorRef[Any] | None = None
         self.janitor: pykka.ActorRef[Any] | None = None
         self._stirred = True
         """The janitor is at work, or will soon be: it need not be told that something has changed."""
-        self.seq = journal.last_seq()
-        self.batch = Batch()
-        self.reserve = Reserve(home.reserve)
-        self.disk_error: str | None = None
+        self.ledger = Ledger(journal, Reserve(home.reserve), identity["epoch"], self._fill_later)
         self.closing = False
         """A shutdown has been answered; `leaving` follows when no job has to be waited for."""
         self.leaving = False
         self._calls: deque[Call] = deque()
-        self._answers: list[tuple[Call, bytes, bool]] = []
-        """A call, its answer, and whether that promises what the batch holds."""
         self._refused: str | None = None
         """Why the machine did not let us prepare a start; logged when it changes."""
         self._flushing = False
@@ -158,8 +150,11 @@ class GPUArbiter(SelectingActor):
                 assert_never(message)
 
     def _fill_reserve(self) -> None:
-        if not self.reserve.fill():
-            self.inbox.after(RETRY_COMMIT, FillReserve())
+        if not self.ledger.reserve.fill():
+            self._fill_later()
+
+    def _fill_later(self) -> None:
+        self.inbox.after(RETRY_COMMIT, FillReserve())
 
     def _open(self, desk: pykka.ActorRef[Any], feed: pykka.ActorRef[Any]) -> None:
         self.desk, self.feed = desk, feed
@@ -177,8 +172,8 @@ class GPUArbiter(SelectingActor):
 
     def _serve(self) -> None:
         while self._calls:
-            self._answers.append((self._calls[0], *serve(self, self._calls[0])))
-            self._calls.popleft()
+            answer, promises = serve(self, self._calls[0])
+            self.ledger.answer(self._calls.popleft(), answer, promises=promises)
         self._changed()
 
     # -- events into the core, effects out of it
@@ -200,13 +195,13 @@ class GPUArbiter(SelectingActor):
                 case ev.Changed(job):
                     self._job_changed(job)
                 case ev.Moved(job):
-                    self.batch.jobs[job.id] = job
+                    self.ledger.batch.jobs[job.id] = job
                     self._event(f"job.{job.id}", {"type": "moved", **news(job)})
                 case ev.Reported(job):
                     self._publish_progress(job)
                 case ev.ModeChanged(paused, draining, reason):
                     modes = {"paused": "1" if paused else "", "draining": "1" if draining else ""}
-                    self.batch.settings |= {**modes, "pause_reason": reason or ""}
+                    self.ledger.batch.settings |= {**modes, "pause_reason": reason or ""}
                     told = {"paused": paused, "draining": draining, "pause_reason": reason}
                     self._event("queue", {"type": "queue", **told})
                 case ev.Start(job, gpu_ids):
@@ -219,7 +214,7 @@ class GPUArbiter(SelectingActor):
                     self.inbox.drop(self._unblock)
                     self._unblock = self.inbox.after(seconds, BlockOver(block))
                 case ev.Drained():
-                    self.batch.settings["draining"] = ""
+                    self.ledger.batch.settings["draining"] = ""
                     self.leaving = True
         self._changed()
 
@@ -227,17 +222,14 @@ class GPUArbiter(SelectingActor):
         return job_view(job, self.core, self.home, self.clock.now())
 
     def _job_changed(self, job: Job) -> None:
-        self.batch.jobs[job.id] = job
+        self.ledger.batch.jobs[job.id] = job
         self._event(f"job.{job.id}", {"type": "job", **news(job)})
         if job.ended:
             self.bench.discard(job.id, job.attempt)
-            self.batch.rows[job.id, job.attempt] = None
+            self.ledger.batch.rows[job.id, job.attempt] = None
 
     def _event(self, topic: str, body: dict[str, Any]) -> None:
-        self.seq += 1
-        now = self.clock.now()
-        packed = wire.pack({"seq": self.seq, "epoch": self.epoch, "at": now, **body})
-        self.batch.events.append((self.seq, now, topic, packed))
+        self.ledger.note(topic, body, self.clock.now())
 
     # -- attempts
 
@@ -315,14 +307,14 @@ class GPUArbiter(SelectingActor):
             logger.warning("cannot prepare the next start: %s", error)
 
     def _may_arm(self) -> bool:
-        return self.disk_error is None and self.core.may_start()
+        return self.ledger.error is None and self.core.may_start()
 
     def _write_row(self, attempt: Attempt) -> None:
         """Who runs the attempt, on disk before it starts, so that a later daemon can ask what became of it."""
         assert attempt.runner is not None
         row = (attempt.runner.identity(self.bench.boot), attempt.gpu_ids or ())
-        self.batch.rows[attempt.job, attempt.number] = row
-        self.batch.promised = self.batch.promised or not attempt.going
+        self.ledger.batch.rows[attempt.job, attempt.number] = row
+        self.ledger.batch.promised = self.ledger.batch.promised or not attempt.going
 
     def _gone(self, message: Gone) -> None:
         self.bench.forget(message.job, message.attempt, free=message.free)
@@ -335,13 +327,13 @@ class GPUArbiter(SelectingActor):
             self.apply(ev.AttemptVoid(message.job, message.attempt, runner_died=True))
         job = self.core.jobs.get(message.job)
         if job is None or isinstance(job.state, Queued) or job.attempt != message.attempt:
-            self.batch.rows.setdefault((message.job, message.attempt), None)
+            self.ledger.batch.rows.setdefault((message.job, message.attempt), None)
         self._changed()
 
     def _publish_progress(self, job: Job) -> None:
         if self.feed is not None:
             body = wire.pack({"type": "progress", "at": self.clock.now(), "id": job.id, "progress": job.progress})
-            tell(self.feed, Publish([(f"progress.{job.id}", body)], self.seq))
+            tell(self.feed, Publish([(f"progress.{job.id}", body)], self.ledger.seq))
 
     # -- the batch
 
@@ -353,40 +345,15 @@ class GPUArbiter(SelectingActor):
     def _flush(self) -> None:
         self._flushing = False
         try:
-            self._commit()
+            self.ledger.commit()
         except sqlite3.Error as error:
             self._disk_refuses(error)
             return
         self._after_commit()
 
-    def _commit(self) -> None:
-        """Raises sqlite3.Error when the disk refuses and no reserve helps."""
-        if not self.batch:
-            return
-        try:
-            self.batch.commit(self.journal)
-        except sqlite3.Error as error:
-            if not self.reserve.spend():
-                raise
-            logger.warning("%s: living on the reserve; new jobs are refused until there is space", error)
-            self.inbox.after(RETRY_COMMIT, FillReserve())
-            self.batch.commit(self.journal)
-        self.disk_error = None
-
     def _disk_refuses(self, error: sqlite3.Error) -> None:
-        """Keep everything and try again; say so to those who wait, and promise nothing.
-
-        Raises DamagedError, which ends the daemon: what is damaged must not be written to.
-        """
-        if is_damage(error):
-            raise DamagedError(self.journal.path, error) from error
-        if self.disk_error is None:
-            logger.error("cannot write %s: %s; trying again every second", self.journal.path, error)
-        self.disk_error = str(error)
-        self._answers = [
-            (call, unwritten(call, str(error)) if promises else answer, False)
-            for call, answer, promises in self._answers
-        ]
+        """Try again later. Raises DamagedError."""
+        self.ledger.refused(error)
         self._answer()
         if self.leaving:
             self.on_exit()
@@ -395,12 +362,11 @@ class GPUArbiter(SelectingActor):
         self.apply_quietly(ev.Block(f"nothing can be written ({error})"))
 
     def _answer(self) -> None:
-        if self._answers and self.desk is not None:
-            tell(self.desk, Answers([(call.slot, answer) for call, answer, _ in self._answers]))
-            self._answers = []
+        if self.desk is not None and (answers := self.ledger.take_answers()):
+            tell(self.desk, Answers(answers))
 
     def _after_commit(self) -> None:
-        batch, self.batch = self.batch, Batch()
+        batch = self.ledger.take_batch()
         for key, row in batch.rows.items():
             attempt = self.bench.attempts.get(key)
             if row is not None and attempt is not None:
@@ -409,7 +375,7 @@ class GPUArbiter(SelectingActor):
                     self._go(attempt, attempt.gpu_ids)
         self._answer()
         if batch.events and self.feed is not None:
-            tell(self.feed, Publish([(topic, body) for _, _, topic, body in batch.events], self.seq))
+            tell(self.feed, Publish([(topic, body) for _, _, topic, body in batch.events], self.ledger.seq))
         if batch.events and not self._stirred:
             self._stirred = True
             self._to_janitor(Stir())
@@ -423,16 +389,9 @@ class GPUArbiter(SelectingActor):
     def _tidy(self, message: Tidied) -> None:
         """One small step behind everything that has changed so far, so that the journal says what we know."""
         self._flush()
-        work = Clean([], [], more=False)
-        if self.disk_error is None:
-            try:
-                found = self.journal.tidy(message.limits, message.measured, message.removed)
-                work = Clean(found.measure, found.remove, found.more)
-                if found.forgotten:
-                    self.apply_quietly(ev.Forgotten(found.forgotten))
-            except sqlite3.Error as error:
-                # Damage in the history does not end the daemon: whoever reads that part is told to call `doctor`.
-                logger.warning("retention: cannot tidy %s: %s; trying again later", self.journal.path, error)
+        work, forgotten = self.ledger.tidy(message)
+        if forgotten:
+            self.apply_quietly(ev.Forgotten(forgotten))
         self._stirred = bool(work.measure or work.remove or work.more)
         self._to_janitor(work)
 
@@ -443,14 +402,10 @@ class GPUArbiter(SelectingActor):
     def release(self) -> None:
         """Whoever still waits for an answer gets one: a REP without would be stuck."""
         sentence = "the daemon is leaving; what it has not confirmed may not have been written down"
-        waiting = [*(call for call, _, _ in self._answers), *self._calls]
-        self._answers = [(call, wire.refusal(call.request.id, "unavailable", sentence), False) for call in waiting]
+        waiting = [*self.ledger.waiting(), *self._calls]
+        self.ledger.take_answers()
         self._calls.clear()
+        for call in waiting:
+            self.ledger.answer(call, wire.refusal(call.request.id, "unavailable", sentence), promises=False)
         self._answer()
         self.bench.close()
-
-
-def tell(ref: pykka.ActorRef[Any], message: object) -> None:
-    """Desk, feed and janitor stop before us: nobody waits to hear of it, and what was written down stands."""
-    with contextlib.suppress(pykka.ActorDeadError):
-        ref.tell(message)

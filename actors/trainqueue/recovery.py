@@ -121,7 +121,7 @@ def is_new_boot(arbiter: GPUArbiter, rows: Iterable[AttemptOfOld]) -> bool:
     """Whether the machine was restarted since a daemon last served this home; the first one to ask notes it."""
     last, boot = arbiter.journal.setting(BOOT), arbiter.bench.boot
     if last != boot:
-        arbiter.batch.settings[BOOT] = boot
+        arbiter.ledger.batch.settings[BOOT] = boot
     return last != boot if last else any(identity["boot_id"] != boot for _, _, identity, _ in rows)
 
 

@@ -44,10 +44,10 @@ def serve(arbiter: GPUArbiter, call: Call) -> tuple[bytes, bool]:
     try:
         if isinstance(request, CHANGES):
             refuse_change(arbiter, request)
-            arbiter.batch.promised = True
-        before = arbiter.seq
+            arbiter.ledger.batch.promised = True
+        before = arbiter.ledger.seq
         answer = wire.answer(request.id, result(arbiter, call))
-        return answer, isinstance(request, CHANGES) and arbiter.seq > before  # every change has its event
+        return answer, isinstance(request, CHANGES) and arbiter.ledger.seq > before  # every change has its event
     except RequestError as error:
         return wire.refusal(request.id, error.code, error.message), False
     except Exception:
@@ -67,16 +67,10 @@ def refuse_change(arbiter: GPUArbiter, request: object) -> None:
     if isinstance(request, wire.Cancel):
         return
     safe = "nothing was changed, what was accepted before is safe"
-    if not arbiter.reserve.held and isinstance(request, wire.Submit | wire.Edit | wire.Retry):
+    if not arbiter.ledger.reserve.held and isinstance(request, wire.Submit | wire.Edit | wire.Retry):
         raise RequestError("unavailable", f"the disk of {arbiter.home.path} is full; {safe}")
-    if arbiter.disk_error is not None:
-        raise RequestError("unavailable", f"nothing can be written ({arbiter.disk_error}); {safe}")
-
-
-def unwritten(call: Call, error: str) -> bytes:
-    """The answer to a change whose batch could not be written."""
-    advice = "It is done once there is space, unless the daemon dies before: look at the queue then"
-    return wire.refusal(call.request.id, "unavailable", f"this could not be written down yet ({error}). {advice}")
+    if arbiter.ledger.error is not None:
+        raise RequestError("unavailable", f"nothing can be written ({arbiter.ledger.error}); {safe}")
 
 
 def result(arbiter: GPUArbiter, call: Call) -> object:  # noqa: PLR0912  (one arm an op)
@@ -123,7 +117,7 @@ def result(arbiter: GPUArbiter, call: Call) -> object:  # noqa: PLR0912  (one ar
 
 def anywhere(arbiter: GPUArbiter, job_id: int) -> Job:
     """A living job from memory or an ended one from the journal."""
-    job = arbiter.core.jobs.get(job_id) or arbiter.batch.jobs.get(job_id) or arbiter.journal.job(job_id)
+    job = arbiter.core.jobs.get(job_id) or arbiter.ledger.batch.jobs.get(job_id) or arbiter.journal.job(job_id)
     if job is None:
         raise RequestError("not-found", f"there is no job {job_id}")
     return job
@@ -131,7 +125,7 @@ def anywhere(arbiter: GPUArbiter, job_id: int) -> Job:
 
 def submit(arbiter: GPUArbiter, request: wire.Submit, user: str) -> object:
     if request.key is not None:
-        known = arbiter.batch.keys.get(request.key) or arbiter.journal.answer_to(request.key)
+        known = arbiter.ledger.batch.keys.get(request.key) or arbiter.journal.answer_to(request.key)
         if known is not None:
             return msgspec.Raw(known)
     for at, spec in enumerate(request.jobs):
@@ -142,7 +136,7 @@ def submit(arbiter: GPUArbiter, request: wire.Submit, user: str) -> object:
     made = [anywhere(arbiter, job) for job in range(first, first + len(request.jobs))]
     answer = {"jobs": [{"id": job.id, "state": job.state.name, "position": position(arbiter, job)} for job in made]}
     if request.key is not None:
-        arbiter.batch.keys[request.key] = wire.pack(answer)
+        arbiter.ledger.batch.keys[request.key] = wire.pack(answer)
     return answer
 
 
@@ -155,7 +149,7 @@ def ended_among(arbiter: GPUArbiter, specs: Iterable[JobSpec]) -> dict[int, Any]
     wanted = {job for spec in specs for job in (*spec.after, *spec.after_any) if job not in arbiter.core.jobs}
     found: dict[int, Any] = {}
     for job in wanted:
-        fresh = arbiter.batch.jobs.get(job)
+        fresh = arbiter.ledger.batch.jobs.get(job)
         if fresh is not None:
             found[job] = fresh.state.name
     return {**arbiter.journal.states_of(wanted - found.keys()), **found}
@@ -174,14 +168,14 @@ def queue(arbiter: GPUArbiter, request: wire.Queue) -> object:
         "queued": [arbiter.view(job) for job in waiting],
         "counts": counts(arbiter),
         "seq": known(arbiter),
-        "epoch": arbiter.epoch,
+        "epoch": arbiter.ledger.epoch,
         "gpus": gpus(arbiter),
     }
 
 
 def known(arbiter: GPUArbiter) -> int:
     """The newest sequence number that will stand."""
-    return arbiter.seq if arbiter.disk_error is None else arbiter.journal.last_seq()
+    return arbiter.ledger.seq if arbiter.ledger.error is None else arbiter.journal.last_seq()
 
 
 def counts(arbiter: GPUArbiter) -> dict[str, int]:
@@ -190,7 +184,7 @@ def counts(arbiter: GPUArbiter) -> dict[str, int]:
 
 def stats(arbiter: GPUArbiter) -> object:
     """Of all jobs that have started, those whose records are gone among them; kept, not counted."""
-    arbiter.batch.show(arbiter.journal)
+    arbiter.ledger.batch.show(arbiter.journal)
     totals, now = arbiter.journal.totals(), arbiter.clock.now()
     running = [(job, job.state) for job in arbiter.core.active() if isinstance(job.state, Running)]
     used = sum(len(state.gpu_ids) * (run_time(state, now) or 0.0) for _, state in running)
@@ -206,7 +200,7 @@ def stats(arbiter: GPUArbiter) -> object:
 
 
 def jobs(arbiter: GPUArbiter, request: wire.Jobs) -> object:
-    arbiter.batch.show(arbiter.journal)
+    arbiter.ledger.batch.show(arbiter.journal)
     found = arbiter.journal.find(request, request.limit + 1)
     shown = [arbiter.view(arbiter.core.jobs.get(job.id, job)) for job in found[: request.limit]]
     return {"jobs": shown, "more": len(found) > request.limit}
@@ -316,10 +310,10 @@ def gpus(arbiter: GPUArbiter) -> list[dict[str, Any]]:
 
 
 def events(arbiter: GPUArbiter, after: int, limit: int) -> object:
-    if arbiter.disk_error is None:  # else they may never be written, and their numbers be given to others
-        arbiter.batch.show(arbiter.journal)
+    if arbiter.ledger.error is None:  # else they may never be written, and their numbers be given to others
+        arbiter.ledger.batch.show(arbiter.journal)
     found = arbiter.journal.events_after(after, limit)
-    answer = {"events": [msgspec.Raw(body) for body in found], "last": known(arbiter), "epoch": arbiter.epoch}
+    answer = {"events": [msgspec.Raw(body) for body in found], "last": known(arbiter), "epoch": arbiter.ledger.epoch}
     return {**answer, "first": arbiter.journal.first_seq()}
 
 

@@ -403,7 +403,7 @@ def fill(folder: Path) -> Path:
 
 def test_a_full_disk(cramped: House, small: Path, tmp_path: Path) -> None:
     house, gate = cramped, tmp_path / "gate"
-    wait_until(lambda: house.actor.reserve.held)
+    wait_until(lambda: house.actor.ledger.reserve.held)
     running = house.submit(*gated(gate))
     house.until(running, "running")
     ballast = fill(small)
@@ -414,7 +414,7 @@ def test_a_full_disk(cramped: House, small: Path, tmp_path: Path) -> None:
         answer = house.answer(house.ask(wire.Submit(jobs=(job(env={"X": "x" * 100_000}, hold=True),)))[0])
         if answer["ok"]:
             made.append(answer["result"]["jobs"][0]["id"])
-        return not house.actor.reserve.held
+        return not house.actor.ledger.reserve.held
 
     wait_until(spent)
     assert made
@@ -432,7 +432,7 @@ def test_a_full_disk(cramped: House, small: Path, tmp_path: Path) -> None:
     assert house.verb(wire.Cancel(jobs=(running,))) is None
     assert house.until(running, "cancelled")["signal"] is not None
     ballast.unlink()
-    wait_until(lambda: house.actor.reserve.held)
+    wait_until(lambda: house.actor.ledger.reserve.held)
     assert (small / "home" / "reserve").stat().st_size == SIZE
     assert house.submit() == made[-1] + 1
     house.until(made[-1] + 1, "completed")

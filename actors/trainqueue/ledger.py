@@ -1,0 +1,106 @@
+"""What the arbiter writes down, and the answers that wait for it: one batch, one commit, and only then all answers.
+
+A batch that the disk refuses stays as it is and is written again later; what promises it is answered as not written.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+from trainqueue import wire
+from trainqueue.batch import Batch
+from trainqueue.damage import DamagedError, is_damage
+from trainqueue.messages import Clean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trainqueue.journal import Journal
+    from trainqueue.messages import Call, Tidied
+    from trainqueue.reserve import Reserve
+
+logger = logging.getLogger(__name__)
+
+
+class Ledger:
+    """Owned by the arbiter. `seq` is the number of the newest event, written or not."""
+
+    def __init__(self, journal: Journal, reserve: Reserve, epoch: str, on_spent: Callable[[], None]) -> None:
+        """`on_spent` is called when the reserve has been given up, and must see to it that it is filled again."""
+        self.journal, self.reserve, self.epoch, self.on_spent = journal, reserve, epoch, on_spent
+        self.batch = Batch()
+        self.seq = journal.last_seq()
+        self.error: str | None = None
+        """Why the disk refuses; None while it does not."""
+        self._answers: list[tuple[Call, bytes, bool]] = []
+        """A call, its answer, and whether that promises what the batch holds."""
+
+    def note(self, topic: str, body: dict[str, Any], now: float) -> None:
+        """An event, with the next number."""
+        self.seq += 1
+        packed = wire.pack({"seq": self.seq, "epoch": self.epoch, "at": now, **body})
+        self.batch.events.append((self.seq, now, topic, packed))
+
+    def answer(self, call: Call, answer: bytes, *, promises: bool) -> None:
+        self._answers.append((call, answer, promises))
+
+    def waiting(self) -> list[Call]:
+        return [call for call, _, _ in self._answers]
+
+    def take_answers(self) -> list[tuple[int, bytes]]:
+        """Slots and answers."""
+        answers, self._answers = self._answers, []
+        return [(call.slot, answer) for call, answer, _ in answers]
+
+    def commit(self) -> None:
+        """Raises sqlite3.Error when the disk refuses and no reserve helps."""
+        if not self.batch:
+            return
+        try:
+            self.batch.commit(self.journal)
+        except sqlite3.Error as error:
+            if not self.reserve.spend():
+                raise
+            logger.warning("%s: living on the reserve; new jobs are refused until there is space", error)
+            self.on_spent()
+            self.batch.commit(self.journal)
+        self.error = None
+
+    def take_batch(self) -> Batch:
+        """What has been committed; a new one begins."""
+        batch, self.batch = self.batch, Batch()
+        return batch
+
+    def tidy(self, done: Tidied) -> tuple[Clean, dict[str, int]]:
+        """One step of retention: what comes next, and how many records of each state are gone."""
+        if self.error is None:
+            try:
+                found = self.journal.tidy(done.limits, done.measured, done.removed)
+                return Clean(found.measure, found.remove, found.more), found.forgotten
+            except sqlite3.Error as error:
+                # Damage in the history does not end the daemon: whoever reads that part is told to call `doctor`.
+                logger.warning("retention: cannot tidy %s: %s; trying again later", self.journal.path, error)
+        return Clean([], [], more=False), {}
+
+    def refused(self, error: sqlite3.Error) -> None:
+        """Keep everything; say so to those who wait, and promise nothing.
+
+        Raises DamagedError, which ends the daemon: what is damaged must not be written to.
+        """
+        if is_damage(error):
+            raise DamagedError(self.journal.path, error) from error
+        if self.error is None:
+            logger.error("cannot write %s: %s; trying again every second", self.journal.path, error)
+        self.error = str(error)
+        self._answers = [
+            (call, unwritten(call, self.error) if promises else answer, False)
+            for call, answer, promises in self._answers
+        ]
+
+
+def unwritten(call: Call, error: str) -> bytes:
+    """The answer to a change whose batch could not be written."""
+    advice = "It is done once there is space, unless the daemon dies before: look at the queue then"
+    return wire.refusal(call.request.id, "unavailable", f"this could not be written down yet ({error}). {advice}")
