@@ -42,6 +42,8 @@ def test_exit_codes(cli: Cli) -> None:
     assert cli("cancel", "9-7").returncode == 2
     cli("submit", "--", "sleep", "60")
     assert cli("wait", "--timeout", "0.1", "3").returncode == 124
+    late = cli("wait", "--timeout", "0.1", "--json", "3")
+    assert (late.returncode, json.loads(late.stdout)["id"]) == (124, 3)
 
 
 def test_no_daemon_is_three(cli: Cli, tmp_path: Path) -> None:

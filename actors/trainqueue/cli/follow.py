@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import os
 import select
 import signal
@@ -164,6 +165,9 @@ def wait(ids: tuple[list[int], ...], timeout: float | None, as_json: bool) -> in
         ended = wait_for(trainq, jobs, timeout)
     except TimeoutError as error:
         complain(str(error))
+        if as_json:
+            with contextlib.suppress(DaemonError):  # it may be the daemon that we have waited for
+                show_json(documents([trainq.status(job) for job in jobs]))
         return TIMED_OUT
     if as_json:
         show_json(documents(ended))
