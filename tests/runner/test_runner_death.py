@@ -10,6 +10,7 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -103,6 +104,24 @@ def test_a_child_that_hides_is_dead_before_the_next_job_starts(machine: Machine,
         machine.daemon.start()
     assert machine.ends(job, behind) == [LOST, DONE]
     assert not Path("/proc", machine.held.read_text()).exists()
+
+
+def test_a_child_that_is_born_while_we_look_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To a parent that was in the list, and dead when it was looked at."""
+    folder, listed, born = tmp_path / "7" / "attempt-1", leftovers.pids, list[subprocess.Popen[bytes]]()
+
+    def late() -> set[int]:
+        found = listed()
+        if not born:
+            env = {"PATH": os.defpath, "TRAINQ_JOB_DIR": str(folder.parent)}
+            born.append(subprocess.Popen(["sleep", "1000"], env=env))
+        return found
+
+    monkeypatch.setattr(leftovers, "pids", late)
+    found = leftovers.sweep(folder)
+    born[0].kill()
+    born[0].wait()
+    assert found == 1
 
 
 def test_one_taken_over_is_still_looked_after(machine: Machine) -> None:

@@ -36,9 +36,13 @@ def sweep(folder: Path) -> int:
     words = verdict.started_in(folder)
     if awaits_burial(words.get("runner")):
         return 1
-    living = [process for process in processes() if process.state not in "ZX" and process.pid != os.getpid()]
-    session = None if is_reused(words, living) else words.get("pid")
-    marked = {process.pid for process in living if _is_marked(process, folder, session)}
+    session = None if is_reused(words) else words.get("pid")
+    living, marked, seen = list[Process](), set[int](), {os.getpid()}
+    while born := pids() - seen:  # also while we looked, to a parent that had died before we came to it
+        seen |= born
+        fresh = [process for pid in born if (process := look(pid)) is not None and process.state not in "ZX"]
+        living += fresh
+        marked |= {process.pid for process in fresh if _is_marked(process, folder, session)}
     found = with_descendants(marked, living)
     for pid in found:
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -54,10 +58,10 @@ def awaits_burial(runner: dict[str, Any] | None) -> bool:
     return found is not None and (found.ticks, found.parent) == (runner["ticks"], runner["nursery"])
 
 
-def is_reused(words: dict[str, Any], living: Iterable[Process]) -> bool:
+def is_reused(words: dict[str, Any]) -> bool:
     """Whether the job's session has ended, and its number is that of a stranger by now."""
-    known = (words.get("pid"), words.get("ticks"))
-    return None not in known and any(process.pid == known[0] and process.ticks != known[1] for process in living)
+    found = look(words["pid"]) if "pid" in words and "ticks" in words else None
+    return found is not None and found.ticks != words["ticks"]
 
 
 def look(pid: int) -> Process | None:
@@ -68,9 +72,8 @@ def look(pid: int) -> Process | None:
     return Process(pid, fields[0].decode(), int(fields[1]), int(fields[3]), int(fields[19]))
 
 
-def processes() -> Iterable[Process]:
-    pids = [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]  # noqa: PTH208
-    return [found for pid in pids if (found := look(pid)) is not None]
+def pids() -> set[int]:
+    return {int(entry) for entry in os.listdir("/proc") if entry.isdigit()}  # noqa: PTH208
 
 
 def with_descendants(pids: set[int], living: Iterable[Process]) -> set[int]:
