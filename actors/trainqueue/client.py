@@ -157,7 +157,7 @@ class Client:
                 return cast("list[dict[str, Any]]", self.call("submit", jobs=jobs, key=key)["jobs"])
             except NotAnsweringError as error:
                 if last:
-                    msg = f"{error}; whether it was queued is not known: look at the queue, or use the same key ({key})"
+                    msg = f"{error}; it may be queued or not: look before you submit it again (its key is {key})"
                     raise NotAnsweringError(msg) from None
         raise AssertionError
 

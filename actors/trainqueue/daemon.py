@@ -15,6 +15,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+from trainqueue import __version__
 from trainqueue.anchor import GoneError
 from trainqueue.daemonlog import LogFile
 from trainqueue.damage import DamagedError
@@ -37,6 +38,7 @@ def main() -> None:
     parser.add_argument("--home", help="home folder (default: $TRAINQ_HOME, else ~/.local/state/trainq)")
     parser.add_argument("--config", help="settings file (default: $TRAINQ_CONFIG, else ~/.config/trainq/trainq.toml)")
     parser.add_argument("--foreground", action="store_true", help="log to the terminal instead of trainqd.log")
+    parser.add_argument("--version", action="version", version=f"trainqd {__version__}")
     options = parser.parse_args()
     try:
         run(Home.find(options.home), load(options.config), foreground=options.foreground)

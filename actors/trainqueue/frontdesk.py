@@ -31,8 +31,13 @@ logger = logging.getLogger(__name__)
 SLOTS = 16
 AHEAD = 4
 """Requests that are read of one client before they are looked at; more wait with him, in his own memory."""
-UNREAD = 100
-"""Replies that are kept for a client who does not fetch them; more are dropped."""
+IN_FLIGHT = 100
+"""Requests that a client may have under way (docs/protocol.md)."""
+UNREAD = 2 * IN_FLIGHT
+"""Replies that are kept for a client who does not fetch them; more are dropped.
+
+libzmq hears of what was fetched only after every half of them: whoever fetches all the time can count on one half.
+"""
 PARTING = 0.05
 """Seconds before we hang up: a client with ZMQ_IMMEDIATE drops an answer that it has not read by then."""
 _names = itertools.count()

@@ -11,13 +11,15 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+import zmq
+from msgpack import unpackb
 from support import packed, wait_until
 from wire.raw import Raw, message
 from wire.watch import memory
 
 from trainqueue.client import Client
 from trainqueue.errors import DaemonError, RequestError
-from trainqueue.frontdesk import UNREAD
+from trainqueue.frontdesk import IN_FLIGHT, UNREAD
 from trainqueue.wire import MAX_REQUEST
 
 if TYPE_CHECKING:
@@ -65,7 +67,7 @@ def test_whoever_does_not_read_fills_no_memory(daemon: Daemon, client: Client) -
         before, sent = memory(daemon), 0
         request = message(packed({"op": "jobs", "limit": 100, "id": "x" * 1000}))
         with contextlib.suppress(TimeoutError):
-            for _ in range(14):
+            for _ in range(7 * UNREAD // 50):
                 deaf.socket.sendall(request * 50)
                 sent += 50
                 client.ping()
@@ -73,6 +75,22 @@ def test_whoever_does_not_read_fills_no_memory(daemon: Daemon, client: Client) -
     print(f"{sent} requests, {grown // MIB} MiB more for replies of {sent * size // MIB} MiB")
     assert sent * size > 4 * UNREAD * size
     assert grown < 2 * UNREAD * size + 20 * MIB
+
+
+def test_as_many_in_flight_as_promised_all_get_their_replies(daemon: Daemon, client: Client) -> None:
+    endpoint = daemon.home.endpoint_file.read_text().strip()
+    client.ping()
+    with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
+        dealer.linger = 0
+        dealer.connect(endpoint)
+        missing, sent = set[int](), 0
+        while sent < 3000 or missing:
+            while sent < 3000 and len(missing) < IN_FLIGHT:
+                dealer.send_multipart([b"", packed({"op": "ping", "id": sent})])
+                missing.add(sent)
+                sent += 1
+            assert dealer.poll(10_000), f"no replies to {sorted(missing)}"
+            missing.remove(unpackb(dealer.recv_multipart()[1])["id"])
 
 
 def test_requests_wait_with_their_sender(daemon: Daemon, client: Client) -> None:

@@ -56,7 +56,8 @@ def start_one(home: Home) -> None:
         time.sleep(0.01)
     said = os.pread(words, 65536, 0).decode(errors="replace").strip().splitlines()
     os.close(words)
-    msg = f"the daemon did not start: {said[-1] if said else 'it said nothing'} (more in {home.log})"
+    more = "" if said else f" (look at {home.log})"
+    msg = f"the daemon did not start: {said[-1] if said else 'it said nothing'}{more}"
     raise NoDaemonError(msg)
 
 

@@ -153,7 +153,8 @@ def stats(as_json: bool) -> None:  # noqa: FBT001
         show_json(found)
         return
     counts = found.pop("counts")
-    table(("WHAT", "VALUE"), [*counts.items(), *((name, f"{value:.1f}") for name, value in found.items())])
+    figures = ((name, f"{value:.1f}" if isinstance(value, float) else value) for name, value in found.items())
+    table(("WHAT", "VALUE"), [*counts.items(), *figures])
 
 
 @click.command()
