@@ -103,6 +103,8 @@ class GPUArbiter(SelectingActor):
         self._refused: str | None = None
         """Why the machine did not let us prepare a start; logged when it changes."""
         self._flushing = False
+        self._again: Timer | None = None
+        """For the next commit, after one that the disk has refused."""
         self._refilling = False
         self._unblock: Timer | None = None
 
@@ -150,8 +152,11 @@ class GPUArbiter(SelectingActor):
                 assert_never(message)
 
     def _fill_reserve(self) -> None:
-        if not self.ledger.reserve.fill():
+        reserve, before = self.ledger.reserve, self.ledger.reserve.error
+        if not reserve.fill():
             self._fill_later()
+            if not reserve.disk_is_full and str(before) != str(reserve.error):
+                logger.warning("going on without a reserve for a full disk: %s", reserve.error)
 
     def _fill_later(self) -> None:
         self.inbox.after(RETRY_COMMIT, FillReserve())
@@ -343,6 +348,7 @@ class GPUArbiter(SelectingActor):
             self.actor_ref.tell(Flush())
 
     def _flush(self) -> None:
+        self.inbox.drop(self._again)
         self._flushing = False
         try:
             self.ledger.commit()
@@ -358,8 +364,8 @@ class GPUArbiter(SelectingActor):
         if self.leaving:
             self.on_exit()
         self._flushing = True
-        self.inbox.after(RETRY_COMMIT, Flush())
-        self.apply_quietly(ev.Block(f"nothing can be written ({error})"))
+        self._again = self.inbox.after(RETRY_COMMIT, Flush())
+        self.apply_quietly(ev.Block(f"nothing can be written ({self.ledger.error})"))
 
     def _answer(self) -> None:
         if self.desk is not None and (answers := self.ledger.take_answers()):

@@ -22,7 +22,7 @@ from trainqueue.anchor import Anchor
 from trainqueue.clock import run_time
 from trainqueue.core.job import STATES, Ended, Job, Queued, data_of
 from trainqueue.core.spec import JobSpec, title
-from trainqueue.damage import DamagedError, is_damage, readable, refuse_unsound
+from trainqueue.damage import DamagedError, is_damage, readable, reason, refuse_unsound
 from trainqueue.errors import TrainqError
 from trainqueue.launch import local
 from trainqueue.schema import ALIVE, NewerSchemaError, migrate, refuse_newer, version_of
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 ROWS = 64
 """In one statement; every number of them is prepared once and kept."""
+OPENING, SERVING = 5000, 20
+"""Milliseconds to wait for a foreign lock. Everybody waits with the arbiter, which tries again every second anyway."""
 KEPT = f"{search.COLUMNS}, ended, gpu_seconds, waited, log_bytes"
 SAVE = f"INSERT INTO jobs ({KEPT})"
 AGAIN = f" ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in KEPT.split(', ')[1:])}"
@@ -57,7 +59,8 @@ def advice(folder: Path) -> str:
 def unusable(path: Path, error: Exception) -> TrainqError:
     if isinstance(error, sqlite3.Error) and is_damage(error):
         return DamagedError(path, error)
-    return JournalError(f"cannot open the database {path}: {error}. Nothing was changed{advice(path.parent)}.")
+    why = reason(error, path)
+    return JournalError(f"cannot open the database {path}: {why}. Nothing was changed{advice(path.parent)}.")
 
 
 def refuse_foreign(db: sqlite3.Connection, path: Path) -> None:
@@ -90,11 +93,12 @@ class Journal:
         except (sqlite3.Error, OSError, NewerSchemaError) as error:
             raise unusable(path, error) from error
         try:
-            self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=5000;")
+            self._db.executescript(f"PRAGMA busy_timeout={OPENING}; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;")
             refuse_foreign(self._db, path)
             migrate(self._db, path)
             self.ages = Ages(self.setting("ages"), local.boot_id())
             self._anchor = Anchor(path)
+            self._db.execute(f"PRAGMA busy_timeout={SERVING}")
         except JournalError:
             self._db.close()
             raise

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from trainqueue import wire
 from trainqueue.batch import Batch
-from trainqueue.damage import DamagedError, is_damage
+from trainqueue.damage import DamagedError, is_damage, reason
+from trainqueue.errors import RequestError
 from trainqueue.messages import Clean
+from trainqueue.reserve import is_full
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,12 +63,22 @@ class Ledger:
         try:
             self.batch.commit(self.journal)
         except sqlite3.Error as error:
-            if not self.reserve.spend():
+            if not (is_full(error, self.reserve.path.parent) and self.reserve.spend()):
                 raise
             logger.warning("%s: living on the reserve; new jobs are refused until there is space", error)
             self.on_spent()
             self.batch.commit(self.journal)
         self.error = None
+
+    def show(self) -> None:
+        """Let a query see what the batch has changed. Raises RequestError while nothing can be written."""
+        try:
+            self.batch.show(self.journal)
+        except sqlite3.Error as error:
+            if is_damage(error):
+                raise DamagedError(self.journal.path, error) from error
+            why = reason(error, self.journal.path)
+            raise RequestError("unavailable", f"the newest changes cannot be looked through now ({why})") from error
 
     def take_batch(self) -> Batch:
         """What has been committed; a new one begins."""
@@ -91,9 +103,10 @@ class Ledger:
         """
         if is_damage(error):
             raise DamagedError(self.journal.path, error) from error
-        if self.error is None:
-            logger.error("cannot write %s: %s; trying again every second", self.journal.path, error)
-        self.error = str(error)
+        why = reason(error, self.journal.path)
+        if self.error != why:
+            logger.error("cannot write %s: %s; trying again every second", self.journal.path, why)
+        self.error = why
         self._answers = [
             (call, unwritten(call, self.error) if promises else answer, False)
             for call, answer, promises in self._answers
@@ -102,5 +115,5 @@ class Ledger:
 
 def unwritten(call: Call, error: str) -> bytes:
     """The answer to a change whose batch could not be written."""
-    advice = "It is done once there is space, unless the daemon dies before: look at the queue then"
+    advice = "It is done once it can be, unless the daemon dies before: look at the queue then"
     return wire.refusal(call.request.id, "unavailable", f"this could not be written down yet ({error}). {advice}")

@@ -1,7 +1,9 @@
 """What each op does, in the arbiter's thread: one function per op, from a typed request to its result.
 
-A refusal is raised as RequestError and changes nothing. Reads answer from memory or the journal; what they
-say is sent only after everything before them in the batch is on disk.
+A refusal is raised as RequestError and changes nothing. Reads answer from memory or the journal, and are sent when
+the batch has been written; where the disk refuses it, they are sent even so, and tell what may be forgotten if the
+daemon dies before there is space. No change is confirmed then, not even one that changed nothing: a repeated key may
+stand on a first submit in the same batch.
 """
 
 from __future__ import annotations
@@ -45,9 +47,7 @@ def serve(arbiter: GPUArbiter, call: Call) -> tuple[bytes, bool]:
         if isinstance(request, CHANGES):
             refuse_change(arbiter, request)
             arbiter.ledger.batch.promised = True
-        before = arbiter.ledger.seq
-        answer = wire.answer(request.id, result(arbiter, call))
-        return answer, isinstance(request, CHANGES) and arbiter.ledger.seq > before  # every change has its event
+        return wire.answer(request.id, result(arbiter, call)), isinstance(request, CHANGES)
     except RequestError as error:
         return wire.refusal(request.id, error.code, error.message), False
     except Exception:
@@ -67,8 +67,9 @@ def refuse_change(arbiter: GPUArbiter, request: object) -> None:
     if isinstance(request, wire.Cancel):
         return
     safe = "nothing was changed, what was accepted before is safe"
-    if not arbiter.ledger.reserve.held and isinstance(request, wire.Submit | wire.Edit | wire.Retry):
-        raise RequestError("unavailable", f"the disk of {arbiter.home.path} is full; {safe}")
+    reserve = arbiter.ledger.reserve
+    if reserve.disk_is_full and isinstance(request, wire.Submit | wire.Edit | wire.Retry):
+        raise RequestError("unavailable", f"the disk of {arbiter.home.path} is full ({reserve.error}); {safe}")
     if arbiter.ledger.error is not None:
         raise RequestError("unavailable", f"nothing can be written ({arbiter.ledger.error}); {safe}")
 
@@ -184,7 +185,7 @@ def counts(arbiter: GPUArbiter) -> dict[str, int]:
 
 def stats(arbiter: GPUArbiter) -> object:
     """Of all jobs that have started, those whose records are gone among them; kept, not counted."""
-    arbiter.ledger.batch.show(arbiter.journal)
+    arbiter.ledger.show()
     totals, now = arbiter.journal.totals(), arbiter.clock.now()
     running = [(job, job.state) for job in arbiter.core.active() if isinstance(job.state, Running)]
     used = sum(len(state.gpu_ids) * (run_time(state, now) or 0.0) for _, state in running)
@@ -200,7 +201,7 @@ def stats(arbiter: GPUArbiter) -> object:
 
 
 def jobs(arbiter: GPUArbiter, request: wire.Jobs) -> object:
-    arbiter.ledger.batch.show(arbiter.journal)
+    arbiter.ledger.show()
     found = arbiter.journal.find(request, request.limit + 1)
     shown = [arbiter.view(arbiter.core.jobs.get(job.id, job)) for job in found[: request.limit]]
     return {"jobs": shown, "more": len(found) > request.limit}
@@ -311,7 +312,7 @@ def gpus(arbiter: GPUArbiter) -> list[dict[str, Any]]:
 
 def events(arbiter: GPUArbiter, after: int, limit: int) -> object:
     if arbiter.ledger.error is None:  # else they may never be written, and their numbers be given to others
-        arbiter.ledger.batch.show(arbiter.journal)
+        arbiter.ledger.show()
     found = arbiter.journal.events_after(after, limit)
     answer = {"events": [msgspec.Raw(body) for body in found], "last": known(arbiter), "epoch": arbiter.ledger.epoch}
     return {**answer, "first": arbiter.journal.first_seq()}

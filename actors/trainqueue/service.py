@@ -32,7 +32,7 @@ from trainqueue.janitor import Janitor
 from trainqueue.journal import Journal, JournalError
 from trainqueue.launch.nursery import Nursery
 from trainqueue.messages import Open
-from trainqueue.reserve import Reserve
+from trainqueue.reserve import Reserve, is_full
 
 if TYPE_CHECKING:
     import pykka
@@ -116,8 +116,8 @@ class Service:
         """On a full disk the reserve is what it takes to open it. Raises JournalError."""
         try:
             return Journal(self.home.database)
-        except JournalError:
-            if not Reserve(self.home.reserve).spend():
+        except JournalError as error:
+            if not (is_full(error.__cause__, self.home.path) and Reserve(self.home.reserve).spend()):
                 raise
             return Journal(self.home.database)
 

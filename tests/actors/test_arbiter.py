@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import threading
+import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,12 +20,15 @@ from trainqueue import requests, wire
 from trainqueue.core.arbiter import MAX_VOIDS, Core
 from trainqueue.home import Home
 from trainqueue.launch import verdict
-from trainqueue.messages import Publish
+from trainqueue.messages import Flush, Publish, Tidied
 from trainqueue.reserve import SIZE
+from trainqueue.settings import HistorySettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from trainqueue.inbox import Inbox, Timer
 
 
 def fault(*_: object, **__: object) -> Any:
@@ -460,3 +466,70 @@ def test_a_cancel_works_while_nothing_can_be_written(
     house.until(waiting, "completed")
     house.restart()
     assert [house.status(one)["state"] for one in (running, waiting)] == ["cancelled", "completed"]
+
+
+def test_a_repeated_key_is_not_confirmed_before_its_submit_is_written(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The repeat changes nothing by itself: what it promises is the submit before it, in the same batch."""
+    monkeypatch.setattr("trainqueue.arbiter.RETRY_COMMIT", 0.05)
+    house.journal.refuses = True
+    submit = wire.Submit(jobs=(job(hold=True),), key="k")
+    answers = [house.answer(slot) for slot in house.ask(submit, submit)]
+    assert [answer["ok"] for answer in answers] == [False, False]
+    house.journal.refuses = False
+    wait_until(lambda: house.actor.ledger.error is None)
+    assert house.call(submit)["jobs"][0]["id"] == 1
+    assert rows(house.home, "SELECT count(*) FROM jobs") == [(1,)]
+
+
+def test_a_foreign_write_lock_is_no_full_disk(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is named, freezes nobody, and costs no reserve; what has waited is written down when it is gone."""
+    monkeypatch.setattr("trainqueue.arbiter.RETRY_COMMIT", 0.05)
+    wait_until(lambda: house.actor.ledger.reserve.held)
+    began = time.monotonic()
+    with closing(sqlite3.connect(house.home.database, isolation_level=None)) as shell:
+        shell.execute("BEGIN IMMEDIATE")
+        code, sentence = house.refused(wire.Submit(jobs=(job(hold=True),)))
+        assert code == "unavailable"
+        assert f"another process has locked {house.home.database}" in sentence
+        assert "another process has locked" in house.refused(wire.Hold(jobs=(1,)))[1]
+        assert "another process has locked" in house.refused(wire.Jobs())[1]
+        assert house.call(wire.Queue())["counts"] == {"queued": 1}
+        assert house.actor.ledger.reserve.held
+    assert time.monotonic() - began < 3
+    wait_until(lambda: house.actor.ledger.error is None)
+    assert rows(house.home, "SELECT count(*) FROM jobs") == [(1,)]
+    assert house.submit(hold=True) == 2
+
+
+def test_what_keeps_the_reserve_from_being_made_is_no_full_disk(home: Home, caplog: pytest.LogCaptureFixture) -> None:
+    home.prepare()
+    home.reserve.mkdir()
+    house = House(home)
+    house.start()
+    assert house.submit(hold=True) == 1
+    assert [str(home.reserve) in record.message for record in caplog.records] == [True]
+    home.reserve.rmdir()
+    wait_until(lambda: house.actor.ledger.reserve.held)
+    house.close()
+    assert not house.crashes
+
+
+def test_a_disk_that_refuses_is_tried_once_a_pause(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many others have tried in between."""
+    monkeypatch.setattr("trainqueue.arbiter.RETRY_COMMIT", 0.2)
+    house.journal.refuses = True
+    house.refused(wire.Submit(jobs=(job(hold=True),)))
+    for _ in range(20):
+        house.ref.tell(Tidied([], [], HistorySettings()))
+    house.call(wire.Ping())
+    inbox = house.actor.inbox
+    wait_until(lambda: len(retries(inbox)) == 1)
+    house.journal.refuses = False
+    wait_until(lambda: house.actor.ledger.error is None)
+    assert not retries(inbox)
+
+
+def retries(inbox: Inbox) -> list[Timer]:
+    return [timer for _, _, timer in [*inbox._timers] if isinstance(timer.message, Flush)]

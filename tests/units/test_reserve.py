@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
 from support import small_disk
 
-from trainqueue.reserve import SIZE, Reserve
+from trainqueue.reserve import SIZE, Reserve, is_full
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,3 +78,20 @@ def test_an_empty_one_is_none(tmp_path: Path) -> None:
     assert not Reserve(tmp_path / "reserve").held
     os.truncate(tmp_path / "reserve", SIZE)
     assert not Reserve(tmp_path / "reserve").held, "a hole takes no space"
+
+
+def test_only_a_want_of_space_is_a_full_disk(small: Path) -> None:
+    reserve = Reserve(small / "gone" / "reserve")
+    assert not reserve.fill()
+    assert not reserve.disk_is_full
+    fault = sqlite3.OperationalError("disk I/O error")
+    fault.sqlite_errorcode = sqlite3.SQLITE_IOERR_WRITE
+    assert not is_full(fault, small)
+    (small / "ballast").write_bytes(bytes(5 * 2**19))
+    reserve = Reserve(small / "reserve")
+    assert not reserve.fill()
+    assert reserve.disk_is_full
+    assert is_full(fault, small)
+    busy = sqlite3.OperationalError("database is locked")
+    busy.sqlite_errorcode = sqlite3.SQLITE_BUSY
+    assert not is_full(busy, small)
