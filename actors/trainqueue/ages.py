@@ -8,12 +8,15 @@ year, takes nothing with it. It begins at the wall time of its first start, so t
 from __future__ import annotations
 
 import json
+import logging
+import math
 import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+logger = logging.getLogger(__name__)
 DAY = 86400.0
 """Seconds. Of the time between two boots no more is believed."""
 
@@ -24,7 +27,10 @@ def uptime() -> float:
 
 
 class Ages:
-    """Seconds that only go forward; `saved` is what `text` said at some time before, or empty."""
+    """Seconds that only go forward; `saved` is what `text` said at some time before, or empty.
+
+    One that cannot be read is worth no refused start: the clock begins anew.
+    """
 
     def __init__(
         self,
@@ -35,7 +41,7 @@ class Ages:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._boot, self._up, self._wall = boot, up, wall
-        self._base = since(json.loads(saved), boot, up(), wall()) if saved else wall()
+        self._base = wall() if (base := since(saved, boot, up(), wall())) is None else base
         self._from = up()
 
     def now(self) -> float:
@@ -46,8 +52,18 @@ class Ages:
         return json.dumps({"now": self.now(), "boot": self._boot, "up": self._up(), "wall": self._wall()})
 
 
-def since(saved: dict[str, float | str], boot: str, up: float, wall: float) -> float:
-    """What the clock shows now, after it showed `saved`."""
-    same = saved["boot"] == boot
-    passed = up - float(saved["up"]) if same else min(wall - float(saved["wall"]), DAY)
-    return float(saved["now"]) + max(0.0, passed)
+def since(text: str, boot: str, up: float, wall: float) -> float | None:
+    """What the clock shows now, after it showed `text`; None when that tells nothing."""
+    if not text:
+        return None
+    try:
+        saved = json.loads(text)
+        same = saved["boot"] == boot
+        passed = up - float(saved["up"]) if same else min(wall - float(saved["wall"]), DAY)
+        shows = float(saved["now"]) + max(0.0, passed)
+    except (ValueError, KeyError, TypeError):
+        shows = math.nan
+    if not math.isfinite(shows):
+        logger.warning("the clock of retention cannot be read (%r); it begins anew", text)
+        return None
+    return shows

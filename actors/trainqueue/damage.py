@@ -5,6 +5,7 @@ SQLite finds damage where it reads; what it would overlook, and take for an empt
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 from functools import wraps
@@ -14,11 +15,15 @@ import msgspec
 
 from trainqueue import wal as log
 from trainqueue.errors import RequestError
+from trainqueue.launch import local
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+logger = logging.getLogger(__name__)
+BOOT = "boot_id"
+"""The setting that says under which boot of the machine a daemon last served this home."""
 READ_FRAMES = slice(16, 20)
 """Where SQLite's index of the WAL says how many of its frames count (sqlite.org/walformat.html, mxFrame)."""
 
@@ -90,10 +95,11 @@ def wal_of(database: Path) -> Path:
     return database.with_name(f"{database.name}-wal")
 
 
-def refuse_unsound(database: Path) -> None:
+def refuse_unsound(database: Path, *, served: bool = False) -> None:
     """Before SQLite opens it, which begins anew on an empty file and forgets what follows a bad place in the WAL.
 
-    Raises DamagedError, OSError, sqlite3.Error.
+    `served`: a daemon writes to it, so that its WAL cannot be looked at from outside. Raises DamagedError, OSError,
+    sqlite3.Error.
     """
     if recovered(database).exists():
         raise DamagedError(database, "a recovery of it was interrupted, and can be finished")
@@ -110,7 +116,7 @@ def refuse_unsound(database: Path) -> None:
         if not fresh:
             raise DamagedError(database, "it does not begin as a database does" if start else "it is empty")
         return
-    if has_wal:
+    if has_wal and not served:
         _refuse_unsound_wal(database, wal)
 
 
@@ -120,7 +126,11 @@ def _has_jobs(home: Path) -> bool:
 
 
 def _refuse_unsound_wal(database: Path, wal: Path) -> None:
-    """Read-only, since a connection that may write would throw the rest of the WAL away when it closes."""
+    """Read-only, since a connection that may write would throw the rest of the WAL away when it closes.
+
+    What goes without an fsync (see journal.py) reaches the disk in any order: after a power cut a frame may be missing
+    with others behind it. All that was confirmed is before it, and that is what SQLite reads.
+    """
     with wal.open("rb") as file:
         sound = log.header_is_sound(file.read(log.WAL_HEADER))
     if not sound:
@@ -129,7 +139,20 @@ def _refuse_unsound_wal(database: Path, wal: Path) -> None:
     try:
         db.execute("SELECT 1 FROM sqlite_schema").fetchone()
         index = database.with_name(f"{database.name}-shm").read_bytes()[:48]
+        boot = _boot_of(db)
     finally:
         db.close()
-    if log.lost_after(wal, int.from_bytes(index[READ_FRAMES], "little")):
+    if not log.lost_after(wal, int.from_bytes(index[READ_FRAMES], "little")):
+        return
+    if boot in (None, local.boot_id()):
         raise DamagedError(database, f"a part of its newest changes ({wal.name}) cannot be read")
+    logger.warning("%s: the machine went down before the newest, unconfirmed changes were all on disk", wal)
+
+
+def _boot_of(db: sqlite3.Connection) -> str | None:
+    """None where nobody can say."""
+    try:
+        found = db.execute("SELECT value FROM settings WHERE name = ?", (BOOT,)).fetchone()
+    except sqlite3.Error:
+        return None
+    return str(found[0]) if found else None

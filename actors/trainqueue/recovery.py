@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from trainqueue.core import events as ev
 from trainqueue.core.events import Result
 from trainqueue.core.job import Queued, Running
+from trainqueue.damage import BOOT
 from trainqueue.errors import TrainqError
 from trainqueue.launch import local, verdict
 from trainqueue.progress import ProgressFile
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 AttemptOfOld = tuple[int, int, dict[str, Any], tuple[str, ...]]
 """As the journal has it: job, attempt, the runner's identity, GPUs."""
-BOOT = "boot_id"
-"""The setting in the journal that says under which boot of the machine a daemon last served this home."""
 PATIENCE = 5.0
 """Seconds to wait for a runner that is about to exit, or to say what it does."""
 

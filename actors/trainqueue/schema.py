@@ -36,6 +36,7 @@ FIRST = """
     CREATE TABLE keys (key TEXT PRIMARY KEY, answer BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
     """
+SOUND = "iif(json_valid({0}), {0}, '{{}}')"
 HISTORY = f"""
     ALTER TABLE jobs ADD COLUMN ended REAL;         -- when it ended, by the clock of ages.py; NULL while it lives
     ALTER TABLE jobs ADD COLUMN gpu_seconds REAL;
@@ -46,7 +47,7 @@ HISTORY = f"""
         gpu_seconds = coalesce(json_array_length(detail, '$.gpu_ids') * coalesce(json_extract(detail, '$.run_time'),
             max(0, json_extract(detail, '$.ended_at') - json_extract(detail, '$.started_at'))), 0),
         waited = coalesce(max(0, json_extract(detail, '$.started_at') - submitted_at), 0)
-        WHERE NOT {ALIVE};
+        WHERE NOT {ALIVE} AND json_valid(detail);  -- what is no JSON is damage, for `doctor` to find
     CREATE INDEX jobs_name ON jobs (name, state, id);
     CREATE INDEX jobs_group ON jobs (grp, state, id) WHERE grp IS NOT NULL;
     CREATE INDEX jobs_ended ON jobs (ended, id) WHERE ended IS NOT NULL;
@@ -56,20 +57,21 @@ HISTORY = f"""
     CREATE TABLE tags (
         key TEXT NOT NULL, value TEXT NOT NULL, state TEXT NOT NULL, job INTEGER NOT NULL,
         PRIMARY KEY (key, value, state, job)) WITHOUT ROWID;
-    INSERT INTO tags SELECT key, value, state, jobs.id FROM jobs, json_each(jobs.tags) WHERE jobs.tags <> '{{}}'
+    INSERT INTO tags SELECT key, value, state, jobs.id FROM jobs, json_each({SOUND.format("jobs.tags")})
+        WHERE jobs.tags <> '{{}}'
         ORDER BY key, value, state, jobs.id;
     CREATE TRIGGER tags_new AFTER INSERT ON jobs WHEN new.tags <> '{{}}' BEGIN
-        INSERT INTO tags SELECT key, value, new.state, new.id FROM json_each(new.tags);
+        INSERT INTO tags SELECT key, value, new.state, new.id FROM json_each({SOUND.format("new.tags")});
     END;
     CREATE TRIGGER tags_changed AFTER UPDATE OF state, tags ON jobs
         WHEN old.tags <> new.tags OR (old.state <> new.state AND new.tags <> '{{}}') BEGIN
         DELETE FROM tags WHERE job = old.id AND state = old.state
-            AND (key, value) IN (SELECT key, value FROM json_each(old.tags));
-        INSERT INTO tags SELECT key, value, new.state, new.id FROM json_each(new.tags);
+            AND (key, value) IN (SELECT key, value FROM json_each({SOUND.format("old.tags")}));
+        INSERT INTO tags SELECT key, value, new.state, new.id FROM json_each({SOUND.format("new.tags")});
     END;
     CREATE TRIGGER tags_gone AFTER DELETE ON jobs WHEN old.tags <> '{{}}' BEGIN
         DELETE FROM tags WHERE job = old.id AND state = old.state
-            AND (key, value) IN (SELECT key, value FROM json_each(old.tags));
+            AND (key, value) IN (SELECT key, value FROM json_each({SOUND.format("old.tags")}));
     END;
 
     -- Of the ended jobs per state, and of those whose records retention has removed.

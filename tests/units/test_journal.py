@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -72,3 +73,18 @@ def test_a_folder_in_its_place_is_named(tmp_path: Path) -> None:
     (tmp_path / "trainq.db").mkdir()
     with pytest.raises(JournalError, match=r"trainq\.db"):
         Journal(tmp_path / "trainq.db")
+
+
+@pytest.mark.parametrize("text", ["{bad", "[]", '{"now": null}', '{"now": NaN, "boot": "", "up": 1, "wall": 1}'])
+def test_a_clock_of_ages_that_cannot_be_read_begins_anew(
+    tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = Journal(tmp_path / "trainq.db")
+    journal.begin()
+    journal.set("ages", text)
+    journal.commit()
+    journal.close()
+    again = Journal(tmp_path / "trainq.db")
+    assert abs(again.ages.now() - time.time()) < 60
+    again.close()
+    assert [text in record.message for record in caplog.records] == [True]

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
-from trainqueue import damage
+from trainqueue import damage, guard
+from trainqueue.cli import checks
 from trainqueue.core.job import Completed, Job, Queued
 from trainqueue.core.spec import JobSpec
 from trainqueue.damage import DamagedError
 from trainqueue.journal import Journal
+from trainqueue.launch import local
 from trainqueue.salvage import pages
 from trainqueue.salvage import recover as salvage
+from trainqueue.schema import FIRST
+from trainqueue.wire import Jobs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -192,9 +198,16 @@ def test_nothing_takes_the_place_of_what_cannot_be_read(filled: Home, content: b
 @pytest.fixture
 def unmerged(home: Home) -> Home:
     """A home whose daemon has died: jobs 1-10 are in the database, ten more transactions in the WAL only."""
+    return left(home, local.boot_id())
+
+
+def left(home: Home, boot: str) -> Home:
     home.prepare()
     journal = Journal(home.database)
     write(journal, 1, 10)
+    journal.begin()
+    journal.set(damage.BOOT, boot)
+    journal.commit()
     journal.close()
     journal = Journal(home.database)
     for number in range(11, 21):
@@ -231,6 +244,49 @@ def test_damage_in_the_newest_changes_is_noticed(unmerged: Home) -> None:
     assert (report.jobs, report.missing) == (20, [])
     assert {*report.held} == {*range(2, 21, 2)}
     assert report.kept[1].endswith("-wal")
+
+
+def test_after_a_power_cut_a_missing_frame_is_no_damage(home: Home, caplog: pytest.LogCaptureFixture) -> None:
+    """What goes without an fsync reaches the disk in any order; SQLite reads what was confirmed, and is believed."""
+    wal = damage.wal_of(left(home, "before").database)
+    overwrite(wal, 32 + 3 * (PAGE + 24) + 1000, b"?!?!")
+    assert salvage.fault_of(home.database) is None
+    caplog.clear()
+    journal = Journal(home.database)
+    assert len([*journal.find(Jobs(), 100)]) >= 10
+    journal.close()
+    assert ["machine went down" in record.message for record in caplog.records] == [True]
+
+
+def test_a_wal_that_is_being_written_is_not_judged(unmerged: Home) -> None:
+    """It was read while frames and index changed, so that healthy databases were called damaged."""
+    overwrite(damage.wal_of(unmerged.database), 32 + 3 * (PAGE + 24) + 1000, b"?!?!")
+    assert checks.database(unmerged).result == "problem"
+    held = guard.take(unmerged.lock)
+    assert checks.database(unmerged).result == "ok"
+    os.close(held)
+    assert checks.database(unmerged).result == "problem"
+
+
+def test_a_row_of_an_older_schema_that_is_no_json(home: Home) -> None:
+    """It is no reason not to migrate; `doctor` finds it, before and after, and saves the others."""
+    home.prepare()
+    spec = msgspec.msgpack.encode(JobSpec(command=("true",), cwd="/"))
+    with closing(sqlite3.connect(home.database, isolation_level=None)) as db:
+        db.executescript(f"{FIRST} PRAGMA user_version=1;")
+        for number, detail in ((1, "{bad"), (2, '{"ended_at": 3.0}')):
+            values = (number, "cancelled", "n", None, "me", 1.0, 0, 1, 1, spec, detail, "{also bad", None)
+            db.execute(f"INSERT INTO jobs VALUES ({','.join('?' * len(values))})", values)
+    assert salvage.fault_of(home.database) == "the row of job 1 is unreadable"
+    journal = Journal(home.database)
+    assert journal.job(2) is not None
+    with pytest.raises(DamagedError):
+        journal.job(1)
+    journal.close()
+    assert salvage.fault_of(home.database) == "the row of job 1 is unreadable"
+    report = salvage.recover(home)
+    assert report is not None
+    assert report.jobs == 1
 
 
 @pytest.mark.parametrize("length", [32, 5000])

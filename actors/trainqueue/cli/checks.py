@@ -117,7 +117,9 @@ def database(home: Home) -> Finding:
     if path.exists() and not os.access(path, os.R_OK):
         return Finding("database", "problem", f"you may not read {path}", f"chmod 600 {path}")
     try:
-        found = fault_of(path)
+        found = fault_of(path, served=guard.is_held(home.lock))
+        if found is not None and guard.is_held(home.lock):  # by one that has been started since
+            found = fault_of(path, served=True)
     except (sqlite3.Error, OSError) as error:
         return Finding("database", "problem", f"{path} cannot be read now: {error}", "is the disk there, and writable?")
     except TrainqError as error:

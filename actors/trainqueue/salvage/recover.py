@@ -60,13 +60,13 @@ class Report(msgspec.Struct):
 # -- whether it is needed
 
 
-def fault_of(database: Path) -> str | None:
+def fault_of(database: Path, *, served: bool = False) -> str | None:
     """What is wrong with the database, found by reading all of it; None for a whole one.
 
-    Raises sqlite3.Error, OSError where the disk does not let us read.
+    `served`: by a daemon, at this moment. Raises sqlite3.Error, OSError where the disk does not let us read.
     """
     try:
-        damage.refuse_unsound(database)
+        damage.refuse_unsound(database, served=served)
         if not database.exists():
             return None
         with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as db:
@@ -82,7 +82,7 @@ def fault_of(database: Path) -> str | None:
 
 def _unreadable_row(db: sqlite3.Connection) -> str | None:
     """SQLite knows no checksums: what it reads without complaint may be no row of ours."""
-    if db.execute("PRAGMA user_version").fetchone()[0] == len(MIGRATIONS):
+    if 0 < db.execute("PRAGMA user_version").fetchone()[0] <= len(MIGRATIONS):  # older ones have these columns, too
         for row in db.execute(f"SELECT {COLUMNS} FROM jobs"):
             if not loads(row):
                 return f"the row of job {row[0]} is unreadable"
