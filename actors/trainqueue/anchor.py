@@ -28,10 +28,10 @@ class GoneError(TrainqError):
 
 
 def identity(path: Path) -> Identity | None:
-    """None when there is nothing."""
+    """None when there is nothing. Raises OSError where nobody can say, as on a file server that does not answer."""
     try:
         found = os.stat(path)  # noqa: PTH116  (in the way of every commit)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return found.st_dev, found.st_ino
 
@@ -60,29 +60,38 @@ class Anchor:
                 pass
 
     def holds(self) -> bool:
-        return all(identity(path) == known for path, known in self._known)
+        try:
+            return all(identity(path) == known for path, known in self._known)
+        except OSError:
+            return True  # nothing says that they are gone; whether the disk still takes a write, the write will tell
 
     def rescue(self, db: sqlite3.Connection) -> GoneError:
         """Put what was confirmed where it can be found again, if that can be done; what to say."""
         home, here = self.database.parent, os.fstat(self._folder)
-        if identity(home) != (here.st_dev, here.st_ino):
-            return self._home_gone(home)
-        now = identity(self.database)
         try:
-            if now == self._known[0][1]:
-                db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                return GoneError(_again(f"{wal_of(self.database)} was deleted", f"is in {self.database}"))
-            place = self.database if now is None else self.database.with_name(f"trainq.db.served-{stamp()}")
-            put_back(db, place)
-            if now is not None:  # SQLite would lay the old one's newest pages over the new one
-                wal_of(self.database).unlink(missing_ok=True)
+            if identity(home) != (here.st_dev, here.st_ino):
+                return self._home_gone(home)
+            return GoneError(self._save(db))
         except (sqlite3.Error, OSError) as error:
             return GoneError(
                 f"{self.database} was deleted or replaced while it was served, and cannot be saved: {error}"
             )
+
+    def _save(self, db: sqlite3.Connection) -> str:
+        """Raises sqlite3.Error, OSError."""
+        now = identity(self.database)
+        if now == self._known[0][1]:
+            busy = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            if busy:  # somebody reads: a part of the newest pages is there, and the database makes no sense without all
+                put_back(db, self.database, instead=True)
+            return _again(f"{wal_of(self.database)} was deleted", f"is in {self.database}")
         if now is None:
-            return GoneError(_again(f"{self.database} was deleted", "has been put back there"))
-        return GoneError(_again(f"{self.database} was replaced by another file", f"is kept in {place}"))
+            put_back(db, self.database)
+            return _again(f"{self.database} was deleted", "has been put back there")
+        place = self.database.with_name(f"trainq.db.served-{stamp()}")
+        put_back(db, place)
+        drop_wal(self.database)
+        return _again(f"{self.database} was replaced by another file", f"is kept in {place}")
 
     def _home_gone(self, home: Path) -> GoneError:
         where = os.readlink(f"/proc/self/fd/{self._folder}")  # noqa: PTH115
@@ -111,14 +120,36 @@ def stamp() -> str:
     return time.strftime("%Y%m%d-%H%M%S")
 
 
-def put_back(db: sqlite3.Connection, place: Path) -> None:
-    """A copy of the open database, at a place where nothing is. Raises sqlite3.Error, OSError."""
+def put_back(db: sqlite3.Connection, place: Path, *, instead: bool = False) -> None:
+    """A copy of the open database at a place where nothing is, or `instead` of what is there.
+
+    Raises sqlite3.Error, OSError.
+    """
     temporary = place.with_name(f"{place.name}.new")
     temporary.unlink(missing_ok=True)
     temporary.touch(mode=0o600)
     with contextlib.closing(sqlite3.connect(temporary)) as copy:
         db.backup(copy)
         copy.execute("PRAGMA journal_mode=DELETE")  # all of it in one file
-    wal_of(place).unlink(missing_ok=True)  # of the deleted one; SQLite would lay it over the copy
-    os.link(temporary, place)
-    temporary.unlink()
+    drop_wal(place)
+    if instead:
+        temporary.rename(place)
+    else:
+        os.link(temporary, place)
+        temporary.unlink()
+    sync_folder(place.parent)
+
+
+def drop_wal(database: Path) -> None:
+    """Of a file that is not there any more: SQLite would lay its newest pages over the one that has taken its place."""
+    for path in (wal_of(database), database.with_name(f"{database.name}-shm")):
+        path.unlink(missing_ok=True)
+
+
+def sync_folder(path: Path) -> None:
+    """So that its names survive a power cut. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
+import subprocess
+import sys
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
+from trainqueue.anchor import GoneError
 from trainqueue.core.job import Failed, Job, Pending, Running, State
 from trainqueue.core.spec import JobSpec
+from trainqueue.damage import wal_of
 from trainqueue.journal import Journal, JournalError
 
 if TYPE_CHECKING:
@@ -88,3 +95,55 @@ def test_a_clock_of_ages_that_cannot_be_read_begins_anew(
     assert abs(again.ages.now() - time.time()) < 60
     again.close()
     assert [text in record.message for record in caplog.records] == [True]
+
+
+def put(journal: Journal, value: str) -> None:
+    journal.begin()
+    journal.set("x", value)
+    journal.commit()
+
+
+READER = """
+import sqlite3, sys
+db = sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True, isolation_level=None)
+db.execute("BEGIN")
+print(db.execute("SELECT count(*) FROM settings").fetchall(), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_deleted_wal_is_saved_although_somebody_reads(journal: Journal) -> None:
+    """With a reader of an older state, SQLite brings a part of the WAL into the database, and does not say so."""
+    put(journal, "before")
+    command = [sys.executable, "-c", READER, str(journal.path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as reader:
+        assert reader.stdout is not None
+        assert reader.stdout.readline()
+        for number in range(20):
+            journal.begin()
+            journal.add_events([(number * 50 + n, 1.0, "queue", bytes(500)) for n in range(50)])
+            journal.set("x", str(number))
+            journal.commit()
+        wal_of(journal.path).unlink()
+        with pytest.raises(GoneError, match="All that was confirmed is in"):
+            journal.look()
+        journal.close()
+        again = Journal(journal.path)  # while the reader goes on
+        assert (again.setting("x"), again.last_seq()) == ("19", 999)
+        put(again, "after")
+        again.close()
+    with closing(sqlite3.connect(journal.path)) as db:
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert db.execute("SELECT value FROM settings WHERE name = 'x'").fetchone() == ("after",)
+
+
+@pytest.mark.parametrize("code", [errno.ESTALE, errno.EIO, errno.EACCES])
+def test_a_disk_that_does_not_answer_is_not_gone(journal: Journal, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    def stat(_: Path) -> os.stat_result:
+        raise OSError(code, os.strerror(code))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("trainqueue.anchor.os.stat", stat)
+        put(journal, "written")
+        journal.look()
+    assert journal.setting("x") == "written"
