@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 PAUSE, SOON, LATER = 0.05, 10.0, 3600.0
-"""Seconds to the next step: while there is work, after something has changed, and for what only grows old."""
+"""Seconds to the next step: while there is work, after something has changed or the disk has refused, and for what only
+grows old."""
 OUTPUT = re.compile(r"output(?:\.(\d+))?\.log")
 """A log, or the beginning of its name; the first attempt's has no number."""
 FOLDER = re.compile(r"attempt-(\d+)")
@@ -56,7 +57,8 @@ class Janitor(SelectingActor):
                 for job, attempt in message.remove:
                     self._remove(job, attempt)
                 removed = [job for job, _ in message.remove]
-                self._step_in(PAUSE if measured or removed or message.more else LATER, TakeStep(measured, removed))
+                idle = SOON if message.refused else LATER
+                self._step_in(PAUSE if measured or removed or message.more else idle, TakeStep(measured, removed))
             case Stir():
                 self._step_in(SOON, TakeStep([], []))
             case TakeStep(measured, removed):

@@ -176,12 +176,13 @@ class Journal:
     def set(self, name: str, value: str) -> None:
         self._db.execute("INSERT OR REPLACE INTO settings VALUES (?,?)", (name, value))
 
-    def tidy(
-        self, limits: HistorySettings, measured: Sequence[tuple[int, int, int]], removed: Sequence[int]
-    ) -> prune.Work:
+    def plan(self, limits: HistorySettings) -> prune.Plan:
+        """What one step of retention would remove. Raises sqlite3.Error."""
+        return prune.plan(self._db, limits, self.ages.now())
+
+    def tidy(self, plan: prune.Plan, measured: Sequence[tuple[int, int, int]], removed: Sequence[int]) -> prune.Work:
         """One step of retention, a transaction of its own. Raises sqlite3.Error, nothing changed."""
         assert not self._db.in_transaction
-        plan = prune.plan(self._db, limits, self.ages.now())
         try:
             self.begin(durable=plan.removes_files)  # the record must say so before the files go
             prune.write(self._db, plan, measured, removed)
@@ -191,6 +192,10 @@ class Journal:
             self.rollback()
             raise
         return prune.work(self._db, plan, more=plan.full or bool(measured))
+
+    def rubbish(self, behind: int) -> list[tuple[int, int | None]]:
+        """See prune.py. Raises sqlite3.Error."""
+        return prune.rubbish(self._db, behind)
 
     # -- reading
 

@@ -5,9 +5,11 @@ A batch that the disk refuses stays as it is and is written again later; what pr
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sqlite3
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from trainqueue import wire
 from trainqueue.batch import Batch
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from trainqueue.reserve import Reserve
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class Ledger:
@@ -36,6 +39,8 @@ class Ledger:
         self.seq = journal.last_seq()
         self.error: str | None = None
         """Why the disk refuses; None while it does not."""
+        self._untidy: str | None = None
+        """Why it has refused the last step of retention; logged when it changes."""
         self._answers: list[tuple[Call, bytes, bool]] = []
         """A call, its answer, and whether that promises what the batch holds."""
 
@@ -60,15 +65,19 @@ class Ledger:
         """Raises sqlite3.Error when the disk refuses and no reserve helps."""
         if not self.batch:
             return
+        self._write(lambda: self.batch.commit(self.journal))
+        self.error = None
+
+    def _write(self, write: Callable[[], T]) -> T:
+        """On a full disk once more, with the reserve given up. Raises sqlite3.Error when that does not help."""
         try:
-            self.batch.commit(self.journal)
+            return write()
         except sqlite3.Error as error:
             if not (is_full(error, self.reserve.path.parent) and self.reserve.spend()):
                 raise
             logger.warning("%s: living on the reserve; new jobs are refused until there is space", error)
             self.on_spent()
-            self.batch.commit(self.journal)
-        self.error = None
+            return write()
 
     def show(self) -> None:
         """Let a query see what the batch has changed. Raises RequestError while nothing can be written."""
@@ -86,15 +95,33 @@ class Ledger:
         return batch
 
     def tidy(self, done: Tidied) -> tuple[Clean, dict[str, int]]:
-        """One step of retention: what comes next, and how many records of each state are gone."""
-        if self.error is None:
-            try:
-                found = self.journal.tidy(done.limits, done.measured, done.removed)
-                return Clean(found.measure, found.remove, found.more), found.forgotten
-            except sqlite3.Error as error:
-                # Damage in the history does not end the daemon: whoever reads that part is told to call `doctor`.
-                logger.warning("retention: cannot tidy %s: %s; trying again later", self.journal.path, error)
-        return Clean([], [], more=False), {}
+        """One step of retention: what comes next, and how many records of each state are gone.
+
+        While the disk refuses, no step is taken, since the journal does not say what we know; but what was given up
+        before goes even so: that makes room.
+        """
+        try:
+            if self.error is None:
+                return self._step(done)
+        except sqlite3.Error as error:
+            why = reason(error, self.journal.path)
+            if self._untidy != why:
+                self._untidy = why
+                logger.warning("retention: cannot tidy %s: %s; trying again later", self.journal.path, why)
+            if is_damage(error):  # in the history it does not end the daemon: whoever reads there is told of `doctor`
+                return Clean([], [], more=False), {}
+        remove: list[tuple[int, int | None]] = []
+        with contextlib.suppress(sqlite3.Error):
+            remove = self.journal.rubbish(max(done.removed, default=0))
+        return Clean([], remove, more=False, refused=True), {}
+
+    def _step(self, done: Tidied) -> tuple[Clean, dict[str, int]]:
+        """Worth the reserve when it removes files. Raises sqlite3.Error, nothing changed."""
+        plan = self.journal.plan(done.limits)
+        step = partial(self.journal.tidy, plan, done.measured, done.removed)
+        found = self._write(step) if plan.removes_files else step()
+        self._untidy = None
+        return Clean(found.measure, found.remove, found.more), found.forgotten
 
     def refused(self, error: sqlite3.Error) -> None:
         """Keep everything; say so to those who wait, and promise nothing.

@@ -231,6 +231,8 @@ class Clean:
     remove: list[tuple[int, int | None]]
     more: bool
     """Another step has something to do, whatever the files say."""
+    refused: bool = False
+    """The disk has refused this step: ask again soon."""
 
 
 @dataclass(frozen=True, slots=True)

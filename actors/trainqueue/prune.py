@@ -146,7 +146,12 @@ def work(db: sqlite3.Connection, done: Plan, *, more: bool) -> Work:
     unmeasured = "SELECT id, attempt FROM jobs WHERE ended IS NOT NULL AND log_bytes IS NULL ORDER BY id LIMIT ?"
     return Work(
         measure=db.execute(unmeasured, (JOBS,)).fetchall(),
-        remove=db.execute("SELECT job, attempt FROM rubbish ORDER BY job LIMIT ?", (JOBS,)).fetchall(),
+        remove=rubbish(db),
         forgotten=forgotten,
         more=more,
     )
+
+
+def rubbish(db: sqlite3.Connection, behind: int = 0) -> list[tuple[int, int | None]]:
+    """What has been given up and may still be there, of jobs with higher ids than `behind`."""
+    return db.execute("SELECT job, attempt FROM rubbish WHERE job > ? ORDER BY job LIMIT ?", (behind, JOBS)).fetchall()

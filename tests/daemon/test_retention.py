@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from typing import TYPE_CHECKING, Any
@@ -9,21 +10,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from commands import Cli
 from house import House, Told, gated, job, rows
-from support import Daemon, wait_until
+from support import Daemon, small_disk, wait_until
 
 from trainqueue import janitor, prune
 from trainqueue.actor import stop_and_join
 from trainqueue.ages import DAY, Ages, uptime
 from trainqueue.client import Client
 from trainqueue.errors import RequestError
+from trainqueue.home import Home
 from trainqueue.messages import Clean, Tidied
 from trainqueue.settings import HistorySettings
+from trainqueue.wire import Submit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from trainqueue.home import Home
 
 ALL = 8
 """Jobs of the fixture: 1 to 5 have ended, 6 runs, 7 waits for it and for job 1, 8 is held."""
@@ -289,20 +290,71 @@ def test_the_janitor_looks_when_a_job_has_ended(home: Home, monkeypatch: pytest.
     assert not house.crashes
 
 
-def test_a_disk_that_refuses_stops_retention_and_nothing_else(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_refuses_stops_no_removal_of_what_was_given_up(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It makes room. No other record goes meanwhile, and the janitor asks again soon."""
     monkeypatch.setattr(prune, "LINGER", 0.0)
-    house = House(home)
-    house.start()
+    monkeypatch.setattr(prune, "JOBS", 2)
+    house, worker = House(home), Told()
+    house.start(opened=False)
+    rows(home, "INSERT INTO rubbish VALUES (71, 1), (72, NULL), (73, NULL)")
+    house.open(worker.ref)
     for number in (1, 2, 3):
         house.submit("true")
         house.until(number, "completed")
     house.journal.refuses = True
-    house.ref.tell(Tidied([], [], HistorySettings(max_jobs=1)))  # a step that would remove two of them
-    wait_until(lambda: not house.actor._stirred)
-    house.journal.refuses = False
+    step, limits = iter(range(1, 9)), HistorySettings(max_jobs=1)  # it would remove two of them
+
+    def next_after(*removed: int) -> Clean:
+        house.ref.tell(Tidied([], [*removed], limits))
+        count = next(step)
+        wait_until(lambda: len(worker.of(Clean)) > count)  # the first told it to begin
+        return worker.of(Clean)[count]
+
+    assert next_after() == Clean([], [(71, 1), (72, None)], more=False, refused=True)
+    assert next_after(71, 72) == Clean([], [(73, None)], more=False, refused=True)
+    house.refused(Submit(jobs=(job(hold=True),)))  # from now on something waits to be written
+    assert next_after(73) == Clean([], [], more=False, refused=True)
+    assert next_after() == Clean([], [(71, 1), (72, None)], more=False, refused=True)
     assert house.status(1)["state"] == "completed"
+    house.journal.refuses = False
+    wait_until(lambda: house.actor.ledger.error is None)
+    assert next_after(71, 72, 73).remove == [(1, None), (2, None)]
     house.close()
+    worker.close()
     assert not house.crashes
+
+
+def test_after_a_refusal_the_janitor_asks_again_soon(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(janitor, "SOON", 0.05)
+    home.prepare()
+    told, crashes = Told(), list[BaseException | None]()
+    worker = janitor.Janitor.start(told.ref, home, HistorySettings(), crashes.append)
+    worker.tell(Clean([], [], more=False, refused=True))
+    assert told.hear(Tidied).removed == []
+    stop_and_join(worker, 5)
+    told.close()
+    assert not crashes
+
+
+def test_retention_may_use_the_reserve_to_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prune, "LINGER", 0.0)
+    with small_disk(tmp_path / "small", "6m") as small:
+        house, worker = House(Home(small / "home")), Told()
+        house.start(opened=False)
+        house.open(worker.ref)
+        for number in (1, 2, 3):
+            house.submit("true")
+            house.until(number, "completed")
+        wait_until(lambda: house.actor.ledger.reserve.held)
+        with (small / "ballast").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(2**12))
+        house.ref.tell(Tidied([], [], HistorySettings(max_jobs=1)))
+        wait_until(lambda: len(worker.of(Clean)) > 1)
+        assert worker.of(Clean)[1].remove == [(1, None), (2, None)]
+        house.close()
+        worker.close()
+        assert not house.crashes
 
 
 def test_the_hole_in_a_log_counts_for_nothing(home: Home) -> None:

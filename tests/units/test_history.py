@@ -190,7 +190,7 @@ def test_records_go_in_small_steps_and_stay_in_the_sums(tmp_path: Path, monkeypa
     removed: list[int] = []
     counted: list[int] = []
     while True:
-        work = journal.tidy(HistorySettings(max_jobs=50), [], removed)
+        work = journal.tidy(journal.plan(HistorySettings(max_jobs=50)), [], removed)
         removed = [job for job, _ in work.remove]
         counted.append(sum(work.forgotten.values()))
         if not work.more:
