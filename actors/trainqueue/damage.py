@@ -5,6 +5,7 @@ SQLite finds damage where it reads; what it would overlook, and take for an empt
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sqlite3
@@ -18,7 +19,7 @@ from trainqueue.errors import RequestError
 from trainqueue.launch import local
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -80,10 +81,20 @@ def readable(method: Callable[Concatenate[Self, Given], Result]) -> Callable[Con
             if is_unreadable(error):
                 raise RequestError("unavailable", f"cannot read {self.path}: {error}; is the disk there?") from error
             raise
-        except (ValueError, KeyError, TypeError, msgspec.MsgspecError) as error:
-            raise DamagedError(self.path, f"a row is unreadable ({error})") from error
 
     return read
+
+
+@contextlib.contextmanager
+def decoding(database: Path) -> Generator[None, None, None]:
+    """Around what makes something of rows, and nothing else: SQLite reads without complaint what is no row of ours.
+
+    Raises DamagedError.
+    """
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, msgspec.MsgspecError) as error:
+        raise DamagedError(database, f"a row is unreadable ({error})") from error
 
 
 def recovered(database: Path) -> Path:

@@ -22,7 +22,7 @@ from trainqueue.anchor import Anchor
 from trainqueue.clock import run_time
 from trainqueue.core.job import STATES, Ended, Job, Queued, data_of
 from trainqueue.core.spec import JobSpec, title
-from trainqueue.damage import DamagedError, is_damage, readable, reason, refuse_unsound
+from trainqueue.damage import DamagedError, decoding, is_damage, readable, reason, refuse_unsound
 from trainqueue.errors import TrainqError
 from trainqueue.launch import local
 from trainqueue.schema import ALIVE, NewerSchemaError, migrate, refuse_newer, version_of
@@ -213,7 +213,8 @@ class Journal:
     def next_id(self) -> int:
         """Behind all that were ever given, those that retention has removed among them."""
         newest = self._db.execute("SELECT coalesce(max(id), 0) FROM jobs").fetchone()[0]
-        return 1 + max(int(newest), int(self.setting("last_id", "0")))
+        with decoding(self.path):
+            return 1 + max(int(newest), int(self.setting("last_id", "0")))
 
     @readable
     def first_seq(self) -> int:
@@ -226,17 +227,23 @@ class Journal:
 
     @readable
     def alive(self) -> Iterator[Job]:
-        return iter([from_row(row) for row in self._db.execute(f"{READ} WHERE {ALIVE} ORDER BY id")])
+        return iter(self._jobs(f"{READ} WHERE {ALIVE} ORDER BY id"))
 
     @readable
     def attempts(self) -> list[tuple[int, int, dict[str, Any], tuple[str, ...]]]:
         rows = self._db.execute("SELECT job, attempt, runner, gpu_ids FROM attempts ORDER BY job, attempt")
-        return [(job, n, json.loads(runner), tuple(json.loads(gpus))) for job, n, runner, gpus in rows]
+        with decoding(self.path):
+            return [(job, n, json.loads(runner), tuple(json.loads(gpus))) for job, n, runner, gpus in rows]
 
     @readable
     def job(self, job: int) -> Job | None:
-        row = self._db.execute(f"{READ} WHERE id=?", (job,)).fetchone()
-        return from_row(row) if row else None
+        found = self._jobs(f"{READ} WHERE id=?", (job,))
+        return found[0] if found else None
+
+    def _jobs(self, sql: str, given: Sequence[Any] = ()) -> list[Job]:
+        rows = self._db.execute(sql, given).fetchall()
+        with decoding(self.path):
+            return [from_row(row) for row in rows]
 
     @readable
     def states_of(self, jobs: Iterable[int]) -> dict[int, StateName]:
@@ -261,7 +268,7 @@ class Journal:
     @readable
     def find(self, wanted: Jobs, limit: int) -> list[Job]:
         """Newest first, at most `limit`."""
-        return [from_row(row) for row in self._db.execute(*search.query(wanted, limit))]
+        return self._jobs(*search.query(wanted, limit))
 
     @readable
     def events_after(self, seq: int, limit: int) -> list[bytes]:

@@ -9,15 +9,16 @@ import subprocess
 import sys
 import time
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
 from trainqueue.anchor import GoneError
 from trainqueue.core.job import Failed, Job, Pending, Running, State
 from trainqueue.core.spec import JobSpec
-from trainqueue.damage import wal_of
+from trainqueue.damage import DamagedError, wal_of
 from trainqueue.journal import Journal, JournalError
+from trainqueue.wire import Jobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -147,3 +148,17 @@ def test_a_disk_that_does_not_answer_is_not_gone(journal: Journal, monkeypatch: 
         put(journal, "written")
         journal.look()
     assert journal.setting("x") == "written"
+
+
+def test_a_fault_of_ours_is_no_damage(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    def faulty(*_: object) -> NoReturn:
+        raise TypeError
+
+    monkeypatch.setattr("trainqueue.search.query", faulty)
+    with pytest.raises(TypeError):
+        journal.find(Jobs(), 1)
+    with closing(sqlite3.connect(journal.path)) as db:
+        db.execute("INSERT INTO attempts VALUES (1, 1, '{no json', '[]')")
+        db.commit()
+    with pytest.raises(DamagedError, match="a row is unreadable"):
+        journal.attempts()
