@@ -42,8 +42,10 @@ def small_disk(folder: Path, size: str) -> Generator[Path, None, None]:
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("may not mount a small disk")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 EXT4_IOC_SHUTDOWN, NO_FLUSH = 0x8004587D, 2
