@@ -120,7 +120,8 @@ def anywhere(arbiter: GPUArbiter, job_id: int) -> Job:
     """A living job from memory or an ended one from the journal."""
     job = arbiter.core.jobs.get(job_id) or arbiter.ledger.batch.jobs.get(job_id) or arbiter.journal.job(job_id)
     if job is None:
-        raise RequestError("not-found", f"there is no job {job_id}")
+        gone = f"the record of job {job_id} is gone: the settings [history] say how many are kept"
+        raise RequestError("not-found", gone if job_id < arbiter.core.next_id else f"there is no job {job_id}")
     return job
 
 

@@ -142,7 +142,7 @@ def test_more_records_than_wanted_go_with_their_folders(filled: Daemon, tmp_path
         wait_until(lambda: ids(client) == [8, 7, 6, 5])
         wait_until(lambda: tidy(home))
         assert sorted(path.name for path in (home.path / "jobs").iterdir()) == ["5", "6"]
-        with pytest.raises(RequestError, match="there is no job 1"):
+        with pytest.raises(RequestError, match="the record of job 1 is gone"):
             client.status(1)
         before = client.call("stats")
         assert (before["removed"], before["counts"]) == (4, {"completed": 1, "running": 1, "queued": 2})
