@@ -36,11 +36,15 @@ MOST = 86400.0
 class Wake:
     """An eventfd that lives as long as anyone is putting: closed by its finalizer, when the last one lets go."""
 
+    fd = -1
+
     def __init__(self) -> None:
+        """Raises OSError when no descriptor is left."""
         self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     def __del__(self) -> None:
-        os.close(self.fd)
+        if self.fd >= 0:
+            os.close(self.fd)
 
 
 @dataclass(slots=True)

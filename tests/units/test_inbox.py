@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from functools import partial
@@ -13,7 +14,7 @@ from pykka._envelope import Envelope
 from support import wait_until
 
 from trainqueue.actor import SelectingActor, stop_and_join
-from trainqueue.inbox import Inbox
+from trainqueue.inbox import Inbox, Wake
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -131,6 +132,18 @@ def test_nothing_is_left_after_the_end(pipe: tuple[int, int]) -> None:
     assert thread is None or not thread.is_alive()
     with pytest.raises(pykka.ActorDeadError):
         ref.tell("anybody?")
+
+
+def test_one_that_was_never_opened_is_not_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(*_: object) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    made = Wake.__new__(Wake)
+    with monkeypatch.context() as broken:
+        broken.setattr("trainqueue.inbox.os.eventfd", none_left)
+        with pytest.raises(OSError, match="Too many"):
+            made.__init__()  # type: ignore[misc]
+    made.__del__()
 
 
 def test_puts_from_many_threads_all_arrive() -> None:
