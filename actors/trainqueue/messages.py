@@ -142,13 +142,15 @@ class Ended:
 class Gone:
     """The runner has exited, or is `free` for another attempt, with the record written.
 
-    Where it has exited without having told of an end, `verdict` says what became of the attempt.
+    Where it has exited without having told of an end, `verdict` says what became of the attempt; `refused` is why the
+    machine did not let it start the job, None where it has died without a word.
     """
 
     job: int
     attempt: int
     verdict: Literal["void", "lost"] | None
     free: bool = False
+    refused: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

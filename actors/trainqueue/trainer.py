@@ -63,6 +63,10 @@ class TrainerActor(SelectingActor):
         self.attempt = attempt
         self.folder = folder
         self.started = started
+        self.told: dict[str, Any] = verdict.started_in(folder) if started else {}
+        """What its runner has said at the start: somebody may remove its claim."""
+        self.refused: str | None = None
+        """Why the machine did not let it start, in the runner's words."""
         self.ended = self.over = False
         """The job has ended; the runner has been let go."""
         self.progress: ProgressFile | None = None
@@ -101,9 +105,12 @@ class TrainerActor(SelectingActor):
 
     def _said(self, packet: dict[str, Any]) -> None:
         if "started" in packet:
-            started = packet["started"]
+            self.started, started = True, packet["started"]
+            self.told = started
             self._tell(Started(self.job, self.attempt, started["pid"], started["at"], started.get("began")))
             self._watch_progress()
+        elif "refused" in packet:
+            self.refused = packet["refused"]
         elif "ended" in packet:
             self._tell_ended(verdict.result_of(packet["ended"]))
         elif "free" in packet:
@@ -150,17 +157,21 @@ class TrainerActor(SelectingActor):
         if isinstance(found, Result):
             self._tell_ended(found)
             found = None
-        self._tell(Gone(self.job, self.attempt, found))
+        self._tell(Gone(self.job, self.attempt, found, refused=self.refused))
         self.actor_ref.stop(block=False)
 
     def _verdict(self) -> Result | Literal["void", "lost", "unclear"]:
         """Unclear while the disk refuses, or while something lives that a killed runner could not clean up."""
+        if self.refused is not None:
+            return "void"
         try:
             found = verdict.verdict(self.folder)
         except OSError as error:
             logger.warning("cannot say what became of job %d yet: %s", self.job, error)
             return "unclear"
-        return "unclear" if found == "lost" and leftovers.sweep(self.folder) else found
+        if found == "void" and self.started:
+            found = "lost"  # somebody has removed its claim
+        return "unclear" if found == "lost" and leftovers.sweep(self.folder, self.told) else found
 
     def _tell(self, fact: object) -> None:
         with contextlib.suppress(pykka.ActorDeadError):  # the next daemon finds the record

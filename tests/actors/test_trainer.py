@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import signal
 from typing import TYPE_CHECKING
 
@@ -166,6 +167,23 @@ def test_lost_only_when_nothing_of_it_lives(launcher: Launcher, trainers: Traine
         assert os.waitpid(pid, os.WNOHANG)[0] == pid
 
 
+@pytest.mark.parametrize("gone", ["the claim", "the folder"])
+def test_one_that_has_run_is_lost_whatever_is_removed(
+    launcher: Launcher, trainers: Trainers, arbiter: Told, gone: str
+) -> None:
+    run = launcher.arm("sleep", "1000", env={"PATH": os.defpath, "TRAINQ_JOB_DIR": str(launcher.home)})
+    trainers.start(run)
+    run.runner.go({})
+    pid = arbiter.hear(Started).pid
+    assert pid is not None
+    (run.folder / "claim").unlink()
+    if gone == "the folder":
+        run.folder.rmdir()
+    run.runner.signal(signal.SIGKILL)
+    assert arbiter.hear(Gone).verdict == "lost"
+    assert os.waitpid(pid, os.WNOHANG)[0] == pid  # ours now, and dead at this moment
+
+
 def test_without_a_runner_it_finds_the_record(launcher: Launcher, trainers: Trainers, arbiter: Told) -> None:
     run = launcher.start("sh", "-c", "exit 7")
     run.ended()
@@ -180,6 +198,15 @@ def test_one_that_dies_armed_is_void(launcher: Launcher, trainers: Trainers, arb
     trainers.start(run)
     run.runner.signal(signal.SIGKILL)
     assert arbiter.hear(Gone).verdict == "void"
+    assert kinds(arbiter) == ["Gone"]
+
+
+def test_one_that_the_machine_refuses_says_why(launcher: Launcher, trainers: Trainers, arbiter: Told) -> None:
+    run = launcher.arm("true")
+    trainers.start(run)
+    resource.prlimit(run.runner.pid, resource.RLIMIT_FSIZE, (0, 0))
+    run.runner.go({})
+    assert arbiter.hear(Gone) == Gone(1, 1, "void", refused=os.strerror(errno.EFBIG))
     assert kinds(arbiter) == ["Gone"]
 
 

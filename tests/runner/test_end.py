@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import resource
 import signal
 import stat
@@ -9,11 +11,13 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from support import wait_until
+from support import small_disk, wait_until
 
 from trainqueue.launch import verdict
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from runner.conftest import Launcher
 
 CODES = (0, 1, 2, 3, 42, 77, 100, 126, 127, 128, 129, 130, 137, 139, 143, 254, 255)
@@ -122,9 +126,19 @@ def test_a_full_disk_at_the_start_starts_nothing(launcher: Launcher) -> None:
     run = launcher.arm("sh", "-c", "touch started")
     resource.prlimit(run.runner.pid, resource.RLIMIT_FSIZE, (0, 0))
     run.runner.go({})
+    assert run.hear("refused") == os.strerror(errno.EFBIG)
     assert run.exit_of_runner() == 0
     assert verdict.verdict(run.folder) == "void"
     assert not (run.cwd / "started").exists()
+
+
+def test_no_room_for_the_log_starts_nothing(launcher: Launcher, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "small", "64k,nr_inodes=1") as small:
+        run = launcher.start("sh", "-c", "touch started", log=str(small / "log"))
+        assert run.hear("refused") == os.strerror(errno.ENOSPC)
+        assert run.exit_of_runner() == 0
+        assert verdict.verdict(run.folder) == "void"
+        assert not (run.cwd / "started").exists()
 
 
 def test_the_home_may_be_removed_meanwhile(launcher: Launcher) -> None:

@@ -31,12 +31,15 @@ class Process:
     ticks: int
 
 
-def sweep(folder: Path) -> int:
-    """One round over what is left of the attempt in `folder`: how many were found, 0 when nothing of it lives."""
-    words = verdict.started_in(folder)
+def sweep(folder: Path, told: dict[str, Any] | None = None) -> int:
+    """One round over what is left of the attempt in `folder`: how many were found, 0 when nothing of it lives.
+
+    `told` is what the runner has said itself, for the case that somebody has removed its claim.
+    """
+    words = (told or {}) | verdict.started_in(folder)
     if awaits_burial(words.get("runner")):
         return 1
-    session = None if is_reused(words) else words.get("pid")
+    session = words.get("pid") if "ticks" in words and not is_reused(words) else None
     living, marked, seen = list[Process](), set[int](), {os.getpid()}
     while born := pids() - seen:  # also while we looked, to a parent that had died before we came to it
         seen |= born

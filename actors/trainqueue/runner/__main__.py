@@ -8,7 +8,8 @@ the runner's FD; FILES is the limit of open files that its jobs get. Packets are
     daemon  {"arm": FOLDER} + descriptor  a file that says what to run; may come again before "go"
     runner  {"armed": true}
     daemon  {"go": {"env": {...}, "stay": bool}}   makes FOLDER/claim and starts; without the claim it starts nothing
-    runner  {"started": {"pid", "at", "env"}}
+    runner  {"refused": WHY}              the machine does not let it: nothing was started, and it exits
+    runner  {"started": {"pid", "at", "began", "env", "runner"}}
     runner  {"ended": record}             nothing of the job lives any more
     (file)  FOLDER/exit                   the same record, durable, just after
     runner  {"free": true}                if it was told to stay: it may be armed again; else it exits

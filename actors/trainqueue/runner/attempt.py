@@ -9,9 +9,11 @@ import socket
 import time
 from typing import Any
 
+import claim
 import logcap
 import record
 import tree
+from claim import Claim
 from record import Dead
 
 SIGNALS = {
@@ -21,6 +23,8 @@ SIGNALS = {
     signal.SIGINT,
     signal.SIGHUP,
 }
+SHORT = (errno.ENOSPC, errno.EDQUOT, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
+"""What the machine is short of when it starts nothing: room for the log, processes, memory."""
 FOR_EVER = 3600.0
 rehearsed = False
 AFTER_YOU = 0.003
@@ -32,28 +36,40 @@ def run(sock: socket.socket, folder: str, spec: dict[str, Any], words: dict[str,
 
     `words` go into the claim; `env` among them is the part of the job's environment that its GPUs decide.
     """
-    claim, env = make_claim(folder, words), words["env"]
-    if claim is None:
+    try:
+        ours = Claim(folder, words)
+    except FileExistsError:
         return False
+    except OSError as error:
+        return refuse(sock, error)
     began, at = time.monotonic(), time.time()
     try:
-        child = start(spec, {**spec["env"], **env})
+        child = start(spec, {**spec["env"], **words["env"]})
     except (OSError, ValueError) as error:
-        os.close(claim)
+        if isinstance(error, OSError) and error.errno in SHORT:
+            ours.withdraw()
+            return refuse(sock, error)
+        ours.close()
         sentence = explain(error, spec)
         logcap.say(spec["log"], sentence)
         finish(sock, folder, record.start_failed(sentence, at), None)
         return True
     life = {"pid": child, "at": at, "began": began}
-    tell(sock, json.dumps({"started": {**life, "env": env}}).encode())
-    write_line(claim, {**life, "ticks": tree.start_ticks(child)})
-    os.close(claim)
+    tell(sock, json.dumps({"started": {**life, **words}}).encode())
+    ours.add({**life, "ticks": tree.start_ticks(child)})
     cap = logcap.LogCap(spec["log"], spec.get("log_max_bytes", 0), began)
-    main, reason = watch(child, spec, began, cap)
+    main, reason = watch(child, spec, began, cap, ours)
+    ours.close()
     tree.kill_rest()
     seconds = time.monotonic() - began
     finish(sock, folder, record.ended(main, reason, at, seconds), cap)
     return True
+
+
+def refuse(sock: socket.socket, error: OSError) -> bool:
+    """The machine's trouble, not the job's: nothing was started, and the daemon tries again."""
+    tell(sock, json.dumps({"refused": error.strerror or str(error)}).encode())
+    return False
 
 
 def forget_signals() -> None:
@@ -72,37 +88,13 @@ def rehearse() -> None:
         return
     rehearsed = True
     null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
-    write_line(null, {"env": {}})
+    claim.write_line(null, {"env": {}})
     os.close(null)
     spec: dict[str, Any] = {"argv": ["/dev/null/nothing"], "cwd": "/", "log": os.devnull, "umask": 0o077}
     with contextlib.suppress(OSError):
         start(spec, dict(os.environ))
     tree.kill_rest()
     json.dumps(record.ended(Dead(0, 0, 0), None, time.time(), 0.0))
-
-
-def make_claim(folder: str, words: dict[str, Any]) -> int | None:
-    """The claim with the job's GPUs in it, or None: the attempt is somebody else's, or void, or the disk is full.
-
-    Without its words the claim would not say which GPUs are held, so it is taken back, and nothing is started.
-    """
-    try:
-        claim = os.open(folder + "/claim", os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-    except OSError:
-        return None
-    if write_line(claim, words):
-        return claim
-    os.unlink(folder + "/claim")
-    os.close(claim)
-    return None
-
-
-def write_line(fd: int, words: dict[str, Any]) -> bool:
-    line = json.dumps(words).encode() + b"\n"
-    try:
-        return os.write(fd, line) == len(line)
-    except OSError:
-        return False
 
 
 def start(spec: dict[str, Any], env: dict[str, str]) -> int:
@@ -164,7 +156,7 @@ def explain(error: Exception, spec: dict[str, Any]) -> str:
     return f"cannot start {spec['argv'][0]!r}: {os.strerror(number) if number else error}"
 
 
-def watch(child: int, spec: dict[str, Any], began: float, cap: logcap.LogCap) -> tuple[Dead, str | None]:
+def watch(child: int, spec: dict[str, Any], began: float, cap: logcap.LogCap, ours: Claim) -> tuple[Dead, str | None]:
     """Wait for the main process: how it ended, and why we ended it. Every wait has its deadline; no polling.
 
     Limit, warning and grace are counted on the monotonic clock: whoever sets the clock changes none of them, and
@@ -180,10 +172,12 @@ def watch(child: int, spec: dict[str, Any], began: float, cap: logcap.LogCap) ->
         main = reap(child) or main
         if main is not None and (kill_at is None or not tree.has_group(child)):
             return main, reason
-        moments = [at for at in (end_at, warn_at, kill_at, cap.due) if at is not None]
+        moments = [at for at in (end_at, warn_at, kill_at, cap.due, ours.due) if at is not None]
         patience = max(0.0, min(moments) - time.monotonic()) if moments else FOR_EVER
         caught = signal.sigtimedwait(SIGNALS, patience)
         number, now = (caught.si_signo if caught else 0), time.monotonic()
+        if ours.due is not None and now >= ours.due:
+            ours.keep()
         if cap.due is not None and now >= cap.due:
             cap.look(now)
         if warn_at is not None and now >= warn_at:

@@ -63,6 +63,10 @@ def write_once(folder: str, text: bytes) -> None:
     finally:
         os.close(fd)
     os.rename(folder + "/exit.new", folder + "/exit")
+    sync_folder(folder)
+
+
+def sync_folder(folder: str) -> None:
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
