@@ -182,6 +182,12 @@ class House:
         for (identity,) in rows(self.home, "SELECT runner FROM attempts"):
             kill(json.loads(identity)["pid"])
 
+    def kill_runner(self, job: int) -> None:
+        """That of its first attempt."""
+        runner = self.actor.bench.attempts[job, 1].runner
+        assert runner is not None
+        kill(runner.pid)
+
     def power_cut(self) -> None:
         """Nothing that ran lives on, and nobody has told what became of it."""
         self.stop()

@@ -128,7 +128,7 @@ class GPUArbiter(SelectingActor):
             case TrainerFailed(job, attempt):
                 self.inbox.after(TRAINER_PAUSE, WatchAgain(job, attempt))
             case WatchAgain(job, attempt):
-                self.bench.watch_again(job, attempt)
+                self.watch(job, attempt)
             case Progress(job, attempt, progress):
                 self.apply(ev.Progressed(job, attempt, progress))
             case Refill():
@@ -277,14 +277,14 @@ class GPUArbiter(SelectingActor):
             logger.warning("the runner of job %d is gone: %s", job, error)
 
     def _cannot_arm(self, message: ArmFailed) -> None:
-        if message.reason != self._refused:
-            self._refused = message.reason
-            logger.warning("cannot prepare job %d: %s; trying again", message.job, message.reason)
         self.bench.forget(message.job, message.attempt)
         self._cannot_start(message.job, message.attempt, message.reason)
 
     def _cannot_start(self, job: int, number: int, reason: str) -> None:
         """The machine's trouble, not the job's: it keeps its place and waits."""
+        if reason != self._refused:
+            self._refused = reason
+            logger.warning("cannot start job %d: %s; trying again", job, reason)
         if job in self.core.jobs and not isinstance(self.core.jobs[job].state, Queued):
             self.apply_quietly(ev.AttemptVoid(job, number))
             self.apply_quietly(ev.Block(f"nothing can be started: {reason}"))
@@ -328,12 +328,25 @@ class GPUArbiter(SelectingActor):
             state = getattr(self.core.jobs.get(message.job), "state", None)
             ran = elapsed(getattr(state, "began", None))
             self.apply(ev.AttemptLost(message.job, message.attempt, "runner-died", ran))
+        elif message.refused is not None:
+            self._cannot_start(message.job, message.attempt, message.refused)
         elif message.verdict == "void":
             self.apply(ev.AttemptVoid(message.job, message.attempt, runner_died=True))
         job = self.core.jobs.get(message.job)
         if job is None or isinstance(job.state, Queued) or job.attempt != message.attempt:
             self.ledger.batch.rows.setdefault((message.job, message.attempt), None)
         self._changed()
+
+    def watch(self, job: int, number: int) -> None:
+        """Have the attempt watched, from now or, where no descriptor is left for that, from a little later."""
+        try:
+            self.bench.watch(job, number)
+        except OSError as error:
+            logger.warning("job %d is not watched: %s; trying again", job, error)
+            self.inbox.after(TRAINER_PAUSE, WatchAgain(job, number))
+            return
+        if getattr(getattr(self.core.jobs.get(job), "state", None), "stopping", False):
+            self.bench.stop(job, number, force=False)  # it was wished while nobody watched
 
     def _publish_progress(self, job: Job) -> None:
         if self.feed is not None:

@@ -157,13 +157,15 @@ class Bench:
         os.sched_yield()  # else the kernel may have the runner wait behind us, on our processor
 
     def adopt(self, job: Job, runner: local.Runner | None) -> None:
-        """Watch an attempt that an earlier daemon started; without a runner, find out what became of it."""
-        trainer = self._trainer(job.id, job.attempt, runner, started=True)
-        attempt = Attempt(job.id, job.attempt, job.spec, runner, trainer, durable=True, going=True)
+        """An attempt that an earlier daemon started; without a runner, what became of it is to be found out."""
+        attempt = Attempt(job.id, job.attempt, job.spec, runner, durable=True, going=True)
         self.attempts[job.id, job.attempt] = attempt
 
-    def watch_again(self, job: int, number: int) -> None:
-        """Its trainer has crashed, unless that was the last thing that it had to do."""
+    def watch(self, job: int, number: int) -> None:
+        """Adopted, or its trainer has crashed (which may have been the last thing that it had to do).
+
+        Raises OSError when no descriptor is left for a trainer.
+        """
         attempt = self.attempts.get((job, number))
         if attempt is not None:
             attempt.trainer = self._trainer(job, number, attempt.runner, started=attempt.going)

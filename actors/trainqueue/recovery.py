@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import signal
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from trainqueue.core import events as ev
 from trainqueue.core.events import Result
 from trainqueue.core.job import Queued, Running
 from trainqueue.damage import BOOT
 from trainqueue.errors import TrainqError
-from trainqueue.launch import local, verdict
+from trainqueue.launch import leftovers, local, verdict
 from trainqueue.progress import ProgressFile
 
 if TYPE_CHECKING:
@@ -41,15 +42,22 @@ def recover(arbiter: GPUArbiter) -> None:
     """
     rows = [row for row in arbiter.journal.attempts() if is_current(arbiter, *row[:2])]
     jobs = arbiter.core.jobs
-    rows.sort(key=lambda row: isinstance(jobs[row[0]].state, Queued))  # an armed one went after another had ended
-    for job_id, _, identity, gpu_ids in rows:
-        decide(arbiter, jobs[job_id], identity, gpu_ids)
     seen = {row[0] for row in rows}
     for job in [*jobs.values()]:
         if job.id not in seen and not isinstance(job.state, Queued):
             arbiter.apply_quietly(ev.AttemptVoid(job.id, job.attempt))  # committed, never handed to a runner
+    for job_id, _, identity, gpu_ids in sorted(rows, key=lambda row: begun(arbiter, jobs[row[0]])):
+        decide(arbiter, jobs[job_id], identity, gpu_ids)
     if is_new_boot(arbiter, rows):
         hold_after_reboot(arbiter)
+
+
+def begun(arbiter: GPUArbiter, job: Job) -> tuple[bool, float]:
+    """Sorts attempts as they went: an armed one after another had ended, and those one after the other."""
+    if not isinstance(job.state, Queued):
+        return False, 0.0
+    words = verdict.started_in(arbiter.home.attempt(job.id, job.attempt))
+    return True, float(words.get("began") or math.inf)
 
 
 def is_current(arbiter: GPUArbiter, job_id: int, number: int) -> bool:
@@ -64,7 +72,7 @@ def decide(arbiter: GPUArbiter, job: Job, identity: dict[str, Any], gpu_ids: tup
         return
     runner = local.find(identity, arbiter.bench.boot)
     if runner is not None and verdict.record_in(folder) is None:
-        if not verdict.claim(folder) and has_words(folder):
+        if isinstance(job.state, Running) or (not verdict.claim(folder) and has_words(folder)):
             hold_gpus(arbiter, job, gpu_ids)
             take_over(arbiter, job, runner)
             return
@@ -72,7 +80,7 @@ def decide(arbiter: GPUArbiter, job: Job, identity: dict[str, Any], gpu_ids: tup
         runner.gone(PATIENCE)
     if runner is not None:
         runner.close()  # with a record written it is about to exit, or carries another attempt by now
-    found = verdict.verdict(folder)
+    found = fate(arbiter, job)
     if found == "void":
         if not isinstance(job.state, Queued):
             arbiter.apply_quietly(ev.AttemptVoid(job.id, job.attempt))
@@ -82,7 +90,17 @@ def decide(arbiter: GPUArbiter, job: Job, identity: dict[str, Any], gpu_ids: tup
         tell_progress(arbiter, job)
         arbiter.apply_quietly(ev.AttemptEnded(job.id, job.attempt, found))
     else:
-        arbiter.bench.adopt(job, None)  # the trainer says so, once nothing of it lives
+        arbiter.bench.adopt(job, None)
+        arbiter.watch(job.id, job.attempt)  # the trainer says so, once nothing of it lives
+
+
+def fate(arbiter: GPUArbiter, job: Job) -> Result | Literal["void", "lost"]:
+    """The verdict on a job whose runner is gone; one that is known to have run is not void when its claim is gone.
+
+    Raises OSError: nobody can say now.
+    """
+    found = verdict.verdict(arbiter.home.attempt(job.id, job.attempt))
+    return "lost" if found == "void" and isinstance(job.state, Running) else found
 
 
 def decide_rebooted(arbiter: GPUArbiter, job: Job, gpu_ids: tuple[str, ...]) -> None:
@@ -90,9 +108,8 @@ def decide_rebooted(arbiter: GPUArbiter, job: Job, gpu_ids: tuple[str, ...]) -> 
 
     Its pid may be anybody's by now. After a power cut its claim may be gone, although it is known to have run.
     """
-    folder = arbiter.home.attempt(job.id, job.attempt)
-    found = verdict.verdict(folder)
-    if found == "void" and not isinstance(job.state, Running):
+    found = fate(arbiter, job)
+    if found == "void":
         if not isinstance(job.state, Queued):
             arbiter.apply_quietly(ev.AttemptVoid(job.id, job.attempt))
         return
@@ -148,8 +165,7 @@ def take_over(arbiter: GPUArbiter, job: Job, runner: local.Runner) -> None:
     at = float(started.get("at") or arbiter.clock.now())
     arbiter.bench.adopt(job, runner)
     arbiter.apply_quietly(ev.AttemptStarted(job.id, job.attempt, started.get("pid"), at, started.get("began")))
-    if getattr(job.state, "stopping", False):
-        arbiter.bench.stop(job.id, job.attempt, force=False)
+    arbiter.watch(job.id, job.attempt)
     logger.info("adopted job %d, attempt %d", job.id, job.attempt)
 
 
@@ -174,15 +190,22 @@ def hold_gpus(arbiter: GPUArbiter, job: Job, gpu_ids: tuple[str, ...]) -> None:
 
 
 def finish(arbiter: GPUArbiter, job: Job) -> None:
-    """The job whose GPU was handed on has ended; its runner lives to write that down.
+    """The job whose GPU was handed on is over: another one could only go because it was.
 
-    Raises TrainqError when it cannot.
+    If it has ended, its runner lives until that is written down. Raises TrainqError when that takes too long.
     """
+    folder = arbiter.home.attempt(job.id, job.attempt)
     attempt = arbiter.bench.attempts.get((job.id, job.attempt))
-    if attempt is not None and attempt.runner is not None:
-        attempt.runner.gone(PATIENCE)
-    found = verdict.record_in(arbiter.home.attempt(job.id, job.attempt))
-    if found is None:
+    lives = attempt is not None and attempt.runner is not None and not attempt.runner.gone(PATIENCE)
+    if lives and verdict.record_in(folder) is None:
         msg = f"job {job.id} has ended, but its exit record cannot be written; is the disk full? Nothing is lost"
         raise TrainqError(msg)
-    arbiter.apply_quietly(ev.AttemptEnded(job.id, job.attempt, found))
+    found = fate(arbiter, job)
+    tell_progress(arbiter, job)
+    if isinstance(found, Result):
+        arbiter.apply_quietly(ev.AttemptEnded(job.id, job.attempt, found))
+    elif found == "void":
+        arbiter.apply_quietly(ev.AttemptVoid(job.id, job.attempt))
+    else:
+        leftovers.sweep(folder)
+        arbiter.apply_quietly(ev.AttemptLost(job.id, job.attempt, "runner-died", seen_to_run(arbiter, job)))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
+import shutil
 import signal
 import sqlite3
 import threading
@@ -19,7 +22,7 @@ from support import small_disk, wait_until
 from trainqueue import requests, wire
 from trainqueue.core.arbiter import MAX_VOIDS, Core
 from trainqueue.home import Home
-from trainqueue.launch import verdict
+from trainqueue.launch import leftovers, local, verdict
 from trainqueue.messages import Flush, Publish, Tidied
 from trainqueue.reserve import SIZE
 from trainqueue.settings import HistorySettings
@@ -309,6 +312,26 @@ def test_a_job_whose_runners_all_die_before_its_start_is_given_up(
     house.until(house.submit(), "completed")
 
 
+def test_a_runner_that_may_not_write_is_not_the_jobs_fault(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a full disk: however often that happens, the job keeps its place and says why it waits."""
+    monkeypatch.setattr("trainqueue.core.arbiter.UNBLOCK", 0.02)
+    refused: list[int] = []
+    real = local.Runner.go
+
+    def go(self: local.Runner, env: dict[str, str], *, stay: bool = False) -> None:
+        refused.append(self.pid)
+        resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (0, 0))
+        real(self, env, stay=stay)
+
+    with monkeypatch.context() as full:
+        full.setattr(local.Runner, "go", go)
+        first, second = house.submit(), house.submit()
+        wait_until(lambda: len(refused) > 2 * MAX_VOIDS)
+        wait_until(lambda: house.status(first)["why"].startswith("nothing can be started: File too large"))
+        assert house.status(second)["position"] == 2
+    assert [house.until(one, "completed")["attempt"] for one in (first, second)] == [1, 1]
+
+
 def test_the_wait_after_such_a_death_is_told(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     def go(self: Any, env: dict[str, str], *, stay: bool = False) -> None:
         del env, stay
@@ -342,6 +365,65 @@ def test_a_crashed_trainer_is_replaced(house: House, tmp_path: Path, monkeypatch
 def trainer_is_dead(house: House, running: int) -> bool:
     trainer = house.actor.bench.attempts[running, 1].trainer
     return trainer is not None and not trainer.is_alive()
+
+
+@pytest.mark.usefixtures("expected_crash")
+def test_a_crashed_trainer_is_replaced_as_soon_as_there_are_descriptors(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what was wished meanwhile is done then."""
+    monkeypatch.setattr("trainqueue.arbiter.TRAINER_PAUSE", 0.05)
+    asked: list[int] = []
+
+    def none_left(*_: object) -> int:
+        asked.append(1)
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as broken:
+        broken.setattr("trainqueue.trainer.TrainerActor._progress", fault)
+        running = house.submit(*gated(tmp_path / "gate"))
+        house.until(running, "running")
+        broken.setattr("trainqueue.inbox.os.eventfd", none_left)
+        wait_until(lambda: len(asked) > 2)
+        assert house.verb(wire.Cancel(jobs=(running,))) is None
+        assert house.status(running)["state"] == "running"
+    assert house.until(running, "cancelled")["signal"] == signal.SIGTERM
+    assert not house.crashes
+
+
+# -- a job whose folder somebody removes
+
+
+def test_the_gpu_of_a_job_without_its_folder_is_held_while_it_lives(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its runner is killed, and the nursery has not cleaned up yet."""
+    sweep, rounds = leftovers.sweep, list[int]()
+
+    def counted(*args: Any) -> int:
+        rounds.append(sweep(*args))
+        return rounds[-1]
+
+    monkeypatch.setattr(leftovers, "sweep", counted)
+    removed = house.submit("sleep", "1000")
+    behind = house.submit("touch", str(tmp_path / "behind"))
+    house.until(removed, "running")
+    house.until_armed(behind)
+    runner = house.actor.bench.attempts[removed, 1].runner
+    assert runner is not None
+    found = leftovers.look(runner.pid)
+    assert found is not None
+    shutil.rmtree(house.home.job(removed))
+    os.kill(found.parent, signal.SIGSTOP)
+    try:
+        runner.signal(signal.SIGKILL)
+        wait_until(lambda: len(rounds) > 2 or (tmp_path / "behind").exists())
+        assert (house.status(removed)["state"], house.status(behind)["state"]) == ("running", "queued")
+        assert not (tmp_path / "behind").exists()
+    finally:
+        os.kill(found.parent, signal.SIGCONT)
+    assert house.until(removed, "lost")["cause"] == "runner-died"
+    house.until(behind, "completed")
 
 
 # -- a disk that refuses

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import json
+import os
+import shutil
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -94,6 +98,25 @@ def test_an_armed_job_that_did_not_go_keeps_its_place_and_its_attempt(house: Hou
     (tmp_path / "gate").touch()
     assert house.until(second, "completed")["attempt"] == 1
     assert runs(tmp_path) == ["two"]
+
+
+def test_an_armed_one_that_went_after_a_lost_one(house: House, tmp_path: Path) -> None:
+    lost = house.submit("sleep", "1000")
+    armed = house.submit("sh", "-c", counting(tmp_path, "armed", f"until [ -e {tmp_path}/end ]; do sleep 0.01; done"))
+    house.until(lost, "running")
+    house.until_armed(armed)
+    house.journal.refuses = True
+    house.kill_runner(lost)
+    wait_until(lambda: runs(tmp_path) == ["armed"])
+    house.stop()
+    assert dict(rows(house.home, "SELECT id, state FROM jobs")) == {lost: "running", armed: "queued"}
+    for _ in range(2):
+        house.restart()
+        assert house.status(armed)["state"] == "running"
+        assert house.status(lost)["cause"] == "runner-died"
+    (tmp_path / "end").touch()
+    house.until(armed, "completed")
+    assert runs(tmp_path) == ["armed"]
 
 
 # -- homes made by hand
@@ -212,6 +235,92 @@ def test_a_pending_job_without_a_row_was_never_handed_over(house: House, tmp_pat
     house.start()
     assert house.until(1, "completed")["attempt"] == 1
     assert runs(tmp_path) == ["one"]
+
+
+def test_armed_ones_went_in_the_order_of_their_claims(launcher: Launcher, house: House, tmp_path: Path) -> None:
+    past, before, last = (
+        Past(house),
+        launcher.prepare("true"),
+        launcher.prepare(*until_waiting_gate(tmp_path / "g", "")),
+    )
+    folders = [
+        past.job(job, Queued(), run.runner.identity(local.boot_id()), "true") for job, run in ((1, last), (2, before))
+    ]
+    carried(before, folders[1])
+    before.ended()
+    carried(last, folders[0])
+    last.hang_up()
+    house.start()
+    assert [house.status(job)["state"] for job in (1, 2)] == ["running", "completed"]
+    (tmp_path / "g").touch()
+    house.until(1, "completed")
+    assert last.exit_of_runner() == 0
+
+
+def test_a_pending_job_without_a_row_holds_no_gpu_of_one_that_went(launcher: Launcher, house: House) -> None:
+    past, run = Past(house), launcher.prepare("sleep", "1000")
+    past.job(1, Pending(CPU, 1.0), nobody(), "true")
+    rows(past.home, "DELETE FROM attempts")
+    carried(run, past.job(2, Queued(), run.runner.identity(local.boot_id()), "true"))
+    run.hang_up()
+    house.start()
+    assert [house.status(job)["state"] for job in (1, 2)] == ["queued", "running"]
+    assert house.verb(wire.Cancel(jobs=(2,))) is None
+    house.until(1, "completed")
+    assert run.exit_of_runner() == 0
+
+
+@pytest.mark.parametrize("claim", [True, False])
+def test_one_whose_gpu_was_handed_on_is_over(house: House, *, claim: bool) -> None:
+    """Its runner is gone and there is no record: it is lost; where nothing was ever started, it waits again."""
+    past = Past(house)
+    before = past.job(1, Running(CPU, 2**22 - 1, 1.0) if claim else Pending(CPU, 1.0), nobody(), "true")
+    if claim:
+        (before / "claim").write_text('{"env": {"TRAINQ_GPU_IDS": "cpu:0"}}\n', encoding="ascii")
+    after = past.job(2, Queued(), nobody(), "true")
+    (after / "claim").write_text('{"env": {"TRAINQ_GPU_IDS": "cpu:0"}}\n', encoding="ascii")
+    record = {"exit_code": 3, "signal": None, "started_at": 2.0, "ended_at": 3.0, "seconds": 1.0}
+    (after / "exit").write_text(json.dumps(record), encoding="ascii")
+    house.start()
+    assert house.until(2, "failed")["exit_code"] == 3
+    house.until(1, "lost" if claim else "completed")
+    assert not house.crashes
+
+
+def test_one_whose_folder_was_removed_is_taken_over(launcher: Launcher, house: House) -> None:
+    past, run = Past(house), launcher.prepare("sleep", "1000")
+    folder = past.job(1, Running(CPU, 7, 1.0), run.runner.identity(local.boot_id()), "true")
+    carried(run, folder)
+    run.hang_up()
+    shutil.rmtree(folder.parent)
+    house.start()
+    assert house.status(1)["state"] == "running"
+    assert not run.runner.gone()
+    assert house.verb(wire.Cancel(jobs=(1,))) is None
+    assert run.exit_of_runner() == 0
+    house.until(1, "lost")
+
+
+def test_without_descriptors_one_taken_over_is_watched_later(
+    launcher: Launcher, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainqueue.arbiter.TRAINER_PAUSE", 0.05)
+    past, run = Past(house), launcher.prepare("sleep", "1000")
+    carried(run, past.job(1, Running(CPU, 7, 1.0, stopping=True), run.runner.identity(local.boot_id()), "true"))
+    run.hang_up()
+    asked: list[int] = []
+
+    def none_left(*_: object, **__: object) -> None:
+        asked.append(1)
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as broken:
+        broken.setattr("trainqueue.bench.Bench._trainer", none_left)
+        house.start()
+        wait_until(lambda: len(asked) > 2)
+        assert house.status(1)["state"] == "running"
+    assert house.until(1, "cancelled")["signal"] == signal.SIGTERM
+    assert run.exit_of_runner() == 0
 
 
 # -- runners that died
