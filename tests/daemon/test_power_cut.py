@@ -7,11 +7,13 @@ that a disk may have of it: what was not synced may be there or not, in whole fr
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import random
 import shutil
 import signal
 import threading
+import time
 import uuid
 from dataclasses import dataclass, field
 from functools import partial
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CUTS, CLIENTS = 3, 4
+LONG = 1.0
+"""Seconds: a job that had run for longer when the power was cut must not run again as the same attempt."""
 FRAME, HEADER = 24 + 4096, 32
 """Bytes of a frame of the write-ahead log (its own header and a page), and of the log's header."""
 
@@ -46,12 +50,17 @@ class Promises:
     """Those whose cancel was asked for, answered or not."""
     cancelled: set[int] = field(default_factory=set[int])
     held: set[int] = field(default_factory=set[int])
+    runs: Path | None = None
+    """Where each job says that it begins: "JOB ATTEMPT TIME". On a disk that keeps its power."""
+    cuts: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
+    """When the disk's power was cut, and when nothing ran any more, in seconds since 1970."""
     dark: bool = False
     """The power is being cut, which takes a moment here: what is answered by now nobody has seen."""
 
-    def submit(self, client: Client, code: int, **fields: Any) -> int:
+    def submit(self, client: Client, code: int, seconds: float = 0.01, **fields: Any) -> int:
         key = uuid.uuid4().hex
-        command = ["sh", "-c", "sleep 0.01; exit $0", str(code)]
+        stamp = f"echo $TRAINQ_JOB_ID $TRAINQ_ATTEMPT $(date +%s.%N) >> {self.runs or os.devnull}"
+        command = ["sh", "-c", f"{stamp}; sleep $1; exit $0", str(code), str(seconds)]
         job: int = client.submit([{"command": command, "cwd": "/", **fields}], key=key)[0]["id"]
         if not self.dark:
             self.codes[job] = code
@@ -69,6 +78,21 @@ class Promises:
             [cancelled] = client.call("cancel", jobs=[job])["jobs"]
             if cancelled["state"] == "cancelled" and not self.dark:
                 self.cancelled.add(job)
+
+    def started(self) -> dict[tuple[int, int], list[float]]:
+        """When each attempt began, each time."""
+        found: dict[tuple[int, int], list[float]] = {}
+        assert self.runs is not None
+        for line in self.runs.read_text(encoding="ascii").splitlines():
+            job, attempt, at = line.split()
+            found.setdefault((int(job), int(attempt)), []).append(float(at))
+        return found
+
+    def ran_once(self) -> None:
+        """But for those that had only just begun when the power was cut."""
+        for key, times in self.started().items():
+            for at in times[:-1]:
+                assert min(cut for cut, over in self.cuts if over > at) - at < LONG, (key, times, self.cuts)
 
     def kept(self, client: Client) -> None:
         for key, job in self.keys.items():
@@ -132,11 +156,12 @@ def end_all(before: set[int]) -> None:
     wait_until(look)
 
 
-def test_the_power_of_a_real_disk_is_cut(disk: PowerDisk) -> None:
+def test_the_power_of_a_real_disk_is_cut(disk: PowerDisk, tmp_path: Path) -> None:
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     dice, before = random.Random(seed), children_of(os.getpid())
-    daemon, promises = Daemon(Home(disk.folder / "home")), Promises()
+    daemon, promises = Daemon(Home(disk.folder / "home")), Promises(runs=tmp_path / "runs")
+    (tmp_path / "runs").touch()
     for number in range(CUTS):
         daemon.home.path.mkdir(mode=0o700, exist_ok=True)
         daemon.boot(f"{number}")
@@ -155,10 +180,12 @@ def test_the_power_of_a_real_disk_is_cut(disk: PowerDisk) -> None:
         wait_until(partial(more_than, promises, known + dice.randrange(40)))
         promises.dark = True
         disk.cut()
+        cut = time.time()
         daemon.kill()
         for thread in threads:
             thread.join(30)
         end_all(before)
+        promises.cuts.append((cut, time.time()))
         disk.unmount()
         assert disk.mount()
         promises.dark = False
@@ -166,8 +193,40 @@ def test_the_power_of_a_real_disk_is_cut(disk: PowerDisk) -> None:
     with Client(daemon.home) as client:
         promises.kept(client)
         promises.true(client)
+    promises.ran_once()
     assert daemon.stop() == 0
     assert len(promises.codes) > CUTS * CLIENTS
+
+
+def test_a_job_that_was_seen_to_run_is_lost_and_not_run_again(disk: PowerDisk, tmp_path: Path) -> None:
+    """Nothing else is written meanwhile, which would take its claim to the disk by the way."""
+    before, daemon, promises = children_of(os.getpid()), Daemon(Home(disk.folder / "home")), Promises()
+    promises.runs = tmp_path / "runs"
+    promises.runs.touch()
+    daemon.home.path.mkdir(mode=0o700)
+    daemon.boot("first")
+    daemon.start()
+    with Client(daemon.home) as client:
+        job = promises.submit(client, 0, seconds=60)
+    wait_until(partial(runs_long, promises, job))
+    disk.cut()
+    daemon.kill()
+    end_all(before)
+    disk.unmount()
+    assert disk.mount()
+    daemon.boot("second")
+    daemon.start()
+    with Client(daemon.home) as client:
+        [found] = client.wait([job], 5)
+        assert ending(found.state, found.cause, found.exit_code) == LOST
+    assert len(promises.started()[job, 1]) == 1
+    assert daemon.stop() == 0
+
+
+def runs_long(promises: Promises, job: int) -> bool:
+    """Whether it has run for so long that it must not run again."""
+    [began] = promises.started().get((job, 1), [math.inf])
+    return time.time() > began + 1.1 * LONG
 
 
 def more_than(promises: Promises, jobs: int) -> bool:
