@@ -327,7 +327,7 @@ def test_a_runner_that_may_not_write_is_not_the_jobs_fault(house: House, monkeyp
         full.setattr(local.Runner, "go", go)
         first, second = house.submit(), house.submit()
         wait_until(lambda: len(refused) > 2 * MAX_VOIDS)
-        wait_until(lambda: house.status(first)["why"].startswith("nothing can be started: File too large"))
+        wait_until(lambda: (house.status(first)["why"] or "").startswith("nothing can be started: File too large"))
         assert house.status(second)["position"] == 2
     assert [house.until(one, "completed")["attempt"] for one in (first, second)] == [1, 1]
 
