@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import resource
 import signal
@@ -145,6 +146,19 @@ def test_the_home_may_be_removed_meanwhile(launcher: Launcher) -> None:
     run = launcher.start("sh", "-c", f"rm -r {launcher.home}/attempt-1; exit 3")
     assert run.hear("ended")["exit_code"] == 3
     assert run.exit_of_runner() == 0
+
+
+def test_the_record_follows_a_home_that_is_moved(launcher: Launcher) -> None:
+    beside = launcher.home.with_name(f"{launcher.home.name}-beside")
+    beside.mkdir()
+    os.mkfifo(beside / "gate")
+    run = launcher.start("sh", "-c", "echo here; read line < $0; exit 3", str(beside / "gate"))
+    run.says("here")
+    moved = launcher.home.rename(beside / "moved")
+    (beside / "gate").write_text("on\n")
+    assert run.hear("ended")["exit_code"] == 3
+    assert run.exit_of_runner() == 0
+    assert json.loads((moved / "attempt-1" / "exit").read_bytes())["exit_code"] == 3
 
 
 def test_both_streams_go_to_one_log_in_order(launcher: Launcher) -> None:

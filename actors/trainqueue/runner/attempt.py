@@ -34,8 +34,20 @@ AFTER_YOU = 0.003
 def run(sock: socket.socket, folder: str, spec: dict[str, Any], words: dict[str, Any]) -> bool:
     """Whether it was ours to run; returns when nothing of it lives and its record is written.
 
-    `words` go into the claim; `env` among them is the part of the job's environment that its GPUs decide.
+    `words` go into the claim; `env` among them is the part of the job's environment that its GPUs decide. The folder is
+    held open and named through its descriptor, so that claim and record are in it wherever the home is moved.
     """
+    try:
+        fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        return refuse(sock, error)
+    try:
+        return carry(sock, f"/proc/self/fd/{fd}", spec, words)
+    finally:
+        os.close(fd)
+
+
+def carry(sock: socket.socket, folder: str, spec: dict[str, Any], words: dict[str, Any]) -> bool:
     try:
         ours = Claim(folder, words)
     except FileExistsError:
