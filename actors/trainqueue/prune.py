@@ -153,5 +153,8 @@ def work(db: sqlite3.Connection, done: Plan, *, more: bool) -> Work:
 
 
 def rubbish(db: sqlite3.Connection, behind: int = 0) -> list[tuple[int, int | None]]:
-    """What has been given up and may still be there, of jobs with higher ids than `behind`."""
-    return db.execute("SELECT job, attempt FROM rubbish WHERE job > ? ORDER BY job LIMIT ?", (behind, JOBS)).fetchall()
+    """What has been given up and may still be there, of jobs with higher ids than `behind`; all of it.
+
+    What cannot be removed stays among it, and must not bar the rest.
+    """
+    return db.execute("SELECT job, attempt FROM rubbish WHERE job > ? ORDER BY job", (behind,)).fetchall()
