@@ -12,6 +12,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from trainqueue.ages import DAY
+from trainqueue.schema import LAST_ID
 
 if TYPE_CHECKING:
     import sqlite3
@@ -133,8 +134,9 @@ def write(db: sqlite3.Connection, plan: Plan, measured: Sequence[tuple[int, int,
 def keep_last_id(db: sqlite3.Connection) -> None:
     """Ids are never given twice, also when the newest job's record goes."""
     db.execute(
-        "INSERT INTO settings SELECT 'last_id', max(id) FROM jobs WHERE true"
-        " ON CONFLICT (name) DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER))"
+        "INSERT INTO settings SELECT ?, max(id) FROM jobs WHERE true"
+        " ON CONFLICT (name) DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER))",
+        (LAST_ID,),
     )
 
 

@@ -22,7 +22,7 @@ from support import small_disk, wait_until
 from trainqueue import requests, wire
 from trainqueue.core.arbiter import MAX_VOIDS, Core
 from trainqueue.home import Home
-from trainqueue.launch import processes, local, verdict
+from trainqueue.launch import leftovers, local, processes, verdict
 from trainqueue.messages import Flush, Publish, Tidied
 from trainqueue.reserve import SIZE
 from trainqueue.settings import HistorySettings
