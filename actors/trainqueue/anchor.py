@@ -12,6 +12,7 @@ import sqlite3
 import time
 from typing import TYPE_CHECKING
 
+from trainqueue import inotify
 from trainqueue.damage import wal_of
 from trainqueue.errors import TrainqError
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Identity = tuple[int, int]
-MOVED_FROM, DELETE, DELETE_SELF, MOVE_SELF = 0x40, 0x200, 0x400, 0x800
+SIGNS = inotify.MOVED_FROM | inotify.DELETE | inotify.DELETE_SELF | inotify.MOVE_SELF
 """What inotify is asked to tell of the home."""
 
 
@@ -43,7 +44,7 @@ class Anchor:
         self.database = database
         self._folder = os.open(database.parent, os.O_PATH | os.O_CLOEXEC)
         self._known = [(path, identity(path)) for path in (database, wal_of(database))]
-        self.signs = inotify(database.parent)
+        self.signs = signs_of(database.parent)
         """Readable when it is time to look; -1 where the kernel has no more of these."""
 
     def close(self) -> None:
@@ -101,15 +102,12 @@ class Anchor:
         return GoneError(f"the home folder {home} was moved while it was served, and is at {where} now; {then}")
 
 
-def inotify(folder: Path) -> int:
-    """A descriptor that becomes readable when something in the folder, or itself, is deleted or moved away."""
-    import ctypes
-
-    libc = ctypes.CDLL(None)
-    fd = int(libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
-    if fd >= 0:
-        libc.inotify_add_watch(fd, os.fsencode(folder), MOVED_FROM | DELETE | DELETE_SELF | MOVE_SELF)
-    return fd
+def signs_of(folder: Path) -> int:
+    """A descriptor that becomes readable when something in the folder, or itself, is deleted or moved away; or -1."""
+    try:
+        return inotify.watch(folder, SIGNS)
+    except OSError:
+        return -1
 
 
 def _again(what: str, saved: str) -> str:

@@ -45,9 +45,10 @@ class Feed(SelectingActor):
         self.socket.setsockopt(zmq.SNDHWM, 10_000)
         self.socket.setsockopt(zmq.MAXMSGSIZE, MAX_TOPIC)
         self.socket.setsockopt(zmq.HANDSHAKE_IVL, 5000)
-        self.socket.setsockopt(zmq.XPUB_VERBOSER, 1)  # every subscription is shown, not only the first of its topic
+        self.socket.setsockopt(zmq.XPUB_VERBOSE, 1)  # every subscription is shown, not only the first of its topic
         self.door = Door(self.socket, path)
-        self.topics = 0
+        self.topics: set[bytes] = set()
+        """What somebody has asked for; the socket tells of the last one who leaves."""
         self.beating = False
 
     def begin(self) -> None:
@@ -60,11 +61,11 @@ class Feed(SelectingActor):
             case Publish(events, seq):
                 self.seq = seq
                 self._subscribed()
-                for topic, body in events if self.topics > 0 else ():
+                for topic, body in events if self.topics else ():
                     self.socket.send_multipart([topic.encode(), body])
             case Beat():
                 self.beating = False
-                if self.topics > 0:
+                if self.topics:
                     self._say(b"heartbeat")
             case Knock():
                 self.door.knock()
@@ -77,13 +78,19 @@ class Feed(SelectingActor):
     def _subscribed(self) -> None:
         with contextlib.suppress(zmq.Again):
             while True:
-                frame = self.socket.recv(zmq.NOBLOCK)
-                if frame == b"\1welcome":
-                    self._say(b"welcome")
-                self.topics += 1 if frame[:1] == b"\1" else -1
-        if self.topics > 0 and not self.beating:
+                self._hear(self.socket.recv(zmq.NOBLOCK))
+        if self.topics and not self.beating:
             self.beating = True
             self.inbox.after(HEARTBEAT, Beat())
+
+    def _hear(self, frame: bytes) -> None:
+        kind, topic = frame[:1], frame[1:]
+        if kind == b"\1":
+            self.topics.add(topic)
+            if topic == b"welcome":
+                self._say(topic)
+        elif kind == b"\0":
+            self.topics.discard(topic)  # anything else is a stranger's word
 
     def _say(self, topic: bytes) -> None:
         self.socket.send_multipart([topic, pack({"type": topic.decode(), "epoch": self.epoch, "seq": self.seq})])

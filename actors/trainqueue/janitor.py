@@ -11,13 +11,14 @@ import contextlib
 import logging
 import os
 import re
-import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
 import pykka
 
 from trainqueue.actor import SelectingActor
 from trainqueue.messages import Clean, Stir, TakeStep, Tidied
+from trainqueue.removal import remove
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,14 +50,14 @@ class Janitor(SelectingActor):
         super().__init__(on_crash)
         self.arbiter, self.home, self.limits = arbiter, home, limits
         self._next: Timer | None = None
+        self._stuck: set[tuple[int, int | None]] = set()
+        """What could not be removed: named once, and tried again by the next daemon."""
 
     def receive(self, message: ToJanitor) -> None:
         match message:
             case Clean():
                 measured = [(job, attempt, log_bytes(self.home, job)) for job, attempt in message.measure]
-                for job, attempt in message.remove:
-                    self._remove(job, attempt)
-                removed = [job for job, _ in message.remove]
+                removed = [job for job, attempt in message.remove if self._remove(job, attempt)]
                 idle = SOON if message.refused else LATER
                 self._step_in(PAUSE if measured or removed or message.more else idle, TakeStep(measured, removed))
             case Stir():
@@ -71,17 +72,18 @@ class Janitor(SelectingActor):
         self.inbox.drop(self._next)
         self._next = self.inbox.after(seconds, step)
 
-    def _remove(self, job: int, attempt: int | None) -> None:
-        """What cannot be removed is named and left: the record has let go of it."""
+    def _remove(self, job: int, attempt: int | None) -> bool:
+        """Whether it is gone."""
+        if (job, attempt) in self._stuck:
+            return False
         try:
-            if attempt is None:
-                shutil.rmtree(self.home.job(job))
-            else:
-                remove_logs(self.home, job, attempt)
-        except FileNotFoundError:
-            pass
-        except OSError as error:
+            error = remove(self.home.job(job)) if attempt is None else remove_logs(self.home, job, attempt)
+        except OSError as refused:
+            error = refused
+        if error is not None:
             logger.warning("retention: cannot remove all of %s: %s", self.home.job(job), error)
+            self._stuck.add((job, attempt))
+        return error is None
 
 
 def entries(home: Home, job: int) -> Iterator[os.DirEntry[str]]:
@@ -104,10 +106,18 @@ def on_disk(found: os.stat_result) -> int:
     return min(found.st_size, found.st_blocks * 512)
 
 
-def remove_logs(home: Home, job: int, attempt: int) -> None:
-    """Logs and runner's folders up to this attempt; what the job itself has put beside them stays. Raises OSError."""
+def remove_logs(home: Home, job: int, attempt: int) -> OSError | None:
+    """Logs and runner's folders up to this attempt; what the job itself has put beside them stays.
+
+    Why something is left, None when nothing is. Raises OSError.
+    """
+    left: OSError | None = None
     for entry in entries(home, job):
         if (log := OUTPUT.match(entry.name)) and int(log[1] or 1) <= attempt:
-            os.unlink(entry.path)  # noqa: PTH108  (of a DirEntry)
+            try:
+                os.unlink(entry.path)  # noqa: PTH108  (of a DirEntry)
+            except OSError as error:
+                left = left or error
         elif (folder := FOLDER.fullmatch(entry.name)) and int(folder[1]) <= attempt:
-            shutil.rmtree(entry.path)
+            left = remove(Path(entry.path)) or left
+    return left

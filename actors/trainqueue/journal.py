@@ -25,7 +25,7 @@ from trainqueue.core.spec import JobSpec, title
 from trainqueue.damage import DamagedError, decoding, is_damage, readable, reason, refuse_unsound
 from trainqueue.errors import TrainqError
 from trainqueue.launch import local
-from trainqueue.schema import ALIVE, NewerSchemaError, migrate, refuse_newer, version_of
+from trainqueue.schema import ALIVE, LAST_ID, NewerSchemaError, migrate, refuse_newer, version_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -214,7 +214,7 @@ class Journal:
         """Behind all that were ever given, those that retention has removed among them."""
         newest = self._db.execute("SELECT coalesce(max(id), 0) FROM jobs").fetchone()[0]
         with decoding(self.path):
-            return 1 + max(int(newest), int(self.setting("last_id", "0")))
+            return 1 + max(int(newest), int(self.setting(LAST_ID, "0")))
 
     @readable
     def first_seq(self) -> int:

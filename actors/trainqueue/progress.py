@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import math
 import os
@@ -11,13 +10,13 @@ import time
 from stat import S_ISREG
 from typing import TYPE_CHECKING, Any
 
+from trainqueue import inotify
+
 if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_BYTES, MAX_METRICS, MAX_TEXT = 65_536, 200, 1000
 """A megabyte would keep all other threads waiting for a tenth of a second, and may come ten times a second."""
-IN_CLOSE_WRITE, IN_MOVED_TO = 0x8, 0x80
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class ProgressFile:
@@ -30,10 +29,11 @@ class ProgressFile:
 
     def watch(self) -> None:
         """Watches the folder, not the file: a rename replaces the file's inode."""
-        self.fd = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-        flags = IN_CLOSE_WRITE | IN_MOVED_TO
-        watched = _libc.inotify_add_watch(self.fd, os.fsencode(self.path.parent), flags) >= 0
-        if not watched or not self._sees():
+        try:
+            self.fd = inotify.watch(self.path.parent, inotify.CLOSE_WRITE | inotify.MOVED_TO)
+        except OSError:
+            return
+        if not self._sees():
             self.close()
 
     def _sees(self) -> bool:
@@ -73,7 +73,7 @@ class ProgressFile:
         return some
 
     def close(self) -> None:
-        if self.fd is not None and self.fd >= 0:
+        if self.fd is not None:
             os.close(self.fd)
         self.fd = None
 

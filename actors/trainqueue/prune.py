@@ -12,6 +12,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from trainqueue.ages import DAY
+from trainqueue.schema import LAST_ID
 
 if TYPE_CHECKING:
     import sqlite3
@@ -133,8 +134,9 @@ def write(db: sqlite3.Connection, plan: Plan, measured: Sequence[tuple[int, int,
 def keep_last_id(db: sqlite3.Connection) -> None:
     """Ids are never given twice, also when the newest job's record goes."""
     db.execute(
-        "INSERT INTO settings SELECT 'last_id', max(id) FROM jobs WHERE true"
-        " ON CONFLICT (name) DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER))"
+        "INSERT INTO settings SELECT ?, max(id) FROM jobs WHERE true"
+        " ON CONFLICT (name) DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER))",
+        (LAST_ID,),
     )
 
 
@@ -153,5 +155,8 @@ def work(db: sqlite3.Connection, done: Plan, *, more: bool) -> Work:
 
 
 def rubbish(db: sqlite3.Connection, behind: int = 0) -> list[tuple[int, int | None]]:
-    """What has been given up and may still be there, of jobs with higher ids than `behind`."""
-    return db.execute("SELECT job, attempt FROM rubbish WHERE job > ? ORDER BY job LIMIT ?", (behind, JOBS)).fetchall()
+    """What has been given up and may still be there, of jobs with higher ids than `behind`; all of it.
+
+    What cannot be removed stays among it, and must not bar the rest.
+    """
+    return db.execute("SELECT job, attempt FROM rubbish WHERE job > ? ORDER BY job", (behind,)).fetchall()

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 logger = logging.getLogger(__name__)
+LAST_ID = "last_id"
+"""A setting: the newest id that was ever given, where the jobs do not say so (removed, or lost with a damaged page)."""
 ALIVE = "state IN ('queued', 'pending', 'running')"
 FIRST = """
     CREATE TABLE jobs (

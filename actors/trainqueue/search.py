@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from trainqueue.wire import Jobs
 
 COLUMNS = "id, state, name, grp, user, submitted_at, band, rank, attempt, spec, detail, tags, progress"
+"""What a Job is made of."""
 Condition = tuple[str, list[Any]]
 """SQL of ours with its values."""
 TAGGED = "id IN (SELECT job FROM tags WHERE key = ? AND value = ? AND state = jobs.state AND job = jobs.id)"
@@ -51,7 +52,7 @@ def newest(wanted: Jobs, state: str, limit: int) -> Condition:
         source, column = "jobs", "id"
     else:
         conditions = [("key = ? AND tags.value = ? AND tags.state = ?", [*tags[0], state])]
-        conditions += [(sql.replace("id", "job"), values) for sql, values in before(wanted)]
+        conditions += before(wanted, "job")
         others = rest(msgspec.structs.replace(wanted, tag=dict(tags[1:]), before=None))
         if others:
             inner = " AND ".join(sql for sql, _ in others)
@@ -80,5 +81,5 @@ def states(wanted: Jobs) -> list[Condition]:
     return [(f"state IN ({','.join('?' * len(wanted.states))})", [*wanted.states])]
 
 
-def before(wanted: Jobs) -> list[Condition]:
-    return [] if wanted.before is None else [("id < ?", [wanted.before])]
+def before(wanted: Jobs, column: str = "id") -> list[Condition]:
+    return [] if wanted.before is None else [(f"{column} < ?", [wanted.before])]

@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 
 logging.getLogger("trainqueue").addHandler(logging.NullHandler())
 logger = logging.getLogger(__name__)
-LAST_ID = "last_id"
-"""A setting: the newest id that was ever given, where the jobs do not say so: a recovery could not save all of them."""
 STOP = 10.0
 """Seconds that an actor gets to stop."""
 
@@ -77,7 +75,7 @@ class Service:
         core = Core(
             gpus.gpu_ids(),
             cpu_jobs=os.cpu_count() or 1,
-            next_id=max(journal.next_id(), self.home.next_unused(), 1 + int(journal.setting(LAST_ID, "0"))),
+            next_id=max(journal.next_id(), self.home.next_unused()),
             max_waiting=self.settings.queue.max_waiting,
             counts=journal.ended_counts(),
         )

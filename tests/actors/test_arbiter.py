@@ -22,7 +22,7 @@ from support import small_disk, wait_until
 from trainqueue import requests, wire
 from trainqueue.core.arbiter import MAX_VOIDS, Core
 from trainqueue.home import Home
-from trainqueue.launch import leftovers, local, verdict
+from trainqueue.launch import leftovers, local, processes, verdict
 from trainqueue.messages import Flush, Publish, Tidied
 from trainqueue.reserve import SIZE
 from trainqueue.settings import HistorySettings
@@ -411,7 +411,7 @@ def test_the_gpu_of_a_job_without_its_folder_is_held_while_it_lives(
     house.until_armed(behind)
     runner = house.actor.bench.attempts[removed, 1].runner
     assert runner is not None
-    found = leftovers.look(runner.pid)
+    found = processes.look(runner.pid)
     assert found is not None
     shutil.rmtree(house.home.job(removed))
     os.kill(found.parent, signal.SIGSTOP)

@@ -170,6 +170,25 @@ def test_whatever_a_stranger_sends_does_no_harm(
     stranger.close(0)
 
 
+def test_nobody_silences_the_others(
+    context: zmq.Context[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, feed: pykka.ActorRef[Feed]
+) -> None:
+    """By words that are no subscription, or by leaving twice."""
+    monkeypatch.setattr("trainqueue.feed.HEARTBEAT", 0.02)
+    with join(context, tmp_path, "job.", "heartbeat") as one:
+        assert one.get(PATIENCE) is not None
+        stranger = context.socket(zmq.XSUB)
+        stranger.connect(f"ipc://{tmp_path / 'events.sock'}")
+        for word in [b"hello"] * 5 + [b"\1mine", b"\0mine", b"\0mine", b"\1welcome"]:
+            stranger.send(word)
+        assert stranger.poll(round(PATIENCE * 1000))
+        stranger.close(0)
+        publish(feed, 42)
+        wait_until(lambda: one.get(PATIENCE) == {"type": "job", "seq": 42})
+        for _ in range(3):
+            assert one.get(PATIENCE) == {"type": "heartbeat", "epoch": "epoch", "seq": 42}
+
+
 @pytest.mark.filterwarnings("ignore:Unclosed socket:ResourceWarning")
 def test_a_path_that_cannot_be_had(context: zmq.Context[Any], tmp_path: Path) -> None:
     with pytest.raises(TrainqError):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import tempfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,12 +22,12 @@ from trainqueue.client import Client
 from trainqueue.errors import RequestError
 from trainqueue.home import Home
 from trainqueue.messages import Clean, Tidied
+from trainqueue.removal import remove
 from trainqueue.settings import HistorySettings
 from trainqueue.wire import Submit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 ALL = 8
 """Jobs of the fixture: 1 to 5 have ended, 6 runs, 7 waits for it and for job 1, 8 is held."""
@@ -374,8 +377,80 @@ def test_files_that_cannot_be_removed_are_named(home: Home, caplog: pytest.LogCa
     worker = janitor.Janitor.start(told.ref, home, HistorySettings(), crashes.append)
     worker.tell(Clean([(2, 1)], [(1, 1), (3, None)], more=False))
     answer = told.hear(Tidied)
-    assert (answer.measured, answer.removed) == ([(2, 1, 0)], [1, 3])
+    assert (answer.measured, answer.removed) == ([(2, 1, 0)], [3])
+    worker.tell(Clean([(2, 1)], [(1, 1), (4, None)], more=False))
+    wait_until(lambda: [step.removed for step in told.of(Tidied)] == [[3], [4]])
     assert [str(home.job(1)) in record.message for record in caplog.records] == [True]
     stop_and_join(worker, 5)
     told.close()
     assert not crashes
+
+
+def deep(folder: Path, levels: int) -> None:
+    """Folder in folder, deeper than any path can name."""
+    folder.mkdir(parents=True)
+    here = os.open(folder, os.O_RDONLY)
+    for _ in range(levels):
+        os.mkdir("deeper", dir_fd=here)
+        inner = os.open("deeper", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = inner
+    os.close(here)
+
+
+def test_a_job_that_has_dug_deep_is_removed(home: Home) -> None:
+    home.prepare()
+    deep(home.job(1) / "hole", 3000)
+    told, crashes = Told(), list[BaseException | None]()
+    worker = janitor.Janitor.start(told.ref, home, HistorySettings(), crashes.append)
+    worker.tell(Clean([], [(1, None)], more=False))
+    assert told.hear(Tidied).removed == [1]
+    assert not home.job(1).exists()
+    stop_and_join(worker, 5)
+    told.close()
+    assert not crashes
+
+
+@pytest.fixture
+def nobody() -> Iterator[Path]:
+    """A folder of somebody whom permissions bind, and who we are meanwhile: root is not bound by any."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if os.getuid() == 0:
+            os.chown(folder, 65534, 65534)
+            os.seteuid(65534)
+        try:
+            yield folder
+        finally:
+            os.seteuid(os.getuid())
+
+
+def test_permissions_that_are_ours_do_not_hinder(nobody: Path) -> None:
+    """Folders that may not be written to, or not even be read, on any level; links are not followed."""
+    (nobody / "kept").mkdir()
+    (nobody / "kept" / "file").touch()
+    top = nobody / "job"
+    for name in ("fixed", "blind"):
+        (top / name / "inner").mkdir(parents=True)
+        (top / name / "inner" / "file").touch()
+    (top / "link").symlink_to(nobody / "kept")
+    for path, mode in ((top / "fixed/inner", 0o500), (top / "fixed", 0o500), (top / "blind", 0o000), (top, 0o500)):
+        path.chmod(mode)
+    assert remove(top) is None
+    assert not top.exists()
+    assert (nobody / "kept" / "file").exists()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may give files away")
+def test_what_is_not_ours_stays_and_all_beside_it_goes(nobody: Path) -> None:
+    """As a container that runs as root leaves it."""
+    top = nobody / "job"
+    for name in ("a", "b", "c"):
+        (top / name / "inner").mkdir(parents=True)
+        (top / name / "inner" / "file").touch()
+    os.seteuid(0)
+    os.chown(top / "b" / "inner", 0, 0)
+    os.seteuid(65534)
+    assert isinstance(remove(top), PermissionError)
+    assert [*top.rglob("*")] == [top / "b", top / "b" / "inner", top / "b" / "inner" / "file"]
+    os.seteuid(0)

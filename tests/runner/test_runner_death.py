@@ -23,7 +23,7 @@ from support import wait_until
 
 from trainqueue.client import Client
 from trainqueue.errors import NotAnsweringError
-from trainqueue.launch import leftovers
+from trainqueue.launch import leftovers, processes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +64,7 @@ class Machine:
         return int(json.loads(runner)["pid"])
 
     def parent_of(self, pid: int) -> int:
-        found = leftovers.look(pid)
+        found = processes.look(pid)
         assert found is not None
         return found.parent
 
@@ -108,7 +108,7 @@ def test_a_child_that_hides_is_dead_before_the_next_job_starts(machine: Machine,
 
 def test_a_child_that_is_born_while_we_look_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """To a parent that was in the list, and dead when it was looked at."""
-    folder, listed, born = tmp_path / "7" / "attempt-1", leftovers.pids, list[subprocess.Popen[bytes]]()
+    folder, listed, born = tmp_path / "7" / "attempt-1", processes.pids, list[subprocess.Popen[bytes]]()
 
     def late() -> set[int]:
         found = listed()
@@ -205,13 +205,13 @@ def test_a_runner_at_any_moment(machine: Machine) -> None:
 
 
 def kill_runner(identity: dict[str, int]) -> None:
-    found = leftovers.look(identity["pid"])
+    found = processes.look(identity["pid"])
     if found is not None and found.ticks == identity["ticks"]:
         kill(found.pid)
 
 
 def lives(pid: int) -> bool:
-    found = leftovers.look(pid)
+    found = processes.look(pid)
     return found is not None and found.state != "Z"
 
 

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from trainqueue import __version__, guard
-from trainqueue.cli import leftovers, surroundings
+from trainqueue.cli import surroundings, traces
 from trainqueue.errors import DaemonError, SettingsError, TrainqError
 from trainqueue.home import REQUESTS
 
@@ -112,7 +112,7 @@ def database(home: Home) -> Finding:
     from trainqueue.salvage.recover import fault_of
 
     path = home.database
-    if not path.exists() and not leftovers.has_wal(home):
+    if not path.exists() and not traces.has_wal(home):
         return Finding("database", "ok", "none yet")
     if path.exists() and not os.access(path, os.R_OK):
         return Finding("database", "problem", f"you may not read {path}", f"chmod 600 {path}")
@@ -150,7 +150,7 @@ def right_now(newest: float = 0.0) -> tuple[Result, str, str]:
 def clock(home: Home) -> Finding:
     """The newest time that stands in the home must be over."""
     times = [path.stat().st_mtime for path in (home.database, home.log, home.lock) if path.exists()]
-    ended = [float(state["ended_at"]) for state in leftovers.newest(home) if state.get("ended_at")]
+    ended = [float(state["ended_at"]) for state in traces.newest(home) if state.get("ended_at")]
     return Finding("clock", *right_now(max([*times, *ended], default=0.0)))
 
 
@@ -195,12 +195,12 @@ def silent(home: Home, pid: int | None, error: str) -> tuple[str, str]:
 
 def jobs(home: Home) -> Finding:
     """Runners without a daemon are as they should be; processes of jobs that have ended are not."""
-    left = leftovers.of_ended(home)
+    left = traces.of_ended(home)
     if left:
         named = ", ".join(f"{pid} (job {job})" for job, pid in left[:10])
         kill = "kill " + " ".join(str(pid) for _, pid in left[:10])
         return Finding("jobs", "warning", f"processes of jobs that have ended still live: {named}", kill)
-    running = leftovers.running(home)
+    running = traces.running(home)
     if running and not guard.is_held(home.lock):
         return Finding("jobs", "ok", f"{running} run on without a daemon; the next one adopts them")
     return Finding("jobs", "ok", f"{running} run")

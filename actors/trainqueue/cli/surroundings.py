@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from trainqueue.errors import TrainqError
 from trainqueue.home import REQUESTS
+from trainqueue.launch.processes import look
 
 if TYPE_CHECKING:
     from trainqueue.home import Home
@@ -50,11 +51,8 @@ def file_limit(daemon: int | None) -> Said:
 
 def state_of(pid: int) -> str:
     """The letter of a process's state, as in ps; empty when there is none."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        return ""
-    return stat.rpartition(b")")[2].split()[0].decode()
+    found = look(pid)
+    return "" if found is None else found.state
 
 
 def session(daemon: int | None) -> Said:

@@ -10,25 +10,14 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainqueue.launch import verdict
+from trainqueue.launch.processes import Process, look, pids
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-
-@dataclass(frozen=True, slots=True)
-class Process:
-    """As /proc/PID/stat has it; `ticks` is its start in clock ticks since boot."""
-
-    pid: int
-    state: str
-    parent: int
-    session: int
-    ticks: int
 
 
 def sweep(folder: Path, told: dict[str, Any] | None = None) -> int:
@@ -65,18 +54,6 @@ def is_reused(words: dict[str, Any]) -> bool:
     """Whether the job's session has ended, and its number is that of a stranger by now."""
     found = look(words["pid"]) if "pid" in words and "ticks" in words else None
     return found is not None and found.ticks != words["ticks"]
-
-
-def look(pid: int) -> Process | None:
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-    except OSError:
-        return None
-    return Process(pid, fields[0].decode(), int(fields[1]), int(fields[3]), int(fields[19]))
-
-
-def pids() -> set[int]:
-    return {int(entry) for entry in os.listdir("/proc") if entry.isdigit()}  # noqa: PTH208
 
 
 def with_descendants(pids: set[int], living: Iterable[Process]) -> set[int]:

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainqueue.launch.processes import look
+
 RUNNER = str(Path(__file__).resolve().parent.parent / "runner")
 PACKET = 256 * 1024
 FD = 3
@@ -30,11 +32,8 @@ def boot_id() -> str:
 
 def start_ticks(pid: int) -> int:
     """When a process started, in clock ticks since boot; 0 when there is none."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        return 0
-    return int(stat.rpartition(b")")[2].split()[19])
+    found = look(pid)
+    return 0 if found is None else found.ticks
 
 
 @dataclass(slots=True)

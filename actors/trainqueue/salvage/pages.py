@@ -33,7 +33,7 @@ class Row(NamedTuple):
     certain: bool
 
 
-class DamagedError(ValueError):
+class UnreadableError(ValueError):
     """Here is nothing that can be read; never leaves this module."""
 
 
@@ -150,7 +150,7 @@ class Image:
     def _payload(self, page: bytes, at: int, length: int, *, table: bool) -> bytes:
         """A row's bytes, the rest of a long one gathered from its further pages."""
         if not 0 < length <= self.count * self.size:
-            raise DamagedError
+            raise UnreadableError
         usable = self.size
         most = usable - 35 if table else (usable - 12) * 64 // 255 - 23
         here = length
@@ -162,7 +162,7 @@ class Image:
         follow = int.from_bytes(page[at + here : at + here + 4], "big") if here < length else 0
         while len(data) < length:
             if not 1 < follow <= self.count:
-                raise DamagedError
+                raise UnreadableError
             rest = self.page(follow)
             data += rest[4 : 4 + length - len(data)]
             follow = int.from_bytes(rest[:4], "big")
@@ -193,7 +193,7 @@ def record(data: bytes) -> tuple[Value, ...]:
     """The values of one row. Raises IndexError, ValueError, struct.error for what is none."""
     length, at = varint(data, 0)
     if length > len(data):
-        raise DamagedError
+        raise UnreadableError
     kinds: list[int] = []
     while at < length:
         kind, at = varint(data, at)
@@ -202,7 +202,7 @@ def record(data: bytes) -> tuple[Value, ...]:
     for kind in kinds:
         ends.append(ends[-1] + width(kind))
     if at != length or ends[-1] != len(data):
-        raise DamagedError
+        raise UnreadableError
     return tuple(value(kind, data[start:end]) for kind, (start, end) in zip(kinds, pairwise(ends), strict=True))
 
 
@@ -211,7 +211,7 @@ def width(kind: int) -> int:
     if kind >= 12:
         return (kind - 12) // 2
     if kind in (10, 11) or kind < 0:
-        raise DamagedError
+        raise UnreadableError
     return INTEGERS.get(kind, 8 if kind == 7 else 0)
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainqueue.launch import local, verdict
+from trainqueue.launch.processes import look
+from trainqueue.recovery import BOOT
 from trainqueue.schema import ALIVE
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from trainqueue.home import Home
+    from trainqueue.launch.processes import Process
 
 RUNNER = b"trainqueue/runner"
 """In the command line of a runner."""
@@ -32,6 +35,8 @@ class Reconcile:
 
     def attempts(self) -> None:
         rows = self.db.execute(f"SELECT id, attempt FROM jobs WHERE {ALIVE}").fetchall()
+        noted = self.db.execute("SELECT value FROM settings WHERE name=?", (BOOT,)).fetchone()
+        served = noted[0] if noted else local.boot_id()
         for job, written in rows:
             attempt = max([written, *self._numbers(job)])
             if attempt > written:
@@ -40,7 +45,7 @@ class Reconcile:
             if not began(folder):
                 continue
             self.begun.add(job)
-            row = (job, attempt, json.dumps(identity(folder)), json.dumps(verdict.gpus_in(folder)))
+            row = (job, attempt, json.dumps(identity(folder, served)), json.dumps(verdict.gpus_in(folder)))
             self.db.execute("INSERT OR IGNORE INTO attempts VALUES (?,?,?,?)", row)
 
     def _numbers(self, job: int) -> list[int]:
@@ -65,9 +70,9 @@ class Reconcile:
         for job in jobs:
             for number in self._numbers(job):
                 folder = self.home.attempt(job, number)
-                pid = verdict.started_in(folder).get("pid")
-                if pid and runner_of(pid) and verdict.record_in(folder) is None:
-                    found[job] = pid
+                words = verdict.started_in(folder)
+                if "pid" in words and runner_of(words) and verdict.record_in(folder) is None:
+                    found[job] = words["pid"]
         return found
 
 
@@ -77,25 +82,37 @@ def began(folder: Path) -> bool:
     return (folder / "exit").exists() or (claim.exists() and not claim.is_symlink())
 
 
-def identity(folder: Path) -> dict[str, Any]:
-    """Of the runner, found through its job; one that nobody is where it has gone."""
-    words = verdict.started_in(folder)
-    runner = runner_of(words["pid"]) if words.get("pid") else None
-    boot = local.boot_id() if float(words.get("at") or 0) >= booted_at() else ""
-    return {"pid": runner or 0, "ticks": local.start_ticks(runner) if runner else 0, "boot_id": boot}
+def identity(folder: Path, served: str) -> dict[str, Any]:
+    """Of the attempt's runner where it lives; one that nobody is where it has gone.
+
+    `served` is the boot under which a daemon last served this home, and so that of a runner which has gone.
+    A process is known by its start in ticks since boot: the wall clock may have been set since.
+    """
+    runner = runner_of(verdict.started_in(folder))
+    if runner is None:
+        return {"pid": 0, "ticks": 0, "boot_id": served}
+    return {"pid": runner.pid, "ticks": runner.ticks, "boot_id": local.boot_id()}
 
 
-def runner_of(pid: int) -> int | None:
-    """The parent of a job's process, when it is a runner."""
+def runner_of(words: dict[str, Any]) -> Process | None:
+    """The living runner that has written these words into its claim."""
+    named = words.get("runner")
+    if named is None:  # by an older release: the parent of its job
+        job = living(words)
+        found = None if job is None else look(job.parent)
+    else:
+        found = living(named)
+    return found if found is not None and is_runner(found.pid) else None
+
+
+def living(words: dict[str, Any]) -> Process | None:
+    """The process of this pid, when it is still the one that started at these ticks."""
+    found = look(words["pid"]) if "pid" in words else None
+    return found if found is not None and found.ticks == words.get("ticks") else None
+
+
+def is_runner(pid: int) -> bool:
     try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-        parent = int(stat.rpartition(b")")[2].split()[1])
-        command = Path(f"/proc/{parent}/cmdline").read_bytes()
+        return RUNNER in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
-        return None
-    return parent if RUNNER in command else None
-
-
-def booted_at() -> float:
-    with Path("/proc/stat").open(encoding="ascii") as file:
-        return next(float(line.split()[1]) for line in file if line.startswith("btime"))
+        return False

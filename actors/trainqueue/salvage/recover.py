@@ -22,14 +22,12 @@ from trainqueue.journal import Journal, from_row
 from trainqueue.salvage import pages
 from trainqueue.salvage.reconcile import Reconcile
 from trainqueue.salvage.refill import Refill
-from trainqueue.schema import MIGRATIONS
-from trainqueue.service import LAST_ID
+from trainqueue.schema import LAST_ID, MIGRATIONS
+from trainqueue.search import COLUMNS
 
 if TYPE_CHECKING:
     from trainqueue.home import Home
 
-COLUMNS = "id, state, name, grp, user, submitted_at, band, rank, attempt, spec, detail, tags, progress"
-"""What a Job is made of."""
 REPORT = "recovery"
 """The setting that holds the last recovery's Report."""
 

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from trainqueue.damage import wal_of
 from trainqueue.launch import local
+from trainqueue.schema import ALIVE
 
 if TYPE_CHECKING:
     from trainqueue.home import Home
-
-ALIVE = ("queued", "pending", "running")
 
 
 def rows(home: Home, query: str) -> list[tuple[Any, ...]]:
@@ -63,7 +62,7 @@ def running(home: Home) -> int:
 def of_ended(home: Home) -> list[tuple[int, int]]:
     """(job, pid) of the processes that bear the mark of a job of this home which has ended."""
     marked = [(job, int(entry)) for entry in os.listdir("/proc") if entry.isdigit() and (job := job_of(home, entry))]  # noqa: PTH208
-    ended = {row[0] for row in rows(home, f"SELECT id FROM jobs WHERE id IN ({ids(marked)}) AND state NOT IN {ALIVE}")}
+    ended = {row[0] for row in rows(home, f"SELECT id FROM jobs WHERE id IN ({ids(marked)}) AND NOT {ALIVE}")}
     return sorted((job, pid) for job, pid in marked if job in ended and job_of(home, str(pid)) == job)
 
 
