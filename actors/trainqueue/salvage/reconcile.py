@@ -10,9 +10,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trainqueue.damage import BOOT
 from trainqueue.launch import local, verdict
 from trainqueue.launch.processes import look
-from trainqueue.recovery import BOOT
 from trainqueue.schema import ALIVE
 
 if TYPE_CHECKING:
