@@ -195,7 +195,7 @@ class Journal:
 
     def rubbish(self, behind: int) -> list[tuple[int, int | None]]:
         """See prune.py. Raises sqlite3.Error."""
-        return prune.rubbish(self._db, behind)
+        return prune.rubbish(self._db, behind, prune.JOBS)
 
     # -- reading
 

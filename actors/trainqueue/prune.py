@@ -154,9 +154,9 @@ def work(db: sqlite3.Connection, done: Plan, *, more: bool) -> Work:
     )
 
 
-def rubbish(db: sqlite3.Connection, behind: int = 0) -> list[tuple[int, int | None]]:
-    """What has been given up and may still be there, of jobs with higher ids than `behind`; all of it.
+def rubbish(db: sqlite3.Connection, behind: int = 0, most: int = -1) -> list[tuple[int, int | None]]:
+    """What has been given up and may still be there, of jobs with higher ids than `behind`.
 
-    What cannot be removed stays among it, and must not bar the rest.
+    Without `most` all of it: what cannot be removed stays among it, and must not bar the rest.
     """
-    return db.execute("SELECT job, attempt FROM rubbish WHERE job > ? ORDER BY job", (behind,)).fetchall()
+    return db.execute("SELECT job, attempt FROM rubbish WHERE job > ? ORDER BY job LIMIT ?", (behind, most)).fetchall()
