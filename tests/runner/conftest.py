@@ -191,6 +191,8 @@ def launcher(tmp_path: Path) -> Iterator[Launcher]:
         living = [run.runner.pid for run in made.runs if not run.runner.gone()]
     finally:
         made.close()
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: not left_over(before), 1.0)  # one that a runner killed while it rehearsed was starting
         left = left_over(before)
         for child in left:
             os.kill(child, signal.SIGKILL)
