@@ -77,7 +77,7 @@ class Service:
         core = Core(
             gpus.gpu_ids(),
             cpu_jobs=os.cpu_count() or 1,
-            next_id=max(journal.next_id(), self.home.next_unused(), 1 + int(journal.setting(LAST_ID, "0"))),
+            next_id=self.home.next_unused(journal.next_id()),
             max_waiting=self.settings.queue.max_waiting,
             counts=journal.ended_counts(),
         )

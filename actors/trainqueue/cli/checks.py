@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from trainqueue import __version__, guard
 from trainqueue.cli import leftovers, surroundings
+from trainqueue.damage import RECOVER
 from trainqueue.errors import DaemonError, SettingsError, TrainqError
 from trainqueue.home import REQUESTS
 
@@ -109,25 +110,25 @@ def disk(home: Home) -> Finding:
 
 
 def database(home: Home) -> Finding:
-    from trainqueue.salvage.recover import fault_of
+    from trainqueue.salvage.recover import find_fault
 
     path = home.database
-    if not path.exists() and not leftovers.has_wal(home):
-        return Finding("database", "ok", "none yet")
     if path.exists() and not os.access(path, os.R_OK):
         return Finding("database", "problem", f"you may not read {path}", f"chmod 600 {path}")
     try:
-        found = fault_of(path, served=guard.is_held(home.lock))
+        found = find_fault(path, served=guard.is_held(home.lock))
         if found is not None and guard.is_held(home.lock):  # by one that has been started since
-            found = fault_of(path, served=True)
+            found = find_fault(path, served=True)
     except (sqlite3.Error, OSError) as error:
         return Finding("database", "problem", f"{path} cannot be read now: {error}", "is the disk there, and writable?")
     except TrainqError as error:
         return Finding("database", "problem", f"{path}: {error}", "install that release")
     if found is None:
-        return Finding("database", "ok", f"{path} is whole")
+        return Finding("database", "ok", f"{path} is whole" if path.exists() else "none yet")
     then = "save what it holds: trainq-cli daemon stop, then trainq-cli doctor --recover (it keeps the damaged one)"
-    return Finding("database", "problem", f"{path} is damaged: {found}", then)
+    return Finding(
+        "database", "problem", f"{path} is damaged: {found.what}", then if found.then == RECOVER else found.then
+    )
 
 
 def log(home: Home) -> Finding:

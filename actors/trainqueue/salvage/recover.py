@@ -65,18 +65,25 @@ def fault_of(database: Path, *, served: bool = False) -> str | None:
 
     `served`: by a daemon, at this moment. Raises sqlite3.Error, OSError where the disk does not let us read.
     """
+    found = find_fault(database, served=served)
+    return None if found is None else found.what
+
+
+def find_fault(database: Path, *, served: bool = False) -> damage.DamagedError | None:
+    """See `fault_of`."""
     try:
         damage.refuse_unsound(database, served=served)
-        if not database.exists():
+        if not database.exists() or not database.stat().st_size:
             return None
         with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as db:
             said = str(db.execute("PRAGMA integrity_check(1)").fetchone()[0])
-            return _unreadable_row(db) if said == "ok" else said.splitlines()[-1]
+            what = _unreadable_row(db) if said == "ok" else said.splitlines()[-1]
+            return damage.DamagedError(database, what) if what else None
     except damage.DamagedError as error:
-        return error.what
+        return error
     except sqlite3.Error as error:
         if damage.is_damage(error):
-            return str(error)
+            return damage.DamagedError(database, error)
         raise
 
 
@@ -110,17 +117,21 @@ def recover(home: Home) -> Report | None:
         held.callback(os.close, guard.take_folder(home.path))
         ready = damage.recovered(home.database)
         if not ready.exists():
-            if fault_of(home.database) is None:
+            fault = find_fault(home.database)
+            if fault is None:
                 return None
-            build(home, ready)
+            build(home, ready, stale=isinstance(fault, damage.StaleError))
         finish(home, ready)
         with closing(sqlite3.connect(home.database)) as db:
             [(told,)] = db.execute("SELECT value FROM settings WHERE name=?", (REPORT,)).fetchall()
         return msgspec.json.decode(told, type=Report)
 
 
-def build(home: Home, ready: Path) -> None:
-    """The new database at `ready`, complete and checked."""
+def build(home: Home, ready: Path, *, stale: bool) -> None:
+    """The new database at `ready`, complete and checked.
+
+    `stale`: changes newer than those that are left are missing.
+    """
     unfinished = ready.with_suffix(".recovering")
     for path in (unfinished, damage.wal_of(unfinished)):
         path.unlink(missing_ok=True)
@@ -134,7 +145,7 @@ def build(home: Home, ready: Path) -> None:
     for path in home.path.glob(f"{unfinished.name}.schema-*"):
         path.unlink()
     with closing(sqlite3.connect(unfinished, isolation_level=None)) as db:
-        complete(home, db, filled, report)
+        complete(home, db, filled, report, stale=stale)
     with unfinished.open("rb") as file:
         os.fsync(file.fileno())
     unfinished.rename(ready)
@@ -155,7 +166,7 @@ def fill(path: Path, image: pages.Image) -> Refill:
     return refill
 
 
-def complete(home: Home, db: sqlite3.Connection, filled: Refill, report: Report) -> None:
+def complete(home: Home, db: sqlite3.Connection, filled: Refill, report: Report, *, stale: bool) -> None:
     """Rows that are none go out, jobs are compared with their folders, all of it is checked, the report put into it."""
     db.execute("BEGIN")
     wrong = [row[:1] for row in db.execute(f"SELECT {COLUMNS} FROM jobs") if not loads(row)]
@@ -164,12 +175,12 @@ def complete(home: Home, db: sqlite3.Connection, filled: Refill, report: Report)
     known = filled.known | found
     saved = {row[0] for row in db.execute("SELECT id FROM jobs")}
     if not saved:
-        msg = f"no job can be found in {home.database}; put a copy of yours there, or move it away to begin anew"
+        msg = f"no job can be found in {home.database}; {damage.BEGIN_ANEW[0].lower()}{damage.BEGIN_ANEW[1:]}"
         raise RecoveryError(msg)
     reconcile = Reconcile(home, db)
     reconcile.attempts()
     report.running = sorted(reconcile.begun)
-    report.held = reconcile.hold(saved if report.broken_frames else filled.doubtful)
+    report.held = reconcile.hold(saved if stale or report.broken_frames else filled.doubtful)
     report.missing = sorted(known - saved)
     report.unknown = reconcile.living(report.missing)
     report.jobs = len(saved)
