@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from trainqueue import prune, search
+from trainqueue import older, prune, search
 from trainqueue.ages import Ages
 from trainqueue.anchor import Anchor
 from trainqueue.clock import run_time
 from trainqueue.core.job import STATES, Ended, Job, Queued, data_of
 from trainqueue.core.spec import JobSpec, title
-from trainqueue.damage import DamagedError, is_damage, readable, reason, refuse_unsound
+from trainqueue.damage import DamagedError, StaleError, is_damage, readable, reason, refuse_unsound
 from trainqueue.errors import TrainqError
 from trainqueue.launch import local
 from trainqueue.schema import ALIVE, NewerSchemaError, migrate, refuse_newer, version_of
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trainqueue.core.job import State, StateName
+    from trainqueue.home import Home
     from trainqueue.settings import HistorySettings
     from trainqueue.wire import Jobs
 
@@ -212,8 +213,14 @@ class Journal:
     @readable
     def next_id(self) -> int:
         """Behind all that were ever given, those that retention has removed among them."""
-        newest = self._db.execute("SELECT coalesce(max(id), 0) FROM jobs").fetchone()[0]
-        return 1 + max(int(newest), int(self.setting("last_id", "0")))
+        return 1 + older.newest_id(self._db)
+
+    @readable
+    def refuse_older(self, home: Home) -> None:
+        """Raises StaleError when jobs have begun of which nothing is written here; OSError."""
+        found = older.begun_unknown(self._db, home)
+        if found is not None:
+            raise StaleError(self.path, f"it is older than what lies in jobs/: {found}")
 
     @readable
     def first_seq(self) -> int:

@@ -73,6 +73,7 @@ class Service:
         self._undo.callback(os.close, guard.take_folder(self.home.path))
         journal = self._journal()
         self._undo.callback(journal.close)
+        journal.refuse_older(self.home)
         gpus = inventory()
         core = Core(
             gpus.gpu_ids(),

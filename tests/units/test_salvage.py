@@ -297,6 +297,7 @@ def test_what_a_rollback_left_in_the_wal_is_no_damage(home: Home) -> None:
     """A transaction that did not fit on the disk has written frames, and a shorter one was put over their beginning."""
     home.prepare()
     write(journal := Journal(home.database), 1, 10)
+    before = files(home)[1].stat().st_size
     with closing(sqlite3.connect(home.database, isolation_level=None)) as db:
         db.executescript("PRAGMA cache_size=1; BEGIN; CREATE TABLE more AS SELECT * FROM jobs;")
         for _ in range(5):
@@ -306,7 +307,7 @@ def test_what_a_rollback_left_in_the_wal_is_no_damage(home: Home) -> None:
     journal.begin()
     journal.set("paused", "")
     journal.commit()
-    assert files(home)[1].stat().st_size == spilled
+    assert files(home)[1].stat().st_size == spilled > before + 3 * PAGE
     copy = home.path / "copy"
     copy.mkdir()
     for path in files(home):

@@ -11,22 +11,20 @@ import os
 import sqlite3
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
-from trainqueue import damage, guard
+from trainqueue import damage, guard, older
 from trainqueue.anchor import stamp
 from trainqueue.errors import TrainqError
+from trainqueue.home import Home
 from trainqueue.journal import Journal, from_row
 from trainqueue.salvage import pages
 from trainqueue.salvage.reconcile import Reconcile
 from trainqueue.salvage.refill import Refill
-from trainqueue.schema import MIGRATIONS
+from trainqueue.schema import MIGRATIONS, version_of
 from trainqueue.service import LAST_ID
-
-if TYPE_CHECKING:
-    from trainqueue.home import Home
 
 COLUMNS = "id, state, name, grp, user, submitted_at, band, rank, attempt, spec, detail, tags, progress"
 """What a Job is made of."""
@@ -78,7 +76,11 @@ def find_fault(database: Path, *, served: bool = False) -> damage.DamagedError |
         with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as db:
             said = str(db.execute("PRAGMA integrity_check(1)").fetchone()[0])
             what = _unreadable_row(db) if said == "ok" else said.splitlines()[-1]
-            return damage.DamagedError(database, what) if what else None
+            if what:
+                return damage.DamagedError(database, what)
+            known = 0 < version_of(db) <= len(MIGRATIONS) and not served  # by one that starts jobs at this moment
+            unknown = older.begun_unknown(db, Home(database.parent)) if known else None
+            return damage.StaleError(database, f"it is older than what lies in jobs/: {unknown}") if unknown else None
     except damage.DamagedError as error:
         return error
     except sqlite3.Error as error:
@@ -89,7 +91,7 @@ def find_fault(database: Path, *, served: bool = False) -> damage.DamagedError |
 
 def _unreadable_row(db: sqlite3.Connection) -> str | None:
     """SQLite knows no checksums: what it reads without complaint may be no row of ours."""
-    if 0 < db.execute("PRAGMA user_version").fetchone()[0] <= len(MIGRATIONS):  # older ones have these columns, too
+    if 0 < version_of(db) <= len(MIGRATIONS):  # older ones have these columns, too
         for row in db.execute(f"SELECT {COLUMNS} FROM jobs"):
             if not loads(row):
                 return f"the row of job {row[0]} is unreadable"
