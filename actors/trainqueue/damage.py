@@ -57,7 +57,9 @@ Result = TypeVar("Result")
 
 def is_damage(error: sqlite3.Error) -> bool:
     code = getattr(error, "sqlite_errorcode", None)
-    return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
+    if code is None:  # Python's own: what was read is no text
+        return isinstance(error, sqlite3.OperationalError)
+    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
 
 
 def reason(error: Exception, path: Path) -> str:
@@ -84,7 +86,7 @@ def readable(method: Callable[Concatenate[Self, Given], Result]) -> Callable[Con
             if is_unreadable(error):
                 raise RequestError("unavailable", f"cannot read {self.path}: {error}; is the disk there?") from error
             raise
-        except (ValueError, KeyError, TypeError, msgspec.MsgspecError) as error:
+        except (ValueError, LookupError, TypeError, msgspec.MsgspecError) as error:
             raise DamagedError(self.path, f"a row is unreadable ({error})") from error
 
     return read

@@ -324,7 +324,7 @@ def figures(job: Job, state: Ended, now: float) -> tuple[float, float, float, No
 
 def from_row(row: tuple[Any, ...]) -> Job:
     job_id, state, _, _, user, submitted_at, band, rank, attempt, spec, detail, _, progress = row
-    fields = json.loads(detail)
+    fields = dict(json.loads(detail))
     retried, met = fields.pop("retried", {}), frozenset[int](fields.pop("met", ()))
     removed = fields.pop("removed", None)
     if "gpu_ids" in fields:

@@ -13,6 +13,7 @@ import pytest
 
 from trainqueue import damage, guard
 from trainqueue.cli import checks
+from trainqueue.cli.doctor import told
 from trainqueue.core.job import Completed, Job, Queued
 from trainqueue.core.spec import JobSpec
 from trainqueue.damage import DamagedError
@@ -419,3 +420,87 @@ def test_a_recovery_that_was_interrupted_is_finished(filled: Home, monkeypatch: 
     assert report is not None
     assert report.jobs == JOBS
     assert salvage.recover(filled) is None
+
+
+@pytest.fixture
+def rich(home: Home) -> Home:
+    """200 jobs with tags, long environments and all else that a page can hold; the queue is paused."""
+    home.prepare()
+    journal = Journal(home.database)
+    journal.begin()
+    for number in range(1, 201):
+        job = made(number)
+        env = {"A": "value" * (number * 37 % 2500)}
+        job.spec = JobSpec(
+            command=("true",), cwd="/", env=env, tags={"sweep": "s" * (number * 13 % 700), "n": str(number)}
+        )
+        journal.save([job])
+        journal.add_events([(number, 1.0, f"job.{number}", b"body" * 20)])
+        journal.save_attempt(number, 1, {"pid": 1, "ticks": 1, "boot_id": "none"}, ("cpu:0",))
+    journal.set("paused", "1")
+    journal.commit()
+    journal.close()
+    return home
+
+
+@pytest.mark.parametrize("garbage", [bytes(PAGE), b"garbage from another file\n" * 157 + b"more", b"\xff" * PAGE])
+def test_whatever_page_is_damaged_the_rest_is_saved(rich: Home, garbage: bytes) -> None:
+    """Every so many in turn: a recovery succeeds, loses no job whose pages are whole, and a daemon can start."""
+    whole = rich.database.read_bytes()
+    for number in range(random.Random(len(garbage) + garbage[0]).randrange(29), len(whole) // PAGE, 29):
+        rich.database.write_bytes(whole)
+        overwrite(rich.database, number * PAGE, garbage)
+        before = salvage.fault_of(rich.database)
+        report = salvage.recover(rich)
+        assert (report is None) == (before is None)
+        if report is not None:
+            assert report.jobs + len(report.missing) == 200
+            assert report.jobs >= 200 - 60
+        assert salvage.fault_of(rich.database) is None
+        journal = Journal(rich.database)
+        assert journal.setting("paused") == "1"
+        assert len([*journal.alive()]) == len(held_ids(rich)) or journal.attempts()
+        journal.close()
+        assert not [*rich.path.glob("*.recovering*")]
+        for path in rich.path.glob("trainq.db.damaged-*"):
+            path.unlink()
+
+
+def test_tags_that_are_no_json_are_left_out(filled: Home) -> None:
+    """As where the rest of a long row was overwritten; the job itself is saved, and so are all others."""
+    with closing(sqlite3.connect(filled.database)) as db, db:
+        db.execute("DROP TRIGGER tags_changed")
+        db.execute("UPDATE jobs SET tags='{bad' WHERE id=3")
+        db.execute("UPDATE jobs SET detail='5' WHERE id=4")
+    overwrite(filled.database, 0, bytes(PAGE))
+    report = salvage.recover(filled)
+    assert report is not None
+    assert (report.jobs, report.missing) == (JOBS - 1, [4])
+    assert not report.paused
+
+
+def test_where_the_settings_are_lost_the_queue_is_paused(filled: Home) -> None:
+    with closing(sqlite3.connect(filled.database)) as db:
+        [(root,)] = db.execute("SELECT rootpage FROM sqlite_schema WHERE name='settings'").fetchall()
+    overwrite(filled.database, (root - 1) * PAGE, b"\xa5" * PAGE)
+    report = salvage.recover(filled)
+    assert report is not None
+    assert report.paused
+    journal = Journal(filled.database)
+    assert (journal.setting("paused"), journal.setting("pause_reason")) == ("1", salvage.LOST_SETTINGS)
+    journal.close()
+    assert any("trainq-cli resume" in line for line in told(report))
+
+
+def test_a_recovery_that_fails_leaves_nothing_behind(filled: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    overwrite(filled.database, 0, bytes(PAGE))
+    before = {path.name for path in filled.path.iterdir()}
+
+    def full(*_: object, **__: object) -> None:
+        error = sqlite3.OperationalError("disk is full")
+        raise error
+
+    monkeypatch.setattr(salvage, "complete", full)
+    with pytest.raises(salvage.RecoveryError, match=r"disk is full\. Nothing was changed"):
+        salvage.recover(filled)
+    assert {path.name for path in filled.path.iterdir()} - {"trainqd.lock"} == before

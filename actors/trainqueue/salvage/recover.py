@@ -11,7 +11,6 @@ import os
 import sqlite3
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -19,15 +18,16 @@ from trainqueue import damage, guard, older
 from trainqueue.anchor import stamp
 from trainqueue.errors import TrainqError
 from trainqueue.home import Home
-from trainqueue.journal import Journal, from_row
+from trainqueue.journal import Journal, advice
 from trainqueue.salvage import pages
 from trainqueue.salvage.reconcile import Reconcile
-from trainqueue.salvage.refill import Refill
+from trainqueue.salvage.refill import Refill, loads
 from trainqueue.schema import MIGRATIONS, version_of
 from trainqueue.service import LAST_ID
 
 COLUMNS = "id, state, name, grp, user, submitted_at, band, rank, attempt, spec, detail, tags, progress"
 """What a Job is made of."""
+LOST_SETTINGS = "the database was recovered and its settings were lost"
 REPORT = "recovery"
 """The setting that holds the last recovery's Report."""
 
@@ -51,6 +51,8 @@ class Report(msgspec.Struct):
     """Jobs whose attempt has begun: the next start adopts it, or finds out how it ended."""
     unknown: dict[int, int] = {}
     """Processes of jobs whose row is lost: id and pid."""
+    paused: bool = False
+    """The settings are lost, so nobody can say whether the queue was paused: now it is."""
     damaged_pages: int = 0
     broken_frames: int = 0
 
@@ -98,22 +100,22 @@ def _unreadable_row(db: sqlite3.Connection) -> str | None:
     return None
 
 
-def loads(row: tuple[Any, ...]) -> bool:
-    try:
-        from_row(row)
-    except (ValueError, KeyError, TypeError, msgspec.MsgspecError):
-        return False
-    return True
-
-
 # -- recovery
 
 
 def recover(home: Home) -> Report | None:
     """None where nothing is damaged.
 
-    Raises HomeHeldError while a daemon runs; RecoveryError, OSError, sqlite3.Error with nothing changed.
+    Raises HomeHeldError while a daemon runs; RecoveryError with nothing changed.
     """
+    try:
+        return _recover(home)
+    except (sqlite3.Error, OSError, ValueError, LookupError, TypeError, msgspec.MsgspecError) as error:
+        msg = f"cannot recover {home.database}: {error}. Nothing was changed{advice(home.path)}"
+        raise RecoveryError(msg) from error
+
+
+def _recover(home: Home) -> Report | None:
     with ExitStack() as held:
         held.callback(os.close, guard.take(home.lock))
         held.callback(os.close, guard.take_folder(home.path))
@@ -135,14 +137,28 @@ def build(home: Home, ready: Path, *, stale: bool) -> None:
     `stale`: changes newer than those that are left are missing.
     """
     unfinished = ready.with_suffix(".recovering")
-    for path in (unfinished, damage.wal_of(unfinished)):
-        path.unlink(missing_ok=True)
+    drop(unfinished)
+    try:
+        fill_and_check(home, unfinished, stale=stale)
+    except BaseException:
+        drop(unfinished)
+        raise
+    unfinished.rename(ready)
+
+
+def drop(unfinished: Path) -> None:
+    for path in unfinished.parent.glob(f"{unfinished.name}*"):
+        path.unlink()
+
+
+def fill_and_check(home: Home, unfinished: Path, *, stale: bool) -> None:
     unfinished.touch(mode=0o600)
     source = home.database if home.database.exists() else Path(os.devnull)
     report = Report()
     with closing(pages.Image(source, damage.wal_of(home.database))) as image:
         filled = fill(unfinished, image)
-        report.damaged_pages, report.broken_frames = image.damaged, image.wal.broken
+        report.damaged_pages, report.broken_frames = len(image.damaged), image.wal.broken
+        report.paused = pause_unless_known(unfinished, image)
     Journal(unfinished).close()  # brings it to the schema of this release
     for path in home.path.glob(f"{unfinished.name}.schema-*"):
         path.unlink()
@@ -150,7 +166,6 @@ def build(home: Home, ready: Path, *, stale: bool) -> None:
         complete(home, db, filled, report, stale=stale)
     with unfinished.open("rb") as file:
         os.fsync(file.fileno())
-    unfinished.rename(ready)
 
 
 def fill(path: Path, image: pages.Image) -> Refill:
@@ -166,6 +181,18 @@ def fill(path: Path, image: pages.Image) -> Refill:
         refill = Refill(db)
         refill.fill(image)
     return refill
+
+
+def pause_unless_known(path: Path, image: pages.Image) -> bool:
+    """Whether the queue was paused stands in the settings; where they are lost, in part or all, it is paused."""
+    found = (row.values for number in image.damaged for row in image.rows_of(number))
+    in_part = any(len(values) == 2 and all(isinstance(value, str) for value in values) for values in found)
+    with closing(sqlite3.connect(path)) as db, db:
+        if not in_part and db.execute("SELECT 1 FROM settings WHERE name='written_by'").fetchone():  # as by each start
+            return False
+        settings = {"paused": "1", "pause_reason": LOST_SETTINGS}
+        db.executemany("INSERT OR REPLACE INTO settings VALUES (?,?)", settings.items())
+    return True
 
 
 def complete(home: Home, db: sqlite3.Connection, filled: Refill, report: Report, *, stale: bool) -> None:
@@ -187,8 +214,7 @@ def complete(home: Home, db: sqlite3.Connection, filled: Refill, report: Report,
     report.unknown = reconcile.living(report.missing)
     report.jobs = len(saved)
     report.events = db.execute("SELECT count(*) FROM events").fetchone()[0]
-    given = db.execute("SELECT value FROM settings WHERE name=?", (LAST_ID,)).fetchone()
-    last = max(known | saved | {int(given[0]) if given else 0})
+    last = max(known | saved | {older.newest_id(db)})
     settings = {LAST_ID: str(last), REPORT: msgspec.json.encode(report).decode()}
     db.executemany("INSERT OR REPLACE INTO settings VALUES (?,?)", settings.items())
     db.execute("COMMIT")
