@@ -101,6 +101,12 @@ def wal_of(database: Path) -> Path:
     return database.with_name(f"{database.name}-wal")
 
 
+def glance(database: Path) -> sqlite3.Connection:
+    """Open it to read only, and make no file: SQLite would make a WAL where there is none, and leave it there."""
+    alone = "" if wal_of(database).exists() else "&immutable=1"
+    return sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro{alone}", uri=True)
+
+
 def refuse_unsound(database: Path, *, served: bool = False) -> None:
     """Before SQLite opens it, which begins anew on an empty file and forgets what follows a bad place in the WAL.
 
@@ -153,7 +159,7 @@ def _refuse_unsound_wal(database: Path, wal: Path) -> None:
     if not log.begins_well(wal):
         raise StaleError(database, f"its newest changes ({wal.name}) do not begin as they should")
     # Read-only: a connection that may write would throw the rest of the WAL away when it closes.
-    db = sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)
+    db = glance(database)
     try:
         db.execute("SELECT 1 FROM sqlite_schema").fetchone()
         valid = int.from_bytes(shm.read_bytes()[READ_FRAMES], "little")

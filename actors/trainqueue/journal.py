@@ -25,7 +25,7 @@ from trainqueue.core.spec import JobSpec, title
 from trainqueue.damage import DamagedError, StaleError, is_damage, readable, reason, refuse_unsound
 from trainqueue.errors import TrainqError
 from trainqueue.launch import local
-from trainqueue.schema import ALIVE, NewerSchemaError, migrate, refuse_newer, version_of
+from trainqueue.schema import ALIVE, NotOursError, migrate, refuse_others
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -64,13 +64,6 @@ def unusable(path: Path, error: Exception) -> TrainqError:
     return JournalError(f"cannot open the database {path}: {why}. Nothing was changed{advice(path.parent)}.")
 
 
-def refuse_foreign(db: sqlite3.Connection, path: Path) -> None:
-    """Raises JournalError for a database that is none of ours."""
-    if version_of(db) == 0 and db.execute("SELECT 1 FROM sqlite_schema").fetchone():
-        msg = f"{path} is a database of another program; it was left as it is. Move it away, or use another home"
-        raise JournalError(msg)
-
-
 class Totals(NamedTuple):
     """Running totals of some ended jobs."""
 
@@ -88,14 +81,13 @@ class Journal:
         self._durable = True
         try:
             refuse_unsound(path)
-            refuse_newer(path)
+            refuse_others(path)
             path.touch(mode=0o600)
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=4 * ROWS)
-        except (sqlite3.Error, OSError, NewerSchemaError) as error:
+        except (sqlite3.Error, OSError, NotOursError) as error:
             raise unusable(path, error) from error
         try:
             self._db.executescript(f"PRAGMA busy_timeout={OPENING}; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;")
-            refuse_foreign(self._db, path)
             migrate(self._db, path)
             self.ages = Ages(self.setting("ages"), local.boot_id())
             self._anchor = Anchor(path)

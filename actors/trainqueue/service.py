@@ -74,6 +74,7 @@ class Service:
         journal = self._journal()
         self._undo.callback(journal.close)
         journal.refuse_older(self.home)
+        journal.attempts()  # what cannot be read in them ends the start here, with words, and not the arbiter
         gpus = inventory()
         core = Core(
             gpus.gpu_ids(),

@@ -11,6 +11,7 @@ from trainqueue import __version__, guard
 from trainqueue.cli import leftovers, surroundings
 from trainqueue.damage import RECOVER
 from trainqueue.errors import DaemonError, SettingsError, TrainqError
+from trainqueue.gpus import inventory
 from trainqueue.home import REQUESTS
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Finding(NamedTuple):
 
 def checks(home: Home) -> Iterator[Finding]:
     usable = home.path.is_dir() and os.access(home.path, os.R_OK | os.X_OK)
-    needed = [settings(), folder(home), *([database(home), log(home)] if usable else [])]
+    needed = [settings(), folder(home), *([database(home), log(home)] if usable else []), gpu()]
     yield from needed
     yield disk(home)
     yield clock(home) if usable else Finding("clock", *right_now())
@@ -51,7 +52,6 @@ def checks(home: Home) -> Iterator[Finding]:
     yield Finding("socket", *surroundings.runtime_folder(home))
     yield Finding("files", *surroundings.file_limit(holder_of(home)))
     yield Finding("session", *surroundings.session(holder_of(home)))
-    yield Finding("gpu", "ok", gpu())
 
 
 def holder_of(home: Home) -> int | None:
@@ -111,6 +111,7 @@ def disk(home: Home) -> Finding:
 
 def database(home: Home) -> Finding:
     from trainqueue.salvage.recover import find_fault
+    from trainqueue.schema import NotOursError, refuse_others
 
     path = home.database
     if path.exists() and not os.access(path, os.R_OK):
@@ -119,10 +120,13 @@ def database(home: Home) -> Finding:
         found = find_fault(path, served=guard.is_held(home.lock))
         if found is not None and guard.is_held(home.lock):  # by one that has been started since
             found = find_fault(path, served=True)
+        if found is None:
+            refuse_others(path)
     except (sqlite3.Error, OSError) as error:
         return Finding("database", "problem", f"{path} cannot be read now: {error}", "is the disk there, and writable?")
-    except TrainqError as error:
-        return Finding("database", "problem", f"{path}: {error}", "install that release")
+    except NotOursError as error:
+        what, _, then = str(error).rpartition(": " if "newer" in str(error) else "; ")
+        return Finding("database", "problem", f"{path}: {what}", then)
     if found is None:
         return Finding("database", "ok", f"{path} is whole" if path.exists() else "none yet")
     then = "save what it holds: trainq-cli daemon stop, then trainq-cli doctor --recover (it keeps the damaged one)"
@@ -207,7 +211,15 @@ def jobs(home: Home) -> Finding:
     return Finding("jobs", "ok", f"{running} run")
 
 
-def gpu() -> str:
+def gpu() -> Finding:
+    try:
+        inventory()
+    except ValueError as error:
+        return Finding("gpu", "problem", str(error), "mend it, or: unset TRAINQ_FAKE_GPUS")
+    return Finding("gpu", "ok", gpus())
+
+
+def gpus() -> str:
     if os.environ.get("TRAINQ_FAKE_GPUS"):
         return f"TRAINQ_FAKE_GPUS is set: a daemon started here pretends to have {os.environ['TRAINQ_FAKE_GPUS']}"
     if os.path.exists("/proc/driver/nvidia/version"):  # noqa: PTH110

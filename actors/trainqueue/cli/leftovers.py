@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainqueue import guard
-from trainqueue.damage import refuse_unsound
+from trainqueue.damage import glance, refuse_unsound
 from trainqueue.errors import TrainqError
 from trainqueue.launch import local
 
@@ -29,7 +29,7 @@ def rows(home: Home, query: str) -> list[tuple[Any, ...]]:
         return []
     try:
         refuse_unsound(home.database, served=guard.is_held(home.lock))
-        with closing(sqlite3.connect(f"{home.database.as_uri()}?mode=ro", uri=True)) as db:
+        with closing(glance(home.database)) as db:
             return db.execute(query).fetchall()
     except (sqlite3.Error, OSError, TrainqError):
         return []

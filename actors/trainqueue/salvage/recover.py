@@ -21,7 +21,7 @@ from trainqueue.home import Home
 from trainqueue.journal import Journal, advice
 from trainqueue.salvage import pages
 from trainqueue.salvage.reconcile import Reconcile
-from trainqueue.salvage.refill import Refill, loads
+from trainqueue.salvage.refill import Refill, is_map, loads
 from trainqueue.schema import MIGRATIONS, version_of
 from trainqueue.service import LAST_ID
 
@@ -75,7 +75,7 @@ def find_fault(database: Path, *, served: bool = False) -> damage.DamagedError |
         damage.refuse_unsound(database, served=served)
         if not database.exists() or not database.stat().st_size:
             return None
-        with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as db:
+        with closing(damage.glance(database)) as db:
             said = str(db.execute("PRAGMA integrity_check(1)").fetchone()[0])
             what = _unreadable_row(db) if said == "ok" else said.splitlines()[-1]
             if what:
@@ -97,6 +97,10 @@ def _unreadable_row(db: sqlite3.Connection) -> str | None:
         for row in db.execute(f"SELECT {COLUMNS} FROM jobs"):
             if not loads(row):
                 return f"the row of job {row[0]} is unreadable"
+        for job, runner in db.execute("SELECT job, runner FROM attempts"):
+            if not is_map(runner):
+                return f"the row of an attempt of job {job} is unreadable"
+        db.execute("SELECT name, value FROM settings").fetchall()  # as text
     return None
 
 
