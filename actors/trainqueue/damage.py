@@ -27,6 +27,8 @@ BOOT = "boot_id"
 """The setting that says under which boot of the machine a daemon last served this home."""
 READ_FRAMES = slice(16, 20)
 """Where SQLite's index of the WAL says how many of its frames count (sqlite.org/walformat.html, mxFrame)."""
+RECOVER = "Save what it holds, without a daemon: trainq-cli doctor --recover"
+BEGIN_ANEW = "Put your copy of it there; to begin anew instead, move what is in jobs/ away"
 
 
 class DamagedError(RequestError):
@@ -35,12 +37,13 @@ class DamagedError(RequestError):
     To those who ask it is a refusal; at start, and where something is written, it is the end of the daemon.
     """
 
-    def __init__(self, path: Path, what: object) -> None:
-        self.what = str(what)
-        then = "It is left as it is, and running jobs run on. Save what it holds"
-        super().__init__(
-            "internal", f"{path} is damaged: {what}. {then}, without a daemon: trainq-cli doctor --recover"
-        )
+    def __init__(self, path: Path, what: object, then: str = RECOVER) -> None:
+        self.what, self.then = str(what), then
+        super().__init__("internal", f"{path} is damaged: {what}. It is left as it is, and running jobs run on. {then}")
+
+
+class StaleError(DamagedError):
+    """What can be read is older than what was confirmed."""
 
 
 class HasPath(Protocol):
@@ -54,7 +57,9 @@ Result = TypeVar("Result")
 
 def is_damage(error: sqlite3.Error) -> bool:
     code = getattr(error, "sqlite_errorcode", None)
-    return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
+    if code is None:  # Python's own: what was read is no text
+        return isinstance(error, sqlite3.OperationalError)
+    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
 
 
 def reason(error: Exception, path: Path) -> str:
@@ -93,7 +98,7 @@ def decoding(database: Path) -> Generator[None, None, None]:
     """
     try:
         yield
-    except (ValueError, KeyError, TypeError, msgspec.MsgspecError) as error:
+    except (ValueError, LookupError, TypeError, msgspec.MsgspecError) as error:
         raise DamagedError(database, f"a row is unreadable ({error})") from error
 
 
@@ -106,6 +111,12 @@ def wal_of(database: Path) -> Path:
     return database.with_name(f"{database.name}-wal")
 
 
+def glance(database: Path) -> sqlite3.Connection:
+    """Open it to read only, and make no file: SQLite would make a WAL where there is none, and leave it there."""
+    alone = "" if wal_of(database).exists() else "&immutable=1"
+    return sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro{alone}", uri=True)
+
+
 def refuse_unsound(database: Path, *, served: bool = False) -> None:
     """Before SQLite opens it, which begins anew on an empty file and forgets what follows a bad place in the WAL.
 
@@ -116,47 +127,59 @@ def refuse_unsound(database: Path, *, served: bool = False) -> None:
         raise DamagedError(database, "a recovery of it was interrupted, and can be finished")
     wal = wal_of(database)
     has_wal = wal.exists() and wal.stat().st_size > 0
-    if not database.exists():
-        if has_wal:
-            raise DamagedError(database, f"it is missing, and its newest changes are there ({wal.name})")
-        return
-    with database.open("rb") as file:
-        start = file.read(len(log.MAGIC))
-    if start != log.MAGIC:
-        fresh = not start and not has_wal and not _has_jobs(database.parent)
-        if not fresh:
-            raise DamagedError(database, "it does not begin as a database does" if start else "it is empty")
-        return
-    if has_wal and not served:
+    start = b""
+    if database.exists():
+        with database.open("rb") as file:
+            start = file.read(len(log.MAGIC))
+    if not start:
+        _refuse_lost(database, has_wal=has_wal)
+    elif start != log.MAGIC:
+        raise DamagedError(database, "it does not begin as a database does")
+    elif not served:
         _refuse_unsound_wal(database, wal)
 
 
-def _has_jobs(home: Path) -> bool:
-    with os.scandir(home / "jobs") as folders:
-        return any(True for _ in folders)
+def _refuse_lost(database: Path, *, has_wal: bool) -> None:
+    """No database, or an empty file, is a new one only where nothing else is."""
+    what = "it is empty" if database.exists() else "it is missing"
+    if has_wal:
+        raise StaleError(database, f"{what}, and its newest changes are there ({wal_of(database).name})")
+    if _has_jobs(database.parent / "jobs"):
+        raise DamagedError(database, f"{what}, and jobs have run here (jobs/)", BEGIN_ANEW)
+
+
+def _has_jobs(folder: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as found:
+        return any(entry.name.isdigit() for entry in found)
+    return False
 
 
 def _refuse_unsound_wal(database: Path, wal: Path) -> None:
-    """Read-only, since a connection that may write would throw the rest of the WAL away when it closes.
+    """What the last process left in SQLite's index is compared first, since to open the database writes it anew.
 
     What goes without an fsync (see journal.py) reaches the disk in any order: after a power cut a frame may be missing
     with others behind it. All that was confirmed is before it, and that is what SQLite reads.
     """
-    with wal.open("rb") as file:
-        sound = log.header_is_sound(file.read(log.WAL_HEADER))
-    if not sound:
-        raise DamagedError(database, f"its newest changes ({wal.name}) do not begin as they should")
-    db = sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)
+    shm = database.with_name(f"{database.name}-shm")
+    index = log.index_of(shm)
+    if index is not None and not log.has_last(wal, index):
+        raise StaleError(database, f"the last of its newest changes ({wal.name}) are missing")
+    if not wal.exists() or not wal.stat().st_size:
+        return
+    if not log.begins_well(wal):
+        raise StaleError(database, f"its newest changes ({wal.name}) do not begin as they should")
+    # Read-only: a connection that may write would throw the rest of the WAL away when it closes.
+    db = glance(database)
     try:
         db.execute("SELECT 1 FROM sqlite_schema").fetchone()
-        index = database.with_name(f"{database.name}-shm").read_bytes()[:48]
+        valid = int.from_bytes(shm.read_bytes()[READ_FRAMES], "little")
         boot = _boot_of(db)
     finally:
         db.close()
-    if not log.lost_after(wal, int.from_bytes(index[READ_FRAMES], "little")):
+    if not log.lost_after(wal, valid):
         return
     if boot in (None, local.boot_id()):
-        raise DamagedError(database, f"a part of its newest changes ({wal.name}) cannot be read")
+        raise StaleError(database, f"a part of its newest changes ({wal.name}) cannot be read")
     logger.warning("%s: the machine went down before the newest, unconfirmed changes were all on disk", wal)
 
 

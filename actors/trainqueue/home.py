@@ -12,16 +12,14 @@ REQUESTS, EVENTS = "trainqd.sock", "events.sock"
 """The daemon's sockets."""
 MAX_SOCKET_PATH = 100
 """Bytes; a Unix socket's path has at most 107."""
+PROBED = 1000
+"""Ids behind the newest one that are looked for in jobs/, which may hold a million: some of them not to be known."""
 
 
 def current_umask() -> int:
     """Of this process; from /proc, since asking the kernel would change it for all threads."""
     with Path("/proc/self/status").open(encoding="ascii", errors="replace") as file:
         return next((int(line.split()[1], 8) for line in file if line.startswith("Umask:")), 0o022)
-
-
-FRESH = 100_000
-"""Bytes of a database that may be new; the folders of one in use are not counted, since they may be a million."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +73,9 @@ class Home:
     def progress_of(self, job: int) -> Path:
         return self.job(job) / "progress.json"
 
-    def next_unused(self) -> int:
-        """The first id whose folder is nobody's: without their database, jobs of old must not get new logs."""
-        if self.database.stat().st_size > FRESH:
-            return 1
-        return 1 + max((int(path.name) for path in (self.path / "jobs").iterdir() if path.name.isdigit()), default=0)
+    def next_unused(self, first: int) -> int:
+        """The first id, from `first` on, whose folder is nobody's and neither are those of some after it."""
+        return 1 + max((job for job in range(first, first + PROBED) if self.job(job).exists()), default=first - 1)
 
     def socket(self, name: str) -> Path:
         """In the home, or in the runtime folder where the home's path is too long for a Unix socket."""
@@ -106,7 +102,7 @@ class Home:
 
     def _refuse_foreign(self) -> None:
         """A folder of other things must not become ours, with nobody else let in any more."""
-        ours = (self.path / "jobs").is_dir() or self.database.exists()
+        ours = (self.path / "jobs").is_dir() or self.database.exists() or self.lock.exists()
         if not ours and self.path.is_dir() and any(self.path.iterdir()):
             msg = f"{self.path} holds other things and no trainq; choose an empty or new folder. Nothing was changed."
             raise TrainqError(msg)

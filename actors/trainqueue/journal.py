@@ -16,22 +16,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from trainqueue import prune, search
+from trainqueue import older, prune, search
 from trainqueue.ages import Ages
 from trainqueue.anchor import Anchor
 from trainqueue.clock import run_time
 from trainqueue.core.job import STATES, Ended, Job, Queued, data_of
 from trainqueue.core.spec import JobSpec, title
-from trainqueue.damage import DamagedError, decoding, is_damage, readable, reason, refuse_unsound
+from trainqueue.damage import DamagedError, StaleError, decoding, is_damage, readable, reason, refuse_unsound
 from trainqueue.errors import TrainqError
 from trainqueue.launch import local
-from trainqueue.schema import ALIVE, LAST_ID, NewerSchemaError, migrate, refuse_newer, version_of
+from trainqueue.schema import ALIVE, NotOursError, migrate, refuse_others
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from trainqueue.core.job import State, StateName
+    from trainqueue.home import Home
     from trainqueue.settings import HistorySettings
     from trainqueue.wire import Jobs
 
@@ -63,13 +64,6 @@ def unusable(path: Path, error: Exception) -> TrainqError:
     return JournalError(f"cannot open the database {path}: {why}. Nothing was changed{advice(path.parent)}.")
 
 
-def refuse_foreign(db: sqlite3.Connection, path: Path) -> None:
-    """Raises JournalError for a database that is none of ours."""
-    if version_of(db) == 0 and db.execute("SELECT 1 FROM sqlite_schema").fetchone():
-        msg = f"{path} is a database of another program; it was left as it is. Move it away, or use another home"
-        raise JournalError(msg)
-
-
 class Totals(NamedTuple):
     """Running totals of some ended jobs."""
 
@@ -87,14 +81,13 @@ class Journal:
         self._durable = True
         try:
             refuse_unsound(path)
-            refuse_newer(path)
+            refuse_others(path)
             path.touch(mode=0o600)
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=4 * ROWS)
-        except (sqlite3.Error, OSError, NewerSchemaError) as error:
+        except (sqlite3.Error, OSError, NotOursError) as error:
             raise unusable(path, error) from error
         try:
             self._db.executescript(f"PRAGMA busy_timeout={OPENING}; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;")
-            refuse_foreign(self._db, path)
             migrate(self._db, path)
             self.ages = Ages(self.setting("ages"), local.boot_id())
             self._anchor = Anchor(path)
@@ -212,9 +205,15 @@ class Journal:
     @readable
     def next_id(self) -> int:
         """Behind all that were ever given, those that retention has removed among them."""
-        newest = self._db.execute("SELECT coalesce(max(id), 0) FROM jobs").fetchone()[0]
         with decoding(self.path):
-            return 1 + max(int(newest), int(self.setting(LAST_ID, "0")))
+            return 1 + older.newest_id(self._db)
+
+    @readable
+    def refuse_older(self, home: Home) -> None:
+        """Raises StaleError when jobs have begun of which nothing is written here; OSError."""
+        found = older.begun_unknown(self._db, home)
+        if found is not None:
+            raise StaleError(self.path, f"it is older than what lies in jobs/: {found}")
 
     @readable
     def first_seq(self) -> int:
@@ -324,7 +323,7 @@ def figures(job: Job, state: Ended, now: float) -> tuple[float, float, float, No
 
 def from_row(row: tuple[Any, ...]) -> Job:
     job_id, state, _, _, user, submitted_at, band, rank, attempt, spec, detail, _, progress = row
-    fields = json.loads(detail)
+    fields = dict(json.loads(detail))
     retried, met = fields.pop("retried", {}), frozenset[int](fields.pop("met", ()))
     removed = fields.pop("removed", None)
     if "gpu_ids" in fields:

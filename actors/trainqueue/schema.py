@@ -16,6 +16,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from trainqueue import __version__
+from trainqueue.damage import glance
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,16 +115,19 @@ HISTORY = f"""
 MIGRATIONS = (FIRST, HISTORY)
 
 
-class NewerSchemaError(Exception):
-    """The file was written by a newer release; its words are for people. Nothing was touched."""
+class NotOursError(Exception):
+    """The file is of a newer release, or of another program; its words are for people. Nothing was touched."""
 
 
-def refuse_newer(path: Path) -> None:
-    """Raises NewerSchemaError, sqlite3.Error; reads only."""
+def refuse_others(path: Path) -> None:
+    """Raises NotOursError, sqlite3.Error; reads only."""
     if not path.exists() or not path.stat().st_size:
         return
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+    with closing(glance(path)) as db:
         version = version_of(db)
+        if version < 0 or (version == 0 and db.execute("SELECT 1 FROM sqlite_schema").fetchone()):
+            msg = "it is a database of another program; move it away, or use another home"
+            raise NotOursError(msg)
         if version <= len(MIGRATIONS):
             return
         row = db.execute("SELECT value FROM settings WHERE name = 'written_by'").fetchone()
@@ -132,7 +136,7 @@ def refuse_newer(path: Path) -> None:
         f"it was written by a newer trainq ({writer}schema {version}); this is trainq {__version__}, which knows"
         f" schemas up to {len(MIGRATIONS)}: install that version or a later one, or use another home"
     )
-    raise NewerSchemaError(msg)
+    raise NotOursError(msg)
 
 
 def migrate(db: sqlite3.Connection, path: Path) -> None:

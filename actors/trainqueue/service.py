@@ -71,11 +71,13 @@ class Service:
         self._undo.callback(os.close, guard.take_folder(self.home.path))
         journal = self._journal()
         self._undo.callback(journal.close)
+        journal.refuse_older(self.home)
+        journal.attempts()  # what cannot be read in them ends the start here, with words, and not the arbiter
         gpus = inventory()
         core = Core(
             gpus.gpu_ids(),
             cpu_jobs=os.cpu_count() or 1,
-            next_id=max(journal.next_id(), self.home.next_unused()),
+            next_id=self.home.next_unused(journal.next_id()),
             max_waiting=self.settings.queue.max_waiting,
             counts=journal.ended_counts(),
         )

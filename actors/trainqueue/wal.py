@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import os
 import struct
+import time
 from array import array
-from collections import Counter
 from dataclasses import dataclass
-from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -30,6 +29,7 @@ class Frame(NamedTuple):
     page: int
     commit: bool
     sound: bool
+    checksum: bytes
 
 
 @dataclass(slots=True)
@@ -51,37 +51,96 @@ def checksum(data: bytes, seed: tuple[int, int]) -> tuple[int, int]:
 
 
 def header_is_sound(header: bytes) -> bool:
-    """Of a WAL; one of zeros has been made and not written yet."""
-    if len(header) < WAL_HEADER or not any(header):
-        return True
+    """Of a WAL."""
+    if len(header) < WAL_HEADER:
+        return False
     magic, *_, one, two = struct.unpack(">8I", header)
     return magic in WAL_MAGIC and checksum(header[:24], (0, 0)) == (one, two)
 
 
-def lost_after(wal: Path, valid: int) -> bool:
-    """Whether frames were written behind one that cannot be read; SQLite has read the first `valid` and stopped there.
+def begins_well(wal: Path) -> bool:
+    """Whether its header is sound or not written yet, which is when nothing stands behind it."""
+    with wal.open("rb") as file:
+        header = file.read(WAL_HEADER)
+        more = bool(file.read(1))
+    return not (more or any(header)) or len(header) < WAL_HEADER or header_is_sound(header)
 
-    A death in the middle of a transaction leaves nothing behind the frame that was being written.
+
+class Index(NamedTuple):
+    """What SQLite's index of the WAL says (sqlite.org/walformat.html): how many frames count, and of the last of them
+    its checksum.
+    """
+
+    size: int
+    frames: int
+    checksum: bytes
+
+
+def index_of(shm: Path) -> Index | None:
+    """None where no frame counts, or nobody can say: a death in the middle, or an index from before the last boot,
+    which is never synced.
+    """
+    try:
+        with shm.open("rb") as file:
+            data, written = file.read(96), os.fstat(file.fileno()).st_mtime
+    except FileNotFoundError:
+        return None
+    booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    if len(data) < 96 or data[:48] != data[48:] or not data[12] or written < booted:
+        return None
+    size, frames, one, two = struct.unpack("<HI4x2I", data[14:32])
+    return Index(65536 if size == 1 else size, frames, struct.pack(">2I", one, two)) if frames else None
+
+
+def has_last(wal: Path, index: Index) -> bool:
+    """Whether the last frame that counts is there, and sound; of those before it `lost_after` knows more."""
+    try:
+        with wal.open("rb") as file:
+            found = _frame_in(file.fileno(), index.frames - 1, index.size)
+            return found is not None and found.sound and found.checksum == index.checksum
+    except FileNotFoundError:
+        return False
+
+
+def lost_after(wal: Path, valid: int) -> bool:
+    """Whether a transaction was completed behind a place that cannot be read; SQLite has read the first `valid` frames
+    and stopped there.
+
+    A death in the middle of a transaction leaves nothing behind the frame that was being written; one that was rolled
+    back may have left frames, none of which completes it.
     """
     with wal.open("rb") as file:
-        header = os.pread(file.fileno(), WAL_HEADER, 0)
-        if len(header) < WAL_HEADER or not any(header):
+        fd = file.fileno()
+        header = os.pread(fd, WAL_HEADER, 0)
+        if not header_is_sound(header):
             return False
-        size = int.from_bytes(header[8:12], "big")
-        before = WAL_HEADER + (valid - 1) * (size + FRAME_HEADER) if valid else 0
-        data = os.pread(file.fileno(), 2**26, before)
-    starts = range(
-        size + FRAME_HEADER if valid else WAL_HEADER, len(data) - size - FRAME_HEADER + 1, size + FRAME_HEADER
-    )
-    ours = [*takewhile(lambda at: data[at + 8 : at + 16] == header[16:24], starts)]
-    return not all(_frame(data, at, size).sound for at in ours[:-1])
+        size = _page_size(header)
+        step = size + FRAME_HEADER
+        for number in range(valid, (os.fstat(fd).st_size - WAL_HEADER) // step):
+            words = os.pread(fd, FRAME_HEADER, WAL_HEADER + number * step)
+            if words[8:16] == header[16:24] and any(words[4:8]):
+                found = _frame_in(fd, number, size)
+                if found is not None and found.sound:
+                    return True
+    return False
+
+
+def _page_size(header: bytes) -> int:
+    return int.from_bytes(header[8:12], "big")
+
+
+def _frame_in(fd: int, number: int, size: int) -> Frame | None:
+    """None behind the end."""
+    at = WAL_HEADER + number * (size + FRAME_HEADER)
+    seed, data = os.pread(fd, 8, _seed_at(at, size)), os.pread(fd, size + FRAME_HEADER, at)
+    return _checked(seed, data, at) if len(data) == size + FRAME_HEADER else None
 
 
 def read_wal(data: bytes, size: int) -> Wal:
     """The newest sound frame of each page, up to the last one that ends a transaction."""
     step = size + FRAME_HEADER
     starts = [*range(WAL_HEADER, len(data) - step + 1, step)]
-    salts = _salts(data, starts)
+    salts = _salts(data, starts, size)
     ours = [at for at in starts if data[at + 8 : at + 16] == salts]
     if not ours:
         return Wal({})
@@ -93,18 +152,29 @@ def read_wal(data: bytes, size: int) -> Wal:
     return Wal({frame.page: frame for frame in sound}, reach - len(sound) + after)
 
 
-def _salts(data: bytes, starts: list[int]) -> bytes:
-    """They tell the frames of now from older ones; where the header is gone, most frames know them."""
+def _salts(data: bytes, starts: list[int], size: int) -> bytes:
+    """They tell the frames of now from older ones, which may follow; where the header is gone, the first sound frame
+    knows them.
+    """
     if header_is_sound(data[:WAL_HEADER]):
         return data[16:24]
-    return Counter(data[at + 8 : at + 16] for at in starts).most_common(1)[0][0] if starts else b""
+    return next((data[at + 8 : at + 16] for at in starts if _frame(data, at, size).sound), b"")
+
+
+def _seed_at(at: int, size: int) -> int:
+    """Where the checksum lies that a frame's own goes on from: in the frame before, or in the WAL's header."""
+    return at - size - 8 if at > WAL_HEADER else 24
 
 
 def _frame(data: bytes, at: int, size: int) -> Frame:
+    before = _seed_at(at, size)
+    return _checked(data[before : before + 8], data[at : at + FRAME_HEADER + size], at)
+
+
+def _checked(before: bytes, data: bytes, at: int) -> Frame:
     """Checked on its own: its checksum goes on from that of the frame before, as that one wrote it."""
-    before = at - size - 8 if at > WAL_HEADER else 24  # the end of the frame header before, or of the WAL's own
-    seed = struct.unpack(">2I", data[before : before + 8])
-    page, after, _, _, one, two = struct.unpack(">6I", data[at : at + FRAME_HEADER])
-    mine = checksum(data[at : at + 8], (seed[0], seed[1]))
-    sound = checksum(data[at + FRAME_HEADER : at + FRAME_HEADER + size], mine) == (one, two)
-    return Frame(at + FRAME_HEADER, page, after != 0, sound)
+    one, two = struct.unpack(">2I", before)
+    page, after = struct.unpack(">2I", data[:8])
+    mine = checksum(data[FRAME_HEADER:], checksum(data[:8], (one, two)))
+    sound = any(data[8:16]) and data[16:24] == struct.pack(">2I", *mine)
+    return Frame(at + FRAME_HEADER, page, after != 0, sound, data[16:24])

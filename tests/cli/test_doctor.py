@@ -240,3 +240,66 @@ def test_a_runner_whose_row_is_lost_is_found_again(cli: Cli, daemon: Daemon, tmp
         assert client.status(job).state == "running"
         (tmp_path / "gate").touch()
         assert client.wait([job], 20)[0].exit_code == 6
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("PRAGMA user_version=99", "newer trainq"),
+        ("PRAGMA user_version=0", "another program"),
+        ("PRAGMA user_version=-1", "another program"),
+    ],
+)
+def test_a_database_that_is_not_ours(cli: Cli, daemon: Daemon, change: str, words: str) -> None:
+    """No daemon can start, doctor says so, and neither leaves a trace."""
+    wait_until(daemon.home.reserve.exists)
+    assert daemon.stop() == 0
+    with closing(sqlite3.connect(daemon.home.database)) as db, db:
+        db.execute(change)
+    before = contents(daemon.home)
+    refused = cli("daemon", "start")
+    assert refused.returncode != 0
+    assert words in refused.stderr
+    found = Findings(cli)
+    result, what, advice = found["database"]
+    assert (result, words in what, "use another home" in advice) == ("problem", True, True)
+    assert (found["daemon"][0], found.code) == ("problem", 1)
+    assert contents(daemon.home) == before
+
+
+def contents(home: Home) -> dict[str, bytes]:
+    files = [path for path in home.path.iterdir() if path.is_file() and path not in (home.log, home.lock)]
+    return {path.name: path.read_bytes() for path in files}
+
+
+def test_pretended_gpus_that_nobody_can_read(cli: Cli, daemon: Daemon) -> None:
+    assert daemon.stop() == 0
+    cli.env["TRAINQ_FAKE_GPUS"] = "lots"
+    found = Findings(cli)
+    assert found["gpu"][0] == found["daemon"][0] == "problem"
+    assert found.code == 1
+
+
+@pytest.mark.parametrize("value", ["CAST(x'ff' AS TEXT)", "'{'"])
+@pytest.mark.parametrize(
+    "where", ["jobs SET detail", "jobs SET user", "attempts SET runner", "settings SET value", "jobs SET progress"]
+)
+def test_words_that_nobody_can_read(cli: Cli, daemon: Daemon, tmp_path: Path, where: str, value: str) -> None:
+    """A start that they end says which file it is about, and what to do."""
+    with Client(daemon.home) as client:
+        job = client.submit([{"command": gated(tmp_path / "gate"), "cwd": "/"}])[0]["id"]
+        wait_until(lambda: client.status(job).state == "running")
+        client.submit([{"command": ["true"], "cwd": "/", "hold": True}])
+    assert daemon.stop() == 0
+    (tmp_path / "gate").touch()
+    with closing(sqlite3.connect(daemon.home.database)) as db, db:
+        one = "id=1" if "jobs" in where else "true"
+        db.execute(f"UPDATE {where} = {value} WHERE {one}")
+    start = cli("daemon", "start")
+    if start.returncode:
+        assert f"{daemon.home.database} is damaged" in start.stderr
+        assert "trainq-cli doctor --recover" in start.stderr
+        assert Findings(cli)["database"][0] == "problem"
+        assert cli("doctor", "--recover").returncode == 0
+        assert cli("daemon", "start").returncode == 0
+    assert cli("daemon", "stop").returncode == 0

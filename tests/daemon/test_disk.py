@@ -23,6 +23,7 @@ from support import Daemon, small_disk, wait_until
 from trainqueue.client import Client
 from trainqueue.errors import DaemonError, RequestError
 from trainqueue.home import Home
+from trainqueue.salvage.recover import recover
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -417,3 +418,36 @@ def test_a_removed_lock_lets_nobody_else_in(waiting: Daemon) -> None:
     assert waiting.answers()
     with Client(waiting.home) as client:
         assert client.submit([{**SMALL, "hold": True}])[0]["id"] == 4
+
+
+# -- older than what has happened
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known as waiting", "not known"])
+def test_an_older_database_starts_nothing_again(daemon: Daemon, tmp_path: Path, *, known: bool) -> None:
+    """A copy that was put back: what has run since is taken from its record, and no id is given twice."""
+    job = {"command": ["sh", "-c", f"echo >> {tmp_path}/runs"], "cwd": "/", "hold": True}
+    with Client(daemon.home) as client:
+        made = [client.submit([job])[0]["id"] for _ in range(2 if known else 1)][-1]
+    assert daemon.stop() == 0
+    copy = daemon.home.database.read_bytes()
+    daemon.start()
+    with Client(daemon.home) as client:
+        made = made if known else client.submit([job])[0]["id"]
+        client.verb("release", [made])
+        client.wait([made], 20)
+    assert daemon.stop() == 0
+    daemon.home.database.write_bytes(copy)
+    refused = trainqd(daemon)
+    assert refused.returncode == 1
+    assert "it is older than what lies in jobs/" in refused.stderr
+    assert "trainq-cli doctor --recover" in refused.stderr
+    report = recover(daemon.home)
+    assert report is not None
+    assert (report.running, report.missing) == (([made], []) if known else ([], [made]))
+    daemon.start()
+    with Client(daemon.home) as client:
+        if known:
+            assert client.wait([made], 20)[0].state == "completed"
+        assert client.wait([client.submit([SMALL])[0]["id"]], 20)[0].id == made + 1
+    assert (tmp_path / "runs").read_text(encoding="ascii") == "\n"

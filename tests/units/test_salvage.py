@@ -13,6 +13,7 @@ import pytest
 
 from trainqueue import damage, guard
 from trainqueue.cli import checks
+from trainqueue.cli.doctor import told
 from trainqueue.core.job import Completed, Job, Queued
 from trainqueue.core.spec import JobSpec
 from trainqueue.damage import DamagedError
@@ -185,7 +186,7 @@ def opened(home: Home) -> Journal:
 def test_nothing_takes_the_place_of_what_cannot_be_read(filled: Home, content: bytes) -> None:
     filled.job(1).mkdir()
     filled.database.write_bytes(content)
-    with pytest.raises(DamagedError, match="doctor --recover"):
+    with pytest.raises(DamagedError, match="doctor --recover" if content else "it is empty, and jobs have run here"):
         Journal(filled.database)
     with pytest.raises(salvage.RecoveryError, match="no job can be found"):
         salvage.recover(filled)
@@ -212,17 +213,25 @@ def left(home: Home, boot: str) -> Home:
     journal = Journal(home.database)
     for number in range(11, 21):
         write(journal, number, number)
-    copies = {path: path.read_bytes() for path in (home.database, damage.wal_of(home.database))}
+    copies = {path: path.read_bytes() for path in files(home)}
     journal.close()
     for path, data in copies.items():
         path.write_bytes(data)
+    if boot != local.boot_id():
+        files(home)[2].unlink()
     return home
+
+
+def files(home: Home) -> list[Path]:
+    """The database, its WAL, and SQLite's index of that."""
+    return [home.database.with_name(f"trainq.db{end}") for end in ("", "-wal", "-shm")]
 
 
 def test_a_death_in_a_transaction_is_no_damage(unmerged: Home) -> None:
     """The frame that was being written is half there, or all of it and not what follows."""
-    wal = damage.wal_of(unmerged.database)
+    _, wal, index = files(unmerged)
     whole = wal.read_bytes()
+    index.unlink()  # it is behind, since it is written after the frames
     for cut in (1, 2000, PAGE, PAGE + 24, PAGE + 30):
         wal.write_bytes(whole[:-cut])
         damage.refuse_unsound(unmerged.database)
@@ -244,6 +253,97 @@ def test_damage_in_the_newest_changes_is_noticed(unmerged: Home) -> None:
     assert (report.jobs, report.missing) == (20, [])
     assert {*report.held} == {*range(2, 21, 2)}
     assert report.kept[1].endswith("-wal")
+
+
+@pytest.mark.parametrize(
+    "garbage", [bytes(PAGE), random.Random(2).randbytes(PAGE), random.Random(3).randbytes(2 * PAGE)]
+)
+def test_damage_in_any_block_of_the_newest_changes_is_noticed(unmerged: Home, garbage: bytes) -> None:
+    """As a disk damages it, in blocks of its own: in almost each of them a frame begins. Every time anew."""
+    wal = files(unmerged)[1]
+    whole, index = wal.read_bytes(), files(unmerged)[2].read_bytes()
+    assert len(whole) > 10 * PAGE
+    for at in range(0, len(whole), PAGE):
+        wal.write_bytes(whole)
+        files(unmerged)[2].write_bytes(index)
+        overwrite(wal, at, garbage)
+        for _ in range(2):
+            with pytest.raises(DamagedError, match="newest changes"):
+                damage.refuse_unsound(unmerged.database)
+
+
+@pytest.mark.parametrize("what", ["zeros", "32 zeros", "cut", "emptied", "removed"])
+def test_newest_changes_that_are_gone_are_missed(unmerged: Home, what: str) -> None:
+    """The index that the daemon has left says how many there were; what waits may have been changed since."""
+    wal = files(unmerged)[1]
+    match what:
+        case "zeros" | "32 zeros":
+            overwrite(wal, 0, bytes(32 if what == "32 zeros" else 2 * PAGE))
+        case "cut" | "emptied":
+            os.truncate(wal, 32 + 5 * (PAGE + 24) if what == "cut" else 0)
+        case _:
+            wal.unlink()
+    for _ in range(2):
+        with pytest.raises(DamagedError, match="newest changes"):
+            Journal(unmerged.database)
+        assert checks.database(unmerged).result == "problem"
+    report = salvage.recover(unmerged)
+    assert report is not None
+    assert report.jobs == (20 if "zeros" in what else report.jobs)
+    assert {*report.held} >= {*range(2, 11, 2)}
+    assert salvage.fault_of(unmerged.database) is None
+
+
+def test_what_a_rollback_left_in_the_wal_is_no_damage(home: Home) -> None:
+    """A transaction that did not fit on the disk has written frames, and a shorter one was put over their beginning."""
+    home.prepare()
+    write(journal := Journal(home.database), 1, 10)
+    before = files(home)[1].stat().st_size
+    with closing(sqlite3.connect(home.database, isolation_level=None)) as db:
+        db.executescript("PRAGMA cache_size=1; BEGIN; CREATE TABLE more AS SELECT * FROM jobs;")
+        for _ in range(5):
+            db.execute("INSERT INTO more SELECT * FROM more")
+        spilled = files(home)[1].stat().st_size
+        db.execute("ROLLBACK")
+    journal.begin()
+    journal.set("paused", "")
+    journal.commit()
+    assert files(home)[1].stat().st_size == spilled > before + 3 * PAGE
+    copy = home.path / "copy"
+    copy.mkdir()
+    for path in files(home):
+        (copy / path.name).write_bytes(path.read_bytes())
+    journal.close()
+    damage.refuse_unsound(copy / "trainq.db")
+
+
+@pytest.mark.parametrize("content", [b"", b"\n"])
+def test_nothing_looks_at_an_emptied_database_with_sqlite(unmerged: Home, content: bytes) -> None:
+    """Which would remove its WAL, with all that was confirmed."""
+    before = files(unmerged)[1].read_bytes()
+    unmerged.database.write_bytes(content)
+    found = {finding.check: finding.result for finding in checks.checks(unmerged)}
+    assert (found["database"], found["daemon"]) == ("problem", "problem")
+    with pytest.raises(DamagedError):
+        Journal(unmerged.database)
+    assert files(unmerged)[1].read_bytes() == before
+
+
+def test_a_database_that_is_gone_is_not_begun_anew(filled: Home) -> None:
+    """Jobs may run on; who wants to begin anew says so."""
+    filled.job(7).mkdir()
+    filled.database.unlink()
+    with pytest.raises(DamagedError, match="Put your copy of it there; to begin anew instead, move what is in jobs/"):
+        Journal(filled.database)
+    found = checks.database(filled)
+    assert (found.result, found.advice) == ("problem", damage.BEGIN_ANEW)
+    with pytest.raises(salvage.RecoveryError, match="put your copy of it there"):
+        salvage.recover(filled)
+    filled.job(7).rmdir()
+    (filled.path / "jobs").rename(filled.path.parent / "away")
+    filled.lock.touch()
+    filled.prepare()
+    Journal(filled.database).close()
 
 
 def test_after_a_power_cut_a_missing_frame_is_no_damage(home: Home, caplog: pytest.LogCaptureFixture) -> None:
@@ -320,3 +420,87 @@ def test_a_recovery_that_was_interrupted_is_finished(filled: Home, monkeypatch: 
     assert report is not None
     assert report.jobs == JOBS
     assert salvage.recover(filled) is None
+
+
+@pytest.fixture
+def rich(home: Home) -> Home:
+    """200 jobs with tags, long environments and all else that a page can hold; the queue is paused."""
+    home.prepare()
+    journal = Journal(home.database)
+    journal.begin()
+    for number in range(1, 201):
+        job = made(number)
+        env = {"A": "value" * (number * 37 % 2500)}
+        job.spec = JobSpec(
+            command=("true",), cwd="/", env=env, tags={"sweep": "s" * (number * 13 % 700), "n": str(number)}
+        )
+        journal.save([job])
+        journal.add_events([(number, 1.0, f"job.{number}", b"body" * 20)])
+        journal.save_attempt(number, 1, {"pid": 1, "ticks": 1, "boot_id": "none"}, ("cpu:0",))
+    journal.set("paused", "1")
+    journal.commit()
+    journal.close()
+    return home
+
+
+@pytest.mark.parametrize("garbage", [bytes(PAGE), b"garbage from another file\n" * 157 + b"more", b"\xff" * PAGE])
+def test_whatever_page_is_damaged_the_rest_is_saved(rich: Home, garbage: bytes) -> None:
+    """Every so many in turn: a recovery succeeds, loses no job whose pages are whole, and a daemon can start."""
+    whole = rich.database.read_bytes()
+    for number in range(random.Random(len(garbage) + garbage[0]).randrange(29), len(whole) // PAGE, 29):
+        rich.database.write_bytes(whole)
+        overwrite(rich.database, number * PAGE, garbage)
+        before = salvage.fault_of(rich.database)
+        report = salvage.recover(rich)
+        assert (report is None) == (before is None)
+        if report is not None:
+            assert report.jobs + len(report.missing) == 200
+            assert report.jobs >= 200 - 60
+        assert salvage.fault_of(rich.database) is None
+        journal = Journal(rich.database)
+        assert journal.setting("paused") == "1"
+        assert len([*journal.alive()]) == len(held_ids(rich)) or journal.attempts()
+        journal.close()
+        assert not [*rich.path.glob("*.recovering*")]
+        for path in rich.path.glob("trainq.db.damaged-*"):
+            path.unlink()
+
+
+def test_tags_that_are_no_json_are_left_out(filled: Home) -> None:
+    """As where the rest of a long row was overwritten; the job itself is saved, and so are all others."""
+    with closing(sqlite3.connect(filled.database)) as db, db:
+        db.execute("DROP TRIGGER tags_changed")
+        db.execute("UPDATE jobs SET tags='{bad' WHERE id=3")
+        db.execute("UPDATE jobs SET detail='5' WHERE id=4")
+    overwrite(filled.database, 0, bytes(PAGE))
+    report = salvage.recover(filled)
+    assert report is not None
+    assert (report.jobs, report.missing) == (JOBS - 1, [4])
+    assert not report.paused
+
+
+def test_where_the_settings_are_lost_the_queue_is_paused(filled: Home) -> None:
+    with closing(sqlite3.connect(filled.database)) as db:
+        [(root,)] = db.execute("SELECT rootpage FROM sqlite_schema WHERE name='settings'").fetchall()
+    overwrite(filled.database, (root - 1) * PAGE, b"\xa5" * PAGE)
+    report = salvage.recover(filled)
+    assert report is not None
+    assert report.paused
+    journal = Journal(filled.database)
+    assert (journal.setting("paused"), journal.setting("pause_reason")) == ("1", salvage.LOST_SETTINGS)
+    journal.close()
+    assert any("trainq-cli resume" in line for line in told(report))
+
+
+def test_a_recovery_that_fails_leaves_nothing_behind(filled: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    overwrite(filled.database, 0, bytes(PAGE))
+    before = {path.name for path in filled.path.iterdir()}
+
+    def full(*_: object, **__: object) -> None:
+        error = sqlite3.OperationalError("disk is full")
+        raise error
+
+    monkeypatch.setattr(salvage, "complete", full)
+    with pytest.raises(salvage.RecoveryError, match=r"disk is full\. Nothing was changed"):
+        salvage.recover(filled)
+    assert {path.name for path in filled.path.iterdir()} - {"trainqd.lock"} == before

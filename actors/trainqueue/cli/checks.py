@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from trainqueue import __version__, guard
 from trainqueue.cli import surroundings, traces
+from trainqueue.damage import RECOVER
 from trainqueue.errors import DaemonError, SettingsError, TrainqError
+from trainqueue.gpus import inventory
 from trainqueue.home import REQUESTS
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ class Finding(NamedTuple):
 
 def checks(home: Home) -> Iterator[Finding]:
     usable = home.path.is_dir() and os.access(home.path, os.R_OK | os.X_OK)
-    needed = [settings(), folder(home), *([database(home), log(home)] if usable else [])]
+    needed = [settings(), folder(home), *([database(home), log(home)] if usable else []), gpu()]
     yield from needed
     yield disk(home)
     yield clock(home) if usable else Finding("clock", *right_now())
@@ -50,7 +52,6 @@ def checks(home: Home) -> Iterator[Finding]:
     yield Finding("socket", *surroundings.runtime_folder(home))
     yield Finding("files", *surroundings.file_limit(holder_of(home)))
     yield Finding("session", *surroundings.session(holder_of(home)))
-    yield Finding("gpu", "ok", gpu())
 
 
 def holder_of(home: Home) -> int | None:
@@ -109,25 +110,29 @@ def disk(home: Home) -> Finding:
 
 
 def database(home: Home) -> Finding:
-    from trainqueue.salvage.recover import fault_of
+    from trainqueue.salvage.recover import find_fault
+    from trainqueue.schema import NotOursError, refuse_others
 
     path = home.database
-    if not path.exists() and not traces.has_wal(home):
-        return Finding("database", "ok", "none yet")
     if path.exists() and not os.access(path, os.R_OK):
         return Finding("database", "problem", f"you may not read {path}", f"chmod 600 {path}")
     try:
-        found = fault_of(path, served=guard.is_held(home.lock))
+        found = find_fault(path, served=guard.is_held(home.lock))
         if found is not None and guard.is_held(home.lock):  # by one that has been started since
-            found = fault_of(path, served=True)
+            found = find_fault(path, served=True)
+        if found is None:
+            refuse_others(path)
     except (sqlite3.Error, OSError) as error:
         return Finding("database", "problem", f"{path} cannot be read now: {error}", "is the disk there, and writable?")
-    except TrainqError as error:
-        return Finding("database", "problem", f"{path}: {error}", "install that release")
+    except NotOursError as error:
+        what, _, then = str(error).rpartition(": " if "newer" in str(error) else "; ")
+        return Finding("database", "problem", f"{path}: {what}", then)
     if found is None:
-        return Finding("database", "ok", f"{path} is whole")
+        return Finding("database", "ok", f"{path} is whole" if path.exists() else "none yet")
     then = "save what it holds: trainq-cli daemon stop, then trainq-cli doctor --recover (it keeps the damaged one)"
-    return Finding("database", "problem", f"{path} is damaged: {found}", then)
+    return Finding(
+        "database", "problem", f"{path} is damaged: {found.what}", then if found.then == RECOVER else found.then
+    )
 
 
 def log(home: Home) -> Finding:
@@ -206,7 +211,15 @@ def jobs(home: Home) -> Finding:
     return Finding("jobs", "ok", f"{running} run")
 
 
-def gpu() -> str:
+def gpu() -> Finding:
+    try:
+        inventory()
+    except ValueError as error:
+        return Finding("gpu", "problem", str(error), "mend it, or: unset TRAINQ_FAKE_GPUS")
+    return Finding("gpu", "ok", gpus())
+
+
+def gpus() -> str:
     if os.environ.get("TRAINQ_FAKE_GPUS"):
         return f"TRAINQ_FAKE_GPUS is set: a daemon started here pretends to have {os.environ['TRAINQ_FAKE_GPUS']}"
     if os.path.exists("/proc/driver/nvidia/version"):  # noqa: PTH110

@@ -74,6 +74,8 @@ def told(report: Report) -> list[str]:
     if report.held:
         ids = digits(report.held)
         lines.append(f"held, since they may have been cancelled or changed meanwhile: {ids}; trainq-cli release ID...")
+    if report.paused:
+        lines.append("paused, since the settings were lost and may have said so: trainq-cli resume")
     if report.running:
         lines.append(f"begun: {digits(report.running)}; the next start adopts them, or takes down how they ended")
     lines += [f"kept the damaged {path}" for path in report.kept]

@@ -9,7 +9,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainqueue.damage import wal_of
+from trainqueue import guard
+from trainqueue.damage import glance, refuse_unsound
+from trainqueue.errors import TrainqError
 from trainqueue.launch import local
 from trainqueue.schema import ALIVE
 
@@ -18,19 +20,18 @@ if TYPE_CHECKING:
 
 
 def rows(home: Home, query: str) -> list[tuple[Any, ...]]:
-    """None where the database cannot be read: that has its own finding."""
+    """None where the database cannot be read: that has its own finding.
+
+    SQLite would throw the WAL of an empty one away, whatever it is opened for.
+    """
     if not home.database.exists():
         return []
     try:
-        with closing(sqlite3.connect(f"{home.database.as_uri()}?mode=ro", uri=True)) as db:
+        refuse_unsound(home.database, served=guard.is_held(home.lock))
+        with closing(glance(home.database)) as db:
             return db.execute(query).fetchall()
-    except sqlite3.Error:
+    except (sqlite3.Error, OSError, TrainqError):
         return []
-
-
-def has_wal(home: Home) -> bool:
-    wal = wal_of(home.database)
-    return wal.exists() and wal.stat().st_size > 0
 
 
 def newest(home: Home) -> list[dict[str, Any]]:

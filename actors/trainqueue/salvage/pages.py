@@ -48,7 +48,7 @@ class Image:
         self.wal = read_wal(self._wal, self.size)
         on_disk = -(-os.fstat(self._file.fileno()).st_size // self.size)
         self.count = max([on_disk, *self.wal.frames])
-        self.damaged = 0
+        self.damaged: list[int] = []
         """Pages that hold what no page holds, so far."""
 
     def close(self) -> None:
@@ -96,7 +96,7 @@ class Image:
 
     def rows(self) -> Iterator[Row]:
         """Of all tables and indexes: the certain ones first."""
-        free, doubtful = self.free(), list[int]()
+        free = self.free()
         for number in range(1, self.count + 1):
             if number in free:
                 continue
@@ -107,9 +107,8 @@ class Image:
                 else:
                     yield row
             if not whole:
-                doubtful.append(number)
-        self.damaged = len(doubtful)
-        for number in doubtful:
+                self.damaged.append(number)
+        for number in self.damaged:
             yield from self._anything(number)
 
     def rows_of(self, number: int) -> list[Row]:

@@ -11,23 +11,21 @@ import os
 import sqlite3
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from trainqueue import damage, guard
+from trainqueue import damage, guard, older
 from trainqueue.anchor import stamp
 from trainqueue.errors import TrainqError
-from trainqueue.journal import Journal, from_row
+from trainqueue.home import Home
+from trainqueue.journal import Journal, advice
 from trainqueue.salvage import pages
 from trainqueue.salvage.reconcile import Reconcile
-from trainqueue.salvage.refill import Refill
-from trainqueue.schema import LAST_ID, MIGRATIONS
+from trainqueue.salvage.refill import Refill, is_map, loads
+from trainqueue.schema import LAST_ID, MIGRATIONS, version_of
 from trainqueue.search import COLUMNS
 
-if TYPE_CHECKING:
-    from trainqueue.home import Home
-
+LOST_SETTINGS = "the database was recovered and its settings were lost"
 REPORT = "recovery"
 """The setting that holds the last recovery's Report."""
 
@@ -51,6 +49,8 @@ class Report(msgspec.Struct):
     """Jobs whose attempt has begun: the next start adopts it, or finds out how it ended."""
     unknown: dict[int, int] = {}
     """Processes of jobs whose row is lost: id and pid."""
+    paused: bool = False
+    """The settings are lost, so nobody can say whether the queue was paused: now it is."""
     damaged_pages: int = 0
     broken_frames: int = 0
 
@@ -63,36 +63,43 @@ def fault_of(database: Path, *, served: bool = False) -> str | None:
 
     `served`: by a daemon, at this moment. Raises sqlite3.Error, OSError where the disk does not let us read.
     """
+    found = find_fault(database, served=served)
+    return None if found is None else found.what
+
+
+def find_fault(database: Path, *, served: bool = False) -> damage.DamagedError | None:
+    """See `fault_of`."""
     try:
         damage.refuse_unsound(database, served=served)
-        if not database.exists():
+        if not database.exists() or not database.stat().st_size:
             return None
-        with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as db:
+        with closing(damage.glance(database)) as db:
             said = str(db.execute("PRAGMA integrity_check(1)").fetchone()[0])
-            return _unreadable_row(db) if said == "ok" else said.splitlines()[-1]
+            what = _unreadable_row(db) if said == "ok" else said.splitlines()[-1]
+            if what:
+                return damage.DamagedError(database, what)
+            known = 0 < version_of(db) <= len(MIGRATIONS) and not served  # by one that starts jobs at this moment
+            unknown = older.begun_unknown(db, Home(database.parent)) if known else None
+            return damage.StaleError(database, f"it is older than what lies in jobs/: {unknown}") if unknown else None
     except damage.DamagedError as error:
-        return error.what
+        return error
     except sqlite3.Error as error:
         if damage.is_damage(error):
-            return str(error)
+            return damage.DamagedError(database, error)
         raise
 
 
 def _unreadable_row(db: sqlite3.Connection) -> str | None:
     """SQLite knows no checksums: what it reads without complaint may be no row of ours."""
-    if 0 < db.execute("PRAGMA user_version").fetchone()[0] <= len(MIGRATIONS):  # older ones have these columns, too
+    if 0 < version_of(db) <= len(MIGRATIONS):  # older ones have these columns, too
         for row in db.execute(f"SELECT {COLUMNS} FROM jobs"):
             if not loads(row):
                 return f"the row of job {row[0]} is unreadable"
+        for job, runner in db.execute("SELECT job, runner FROM attempts"):
+            if not is_map(runner):
+                return f"the row of an attempt of job {job} is unreadable"
+        db.execute("SELECT name, value FROM settings").fetchall()  # as text
     return None
-
-
-def loads(row: tuple[Any, ...]) -> bool:
-    try:
-        from_row(row)
-    except (ValueError, KeyError, TypeError, msgspec.MsgspecError):
-        return False
-    return True
 
 
 # -- recovery
@@ -101,41 +108,66 @@ def loads(row: tuple[Any, ...]) -> bool:
 def recover(home: Home) -> Report | None:
     """None where nothing is damaged.
 
-    Raises HomeHeldError while a daemon runs; RecoveryError, OSError, sqlite3.Error with nothing changed.
+    Raises HomeHeldError while a daemon runs; RecoveryError with nothing changed.
     """
+    try:
+        return _recover(home)
+    except (sqlite3.Error, OSError, ValueError, LookupError, TypeError, msgspec.MsgspecError) as error:
+        msg = f"cannot recover {home.database}: {error}. Nothing was changed{advice(home.path)}"
+        raise RecoveryError(msg) from error
+
+
+def _recover(home: Home) -> Report | None:
     with ExitStack() as held:
         held.callback(os.close, guard.take(home.lock))
         held.callback(os.close, guard.take_folder(home.path))
         ready = damage.recovered(home.database)
         if not ready.exists():
-            if fault_of(home.database) is None:
+            fault = find_fault(home.database)
+            if fault is None:
                 return None
-            build(home, ready)
+            build(home, ready, stale=isinstance(fault, damage.StaleError))
         finish(home, ready)
         with closing(sqlite3.connect(home.database)) as db:
             [(told,)] = db.execute("SELECT value FROM settings WHERE name=?", (REPORT,)).fetchall()
         return msgspec.json.decode(told, type=Report)
 
 
-def build(home: Home, ready: Path) -> None:
-    """The new database at `ready`, complete and checked."""
+def build(home: Home, ready: Path, *, stale: bool) -> None:
+    """The new database at `ready`, complete and checked.
+
+    `stale`: changes newer than those that are left are missing.
+    """
     unfinished = ready.with_suffix(".recovering")
-    for path in (unfinished, damage.wal_of(unfinished)):
-        path.unlink(missing_ok=True)
+    drop(unfinished)
+    try:
+        fill_and_check(home, unfinished, stale=stale)
+    except BaseException:
+        drop(unfinished)
+        raise
+    unfinished.rename(ready)
+
+
+def drop(unfinished: Path) -> None:
+    for path in unfinished.parent.glob(f"{unfinished.name}*"):
+        path.unlink()
+
+
+def fill_and_check(home: Home, unfinished: Path, *, stale: bool) -> None:
     unfinished.touch(mode=0o600)
     source = home.database if home.database.exists() else Path(os.devnull)
     report = Report()
     with closing(pages.Image(source, damage.wal_of(home.database))) as image:
         filled = fill(unfinished, image)
-        report.damaged_pages, report.broken_frames = image.damaged, image.wal.broken
+        report.damaged_pages, report.broken_frames = len(image.damaged), image.wal.broken
+        report.paused = pause_unless_known(unfinished, image)
     Journal(unfinished).close()  # brings it to the schema of this release
     for path in home.path.glob(f"{unfinished.name}.schema-*"):
         path.unlink()
     with closing(sqlite3.connect(unfinished, isolation_level=None)) as db:
-        complete(home, db, filled, report)
+        complete(home, db, filled, report, stale=stale)
     with unfinished.open("rb") as file:
         os.fsync(file.fileno())
-    unfinished.rename(ready)
 
 
 def fill(path: Path, image: pages.Image) -> Refill:
@@ -153,7 +185,19 @@ def fill(path: Path, image: pages.Image) -> Refill:
     return refill
 
 
-def complete(home: Home, db: sqlite3.Connection, filled: Refill, report: Report) -> None:
+def pause_unless_known(path: Path, image: pages.Image) -> bool:
+    """Whether the queue was paused stands in the settings; where they are lost, in part or all, it is paused."""
+    found = (row.values for number in image.damaged for row in image.rows_of(number))
+    in_part = any(len(values) == 2 and all(isinstance(value, str) for value in values) for values in found)
+    with closing(sqlite3.connect(path)) as db, db:
+        if not in_part and db.execute("SELECT 1 FROM settings WHERE name='written_by'").fetchone():  # as by each start
+            return False
+        settings = {"paused": "1", "pause_reason": LOST_SETTINGS}
+        db.executemany("INSERT OR REPLACE INTO settings VALUES (?,?)", settings.items())
+    return True
+
+
+def complete(home: Home, db: sqlite3.Connection, filled: Refill, report: Report, *, stale: bool) -> None:
     """Rows that are none go out, jobs are compared with their folders, all of it is checked, the report put into it."""
     db.execute("BEGIN")
     wrong = [row[:1] for row in db.execute(f"SELECT {COLUMNS} FROM jobs") if not loads(row)]
@@ -162,18 +206,17 @@ def complete(home: Home, db: sqlite3.Connection, filled: Refill, report: Report)
     known = filled.known | found
     saved = {row[0] for row in db.execute("SELECT id FROM jobs")}
     if not saved:
-        msg = f"no job can be found in {home.database}; put a copy of yours there, or move it away to begin anew"
+        msg = f"no job can be found in {home.database}; {damage.BEGIN_ANEW[0].lower()}{damage.BEGIN_ANEW[1:]}"
         raise RecoveryError(msg)
     reconcile = Reconcile(home, db)
     reconcile.attempts()
     report.running = sorted(reconcile.begun)
-    report.held = reconcile.hold(saved if report.broken_frames else filled.doubtful)
+    report.held = reconcile.hold(saved if stale or report.broken_frames else filled.doubtful)
     report.missing = sorted(known - saved)
     report.unknown = reconcile.living(report.missing)
     report.jobs = len(saved)
     report.events = db.execute("SELECT count(*) FROM events").fetchone()[0]
-    given = db.execute("SELECT value FROM settings WHERE name=?", (LAST_ID,)).fetchone()
-    last = max(known | saved | {int(given[0]) if given else 0})
+    last = max(known | saved | {older.newest_id(db)})
     settings = {LAST_ID: str(last), REPORT: msgspec.json.encode(report).decode()}
     db.executemany("INSERT OR REPLACE INTO settings VALUES (?,?)", settings.items())
     db.execute("COMMIT")

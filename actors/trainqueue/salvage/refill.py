@@ -5,15 +5,19 @@ Rows are told apart by their shape (how many values, of which types), so that no
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from collections import defaultdict
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from trainqueue.core.job import STATES
+from trainqueue.journal import from_row
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterable
 
     from trainqueue.salvage.pages import Image, Row, Value
@@ -25,6 +29,10 @@ JOB_TOPIC = "job."
 TOPICS = ("queue", "gpu")
 SAVED = ("jobs", "events", "attempts", "keys", "settings")
 """The tables that say something of their own; the others follow from them."""
+ROWS_OWN = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG)
+"""Errors of SQLite that a row is to blame for, and not the disk."""
+JOB = 13
+"""Columns of the jobs table that a Job is made of; the tags are the last but one, the progress is the last of them."""
 BY_LOOKS = ("jobs", "events")
 """Those whose rows look like nothing else, wherever they are found."""
 
@@ -103,9 +111,9 @@ class Refill:
             table = next((table for table in tables if table.fits(row)), None)
             if table is None:
                 self._from_index(row.values)
-            elif self._accept(table, row):
+            elif self._accept(table, row) and (full := sound(table.name, table.full(row))) is not None:
                 key = table, len(row.values)
-                waiting[key].append(table.full(row))
+                waiting[key].append(full)
                 if len(waiting[key]) >= BATCH:
                     self._write(key, waiting.pop(key))
         for key, rows in waiting.items():
@@ -113,7 +121,20 @@ class Refill:
         self.db.execute("COMMIT")
 
     def _write(self, key: tuple[Table, int], rows: Iterable[tuple[Value, ...]]) -> None:
-        self.db.executemany(key[0].insert(key[1]), rows)
+        """All at once, or one by one where a trigger or a constraint does not take one of them."""
+        insert, rows = key[0].insert(key[1]), [*rows]
+        self.db.execute("SAVEPOINT batch")
+        try:
+            self.db.executemany(insert, rows)
+        except sqlite3.Error as error:
+            self.db.execute("ROLLBACK TO batch")
+            refuse_other(error)
+            for row in rows:
+                try:
+                    self.db.execute(insert, row)
+                except sqlite3.Error as own:
+                    refuse_other(own)
+        self.db.execute("RELEASE batch")
 
     def _accept(self, table: Table, row: Row) -> bool:
         """Not only the shape of a row of ours, but also its words."""
@@ -139,6 +160,45 @@ class Refill:
         """The index of states names jobs whose rows may be gone."""
         if len(values) in (2, 3) and values[0] in STATES and isinstance(values[1], int):
             self.known.add(values[1])
+
+
+def refuse_other(error: sqlite3.Error) -> None:
+    """Raises the error when no row is to blame for it."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is not None and code & 0xFF not in ROWS_OWN:
+        raise error
+
+
+def loads(row: tuple[Any, ...]) -> bool:
+    """Whether a row of jobs, its first columns, is a Job's."""
+    try:
+        from_row(row)
+    except (ValueError, LookupError, TypeError, msgspec.MsgspecError):
+        return False
+    return True
+
+
+def is_map(text: Value) -> bool:
+    try:
+        return isinstance(json.loads(str(text)), dict)
+    except ValueError:
+        return False
+
+
+def sound(table: str, row: tuple[Value, ...]) -> tuple[Value, ...] | None:
+    """The row as a daemon can read it, without a progress or tags that nobody can; None where it is none."""
+    if table == "attempts":  # what cannot be read is made anew, from the job's folder
+        return row if is_map(row[2]) else None
+    if table != "jobs":
+        return row
+    head, rest = [*row[:JOB]], row[JOB:]
+    width = len(head)
+    head += [None] * (JOB - width)
+    if head[-1] is not None and not is_map(head[-1]):
+        head[-1] = None
+    if not is_map(head[-2]):
+        head[-2] = "{}"
+    return (*head[:width], *rest) if loads(tuple(head)) else None
 
 
 def digits(ids: Iterable[int]) -> str:
