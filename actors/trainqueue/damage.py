@@ -58,7 +58,7 @@ Result = TypeVar("Result")
 def is_damage(error: sqlite3.Error) -> bool:
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:  # Python's own: what was read is no text
-        return isinstance(error, sqlite3.OperationalError)
+        return str(error).startswith("Could not decode")
     return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
 
 
