@@ -54,6 +54,7 @@ def filled(home: Home, gate: Path) -> Iterator[Daemon]:
         submit([job("echo", "seven", after=(1, 6)), job(hold=True, after_any=(2,))])
         wait_until(lambda: client.status(6).state == "running")
     wait_until(lambda: rows(home, "SELECT count(*) FROM jobs WHERE state = 'running'") == [(1,)])
+    wait_until(lambda: has_clock(home))
     assert daemon.stop() == 0
     yield daemon
     gate.touch()
@@ -80,6 +81,11 @@ def grow_old(home: Home, *, days: float = 0, boot: str | None = None, years: flo
     if boot is not None:
         saved["boot"] = boot
     rows(home, f"UPDATE settings SET value = '{json.dumps(saved)}' WHERE name = 'ages'")
+
+
+def has_clock(home: Home) -> bool:
+    """Whether the first step of retention has been taken, which writes it down."""
+    return bool(rows(home, "SELECT 1 FROM settings WHERE name = 'ages'"))
 
 
 def tidy(home: Home) -> bool:
@@ -185,6 +191,7 @@ def test_ids_are_not_given_twice(home: Home, tmp_path: Path) -> None:
     with again(daemon, tmp_path) as client:
         client.submit([job(), job()])
         client.wait([1, 2], 20)
+        wait_until(lambda: has_clock(home))
     daemon.stop()
     grow_old(home, days=2)
     with again(daemon, tmp_path, max_age_days=1) as client:
