@@ -80,18 +80,27 @@ def decide(arbiter: GPUArbiter, job: Job, identity: dict[str, Any], gpu_ids: tup
         runner.gone(PATIENCE)
     if runner is not None:
         runner.close()  # with a record written it is about to exit, or carries another attempt by now
+    if left_no_word(arbiter, job, gpu_ids):
+        arbiter.bench.adopt(job, None)
+        arbiter.watch(job.id, job.attempt)  # the trainer says so, once nothing of it lives
+
+
+def left_no_word(arbiter: GPUArbiter, job: Job, gpu_ids: tuple[str, ...]) -> bool:
+    """Decide an attempt without a runner by claim and record; True when it has run and nobody knows how it ended.
+
+    Raises OSError: nobody can say now.
+    """
     found = fate(arbiter, job)
     if found == "void":
         if not isinstance(job.state, Queued):
             arbiter.apply_quietly(ev.AttemptVoid(job.id, job.attempt))
-        return
+        return False
     hold_gpus(arbiter, job, gpu_ids)
-    if found != "lost":
-        tell_progress(arbiter, job)
-        arbiter.apply_quietly(ev.AttemptEnded(job.id, job.attempt, found))
-    else:
-        arbiter.bench.adopt(job, None)
-        arbiter.watch(job.id, job.attempt)  # the trainer says so, once nothing of it lives
+    if found == "lost":
+        return True
+    tell_progress(arbiter, job)
+    arbiter.apply_quietly(ev.AttemptEnded(job.id, job.attempt, found))
+    return False
 
 
 def fate(arbiter: GPUArbiter, job: Job) -> Result | Literal["void", "lost"]:
@@ -108,16 +117,8 @@ def decide_rebooted(arbiter: GPUArbiter, job: Job, gpu_ids: tuple[str, ...]) -> 
 
     Its pid may be anybody's by now. After a power cut its claim may be gone, although it is known to have run.
     """
-    found = fate(arbiter, job)
-    if found == "void":
-        if not isinstance(job.state, Queued):
-            arbiter.apply_quietly(ev.AttemptVoid(job.id, job.attempt))
-        return
-    hold_gpus(arbiter, job, gpu_ids)
-    tell_progress(arbiter, job)
-    if isinstance(found, Result):
-        arbiter.apply_quietly(ev.AttemptEnded(job.id, job.attempt, found))
-    else:
+    if left_no_word(arbiter, job, gpu_ids):
+        tell_progress(arbiter, job)
         logger.warning("job %d is lost: the machine went down while it ran", job.id)
         arbiter.apply_quietly(ev.AttemptLost(job.id, job.attempt, "reboot", seen_to_run(arbiter, job)))
 

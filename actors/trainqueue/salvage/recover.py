@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from trainqueue import damage, guard, older
-from trainqueue.anchor import stamp
+from trainqueue.anchor import drop_wal, stamp, sync_folder
 from trainqueue.errors import TrainqError
 from trainqueue.home import Home
 from trainqueue.journal import Journal, advice
@@ -235,14 +235,9 @@ def finish(home: Home, ready: Path) -> None:
         [(told,)] = db.execute("SELECT value FROM settings WHERE name=?", (REPORT,)).fetchall()
         told = json.dumps({**json.loads(told), "kept": names})
         db.execute("UPDATE settings SET value=? WHERE name=?", (told, REPORT))
-    damage.wal_of(home.database).unlink(missing_ok=True)  # before the rename: SQLite would lay it over the new one
-    home.database.with_name(f"{home.database.name}-shm").unlink(missing_ok=True)
+    drop_wal(home.database)  # before the rename
     ready.rename(home.database)
-    fd = os.open(home.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    sync_folder(home.path)
 
 
 def keep(path: Path, new: Path) -> bool:
