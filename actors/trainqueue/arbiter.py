@@ -30,16 +30,21 @@ from trainqueue.messages import (
     FillReserve,
     Flush,
     Gone,
+    LookDue,
     Open,
     Progress,
+    ProofTimeOver,
     Publish,
     Refill,
+    SettleTimeOver,
+    Sighted,
     Started,
     Stir,
     Tidied,
     ToArbiter,
     TrainerFailed,
     WatchAgain,
+    WatchSilent,
 )
 from trainqueue.recovery import recover
 from trainqueue.requests import serve
@@ -145,6 +150,8 @@ class GPUArbiter(SelectingActor):
                 self._fill_reserve()
             case Tidied():
                 self._tidy(message)
+            case Sighted() | WatchSilent() | LookDue() | ProofTimeOver() | SettleTimeOver():
+                raise NotImplementedError
             case Open(desk, feed, janitor):
                 self.janitor = janitor
                 self._open(desk, feed)
@@ -191,7 +198,7 @@ class GPUArbiter(SelectingActor):
         """During recovery: change the state and write it down, but start nothing yet."""
         self.perform(self.core.handle(event, self.clock.now(), dispatch=False))
 
-    def perform(self, effects: list[ev.Effect]) -> None:
+    def perform(self, effects: list[ev.Effect]) -> None:  # noqa: PLR0912  (one arm an effect)
         for effect in effects:
             if isinstance(effect, ev.Start):
                 self._start_armed(effect.job, effect.gpu_ids)  # before all the writing: the GPU is idle
@@ -218,6 +225,8 @@ class GPUArbiter(SelectingActor):
                 case ev.UnblockAfter(seconds, block):
                     self.inbox.drop(self._unblock)
                     self._unblock = self.inbox.after(seconds, BlockOver(block))
+                case ev.Look() | ev.ProveWithin() | ev.SettleAfter() | ev.GpuChanged():
+                    raise NotImplementedError
                 case ev.Drained():
                     self.ledger.batch.settings["draining"] = ""
                     self.leaving = True

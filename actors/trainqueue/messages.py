@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pykka import ActorRef
 
     from trainqueue.core.events import Result
+    from trainqueue.core.reading import Sighting
     from trainqueue.launch.local import Runner
     from trainqueue.settings import HistorySettings
     from trainqueue.wire import AnyRequest
@@ -259,9 +260,58 @@ class TakeStep:
     removed: list[int]
 
 
+@dataclass(frozen=True, slots=True)
+class Sighted:
+    """GPU watch to arbiter: what it has seen; asked for by LookNow, or by itself every few seconds."""
+
+    sighting: Sighting
+
+
+@dataclass(frozen=True, slots=True)
+class LookNow:
+    """Arbiter to GPU watch: these GPUs, with their processes, at once. All of them where none is named."""
+
+    gpu_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """GPU watch to itself: the next look is due."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchSilent:
+    """Arbiter to itself: the watch has not been heard of for too long; a sick driver blocks inside its calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookDue:
+    """Arbiter to itself: the time of an `ev.Look` with a delay has come."""
+
+    gpu_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProofTimeOver:
+    """Arbiter to itself: the time of an `ev.ProveWithin` is over."""
+
+    gpu: str
+    proof: int
+
+
+@dataclass(frozen=True, slots=True)
+class SettleTimeOver:
+    """Arbiter to itself: the time of an `ev.SettleAfter` is over."""
+
+    job: int
+    attempt: int
+
+
 FromTrainer = Started | Ended | Gone | TrainerFailed | Progress
 ToSelf = Flush | Refill | FillReserve | WatchAgain | Due | BlockOver
-ToArbiter = Open | Calls | FromTrainer | Armed | ArmFailed | Tidied | ToSelf
+GpuNews = Sighted | WatchSilent | LookDue | ProofTimeOver | SettleTimeOver
+ToArbiter = Open | Calls | FromTrainer | Armed | ArmFailed | Tidied | ToSelf | GpuNews
+ToGpuWatch = LookNow | Glance
 ToJanitor = Clean | Stir | TakeStep
 ToTrainer = StopAttempt | LookAtProgress | Decide
 ToArmourer = Arm | Spare | Trim | Warm

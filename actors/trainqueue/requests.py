@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 CHANGES = (
     *(wire.Submit, wire.Cancel, wire.Hold, wire.Release, wire.Retry, wire.Move, wire.Edit),
-    *(wire.Pause, wire.Resume, wire.Drain),
+    *(wire.Pause, wire.Resume, wire.Drain, wire.Enable, wire.Disable),
 )
 """What must be on disk before it is answered; refused while nothing can be written."""
 
@@ -108,6 +108,8 @@ def result(arbiter: GPUArbiter, call: Call) -> object:  # noqa: PLR0912  (one ar
             return log(arbiter, request)
         case wire.Gpus():
             return {"gpus": gpus(arbiter)}
+        case wire.Enable() | wire.Disable():
+            raise NotImplementedError
         case wire.Events(after=after, limit=limit):
             return events(arbiter, after, limit)
         case wire.Stats():

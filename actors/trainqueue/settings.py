@@ -15,6 +15,10 @@ from msgspec import Meta, Struct
 from trainqueue.errors import SettingsError
 
 AfterReboot = Literal["continue", "hold"]
+DESKTOP = (
+    *("Xorg", "Xwayland", "gnome-shell", "kwin_x11", "kwin_wayland", "plasmashell", "mutter", "sway", "Hyprland"),
+    *("weston", "cosmic-comp", "cinnamon", "xfwm4", "sddm-greeter", "gnome-remote-desktop-daemon"),
+)
 
 
 class DaemonSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -30,6 +34,27 @@ class QueueSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Jobs that may wait at a time; one more is refused with the code `limit`."""
     after_reboot: AfterReboot = "continue"
     """`hold`: where jobs wait when the machine has been restarted, pause until somebody resumes."""
+
+
+class GpuSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which GPUs are used, and when one counts as free. Sizes in bytes, durations in seconds."""
+
+    backend: Literal["auto", "none"] = "auto"
+    """`none`: serve one slot, `cpu:0`, whatever GPUs there are."""
+    left_out: tuple[str, ...] = ()
+    """Indices in PCI order, or UUIDs."""
+    ignore_users: tuple[str, ...] = ()
+    ignore_commands: tuple[str, ...] = DESKTOP
+    """Names of programs, without their folder."""
+    ignore_below: Annotated[int, Meta(ge=0, le=2**60)] = 0
+    """Foreign processes with less than this are in nobody's way."""
+    ignore_graphics_below: Annotated[int, Meta(ge=0, le=2**60)] = 2**30
+    """The same for processes that draw and do not compute: browsers, editors."""
+    cpu_jobs: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    """Jobs without a GPU at a time; 0: as many as there are processors."""
+    release_tolerance: Annotated[int, Meta(ge=0, le=2**60)] = 256 * 2**20
+    release_timeout: Annotated[float, Meta(ge=1, le=86400)] = 60.0
+    settle_time: Annotated[float, Meta(ge=0, le=86400)] = 60.0
 
 
 class HistorySettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,11 +76,12 @@ class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     daemon: DaemonSettings = DaemonSettings()
     queue: QueueSettings = QueueSettings()
+    gpus: GpuSettings = GpuSettings()
     history: HistorySettings = HistorySettings()
     logs: LogSettings = LogSettings()
 
 
-SECTIONS = (DaemonSettings, QueueSettings, HistorySettings, LogSettings)
+SECTIONS = (DaemonSettings, QueueSettings, GpuSettings, HistorySettings, LogSettings)
 
 
 def load(explicit: str | None = None) -> Settings:

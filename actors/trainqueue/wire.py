@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from trainqueue.core.job import StateName  # noqa: TC001  (msgspec looks it up at run time)
-from trainqueue.core.spec import JobId, JobSpec, Name
+from trainqueue.core.spec import GpuName, JobId, JobSpec, Name
 from trainqueue.errors import RequestError
 
 MAX_ECHO = 200
@@ -111,6 +111,17 @@ class Gpus(Request, frozen=True, tag="gpus"):
     pass
 
 
+GpuList = Annotated[tuple[GpuName, ...], Meta(min_length=1, max_length=1024)]
+
+
+class Enable(Request, frozen=True, tag="enable"):
+    gpus: GpuList
+
+
+class Disable(Request, frozen=True, tag="disable"):
+    gpus: GpuList
+
+
 class Events(Request, frozen=True, tag="events"):
     after: Annotated[int, Meta(ge=0, le=2**63 - 1)]
     limit: Limit = 1000
@@ -141,13 +152,16 @@ AnyRequest = (
     | Drain
     | Log
     | Gpus
+    | Enable
+    | Disable
     | Events
     | Stats
     | Shutdown
 )
 OPS = frozenset(
     {"ping", "submit", "status", "queue", "jobs", "cancel", "hold", "release", "retry", "move", "edit"}
-    | {"pause", "resume", "drain", "log", "gpus", "events", "stats", "shutdown"}
+    | {"pause", "resume", "drain", "log", "gpus", "enable", "disable"}
+    | {"events", "stats", "shutdown"}
 )
 
 _decoder: msgspec.msgpack.Decoder[AnyRequest] = msgspec.msgpack.Decoder(AnyRequest)

@@ -103,6 +103,8 @@ class Core(Books):
                 self._adopt(event, now)
             case ev.Progressed():
                 self._progressed(event)
+            case ev.Seen() | ev.ProofOverdue() | ev.Settled() | ev.SetGpu():
+                raise NotImplementedError
             case ev.Forgotten():
                 self.counts.subtract(event.counts)
             case ev.AttemptStarted() | ev.AttemptEnded() | ev.AttemptLost() | ev.AttemptVoid():

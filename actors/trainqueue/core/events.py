@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from trainqueue.core.job import Cause, Job, StateName
+    from trainqueue.core.reading import Sighting
     from trainqueue.core.spec import JobSpec
 
 
@@ -160,6 +161,37 @@ class AttemptVoid:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """The watch has looked at the GPUs. Readings with processes are fresh for this step, and only for it."""
+
+    sighting: Sighting
+
+
+@dataclass(frozen=True, slots=True)
+class ProofOverdue:
+    """The time is over in which the memory of a GPU should have come back; stale when another such time has begun."""
+
+    gpu: str
+    proof: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A job on a shared GPU has had its time to reach its peak."""
+
+    job: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetGpu:
+    """A person takes a GPU out of the queue's hands, or gives it back (which also forgives its errors)."""
+
+    gpu: str
+    enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Forgotten:
     """Retention has removed the records of so many ended jobs per state."""
 
@@ -184,6 +216,10 @@ Event = (
     | AttemptEnded
     | AttemptLost
     | AttemptVoid
+    | Seen
+    | ProofOverdue
+    | Settled
+    | SetGpu
     | Forgotten
 )
 
@@ -249,8 +285,48 @@ class UnblockAfter:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """Have the watch look at these GPUs, processes included, after so many seconds (monotonic); a Seen follows."""
+
+    gpu_ids: tuple[str, ...]
+    after: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProveWithin:
+    """Send the ProofOverdue of this proof after so many seconds on the monotonic clock."""
+
+    seconds: float
+    gpu: str
+    proof: int
+
+
+@dataclass(frozen=True, slots=True)
+class SettleAfter:
+    """Send Settled after so many seconds on the monotonic clock."""
+
+    seconds: float
+    job: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class GpuChanged:
+    """Tell the world, with a number: the GPU has become (un)healthy, (un)available to us, lost, or is back.
+
+    `why` is a sentence, None when all is well.
+    """
+
+    gpu: str
+    healthy: bool
+    enabled: bool
+    why: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Drained:
     """Draining, and the last running job has ended: the daemon may exit."""
 
 
-Effect = Changed | Moved | Reported | ModeChanged | Start | Stop | WakeAt | UnblockAfter | Drained
+GpuEffect = Look | ProveWithin | SettleAfter | GpuChanged
+Effect = Changed | Moved | Reported | ModeChanged | Start | Stop | WakeAt | UnblockAfter | Drained | GpuEffect

@@ -53,6 +53,8 @@ class Pending:
     gpu_ids: tuple[str, ...]
     at: float
     stopping: bool = False
+    share: int | None = None
+    """Bytes that it may use on each of its GPUs, where others share them; None: they are its own."""
     name: StateName = field(default="pending", init=False)
 
 
@@ -66,6 +68,7 @@ class Running:
     stopping: bool = False
     began: float | None = None
     """What the monotonic clock of this boot showed then, in seconds: `started_at` is for people only."""
+    share: int | None = None
     name: StateName = field(default="running", init=False)
 
 
@@ -178,6 +181,8 @@ class Job:
     retried: dict[str, int] = field(default_factory=dict[str, int])
     progress: dict[str, Any] | None = None
     """The newest of the current attempt, as the wire shows it; kept when it ends."""
+    peak_memory: int | None = None
+    """The most bytes that the current attempt was seen to use on one of its GPUs; kept when it ends."""
     removed: tuple[float, int] | None = None
     """When retention removed its logs (wall time), and up to which attempt."""
 
@@ -185,7 +190,7 @@ class Job:
         """As it is now; by hand, since each change makes one, and the copy module's way takes five times as long."""
         made = Job(self.id, self.spec, self.user, self.submitted_at, self.band, self.rank, self.attempt, self.state)
         made.waits_for, made.met, made.retried, made.progress = self.waits_for, self.met, self.retried, self.progress
-        made.removed = self.removed
+        made.peak_memory, made.removed = self.peak_memory, self.removed
         return made
 
     def become(self, to: State) -> None:

@@ -15,6 +15,8 @@ JobId = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 Seconds = Annotated[float, Meta(ge=0, le=10 * 365 * 86400)]
 Count = Annotated[int, Meta(ge=0, le=1_000_000)]
 Name = Annotated[str, Meta(max_length=1000)]
+Bytes = Annotated[int, Meta(ge=0, le=2**60)]
+GpuName = Annotated[str, Meta(min_length=1, max_length=200)] | Annotated[int, Meta(ge=0, le=1023)]
 Priority = Annotated[int, Meta(ge=-(2**31), le=2**31)] | Literal["low", "normal", "high"]
 
 BANDS: dict[str, int] = {"low": -100, "normal": 0, "high": 100}
@@ -29,7 +31,14 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     env: dict[str, str] | None = None
     umask: Annotated[int, Meta(ge=0, le=0o777)] | None = None
     gpus: Annotated[int, Meta(ge=0, le=1024)] = 1
-    gpu_memory: Annotated[int, Meta(ge=0, le=2**60)] | None = None
+    gpu_memory: Bytes | Literal["auto"] | None = None
+    """On each of its GPUs, which it then shares; "auto": the peak of the last run of the same command."""
+    gpu_from: Annotated[tuple[GpuName, ...], Meta(max_length=1024)] = ()
+    """Only from among these: UUIDs, or indices in PCI order."""
+    gpu_name: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    """Only GPUs with this in their name, in whatever case."""
+    gpu_min_memory: Bytes | None = None
+    """Only GPUs with so much memory in all."""
     priority: Priority = "normal"
     after: Annotated[tuple[JobId, ...], Meta(max_length=10_000)] = ()
     after_any: Annotated[tuple[JobId, ...], Meta(max_length=10_000)] = ()

@@ -1,0 +1,19 @@
+"""What the owner of the machine has set for its GPUs. Sizes in bytes, durations in seconds (monotonic)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`left_out` are indices (as text) or UUIDs of GPUs that nothing is started on until somebody enables them."""
+
+    cpu_jobs: int = 1
+    release_tolerance: int = 256 * 2**20
+    """So much more than before may be in use after a job, and its memory still counts as given back."""
+    release_timeout: float = 60.0
+    """From a job's end until its GPU is called unhealthy, if the memory has not come back."""
+    settle_time: float = 60.0
+    """On a shared GPU the next job starts when the one before has reached its peak, or has run so long."""
+    left_out: tuple[str, ...] = ()
