@@ -65,6 +65,8 @@ class TrainerActor(SelectingActor):
         self.started = started
         self.told: dict[str, Any] = verdict.started_in(folder) if started else {}
         """What its runner has said at the start: somebody may remove its claim."""
+        self.stops: list[signal.Signals] = []
+        """Asked for and not passed on yet."""
         self.refused: str | None = None
         """Why the machine did not let it start, in the runner's words."""
         self.ended = self.over = False
@@ -85,14 +87,21 @@ class TrainerActor(SelectingActor):
     def receive(self, message: ToTrainer) -> None:
         match message:
             case StopAttempt(force):
-                if self.runner is not None:
-                    self.runner.signal(signal.SIGQUIT if force else signal.SIGTERM)
+                self.stops.append(signal.SIGQUIT if force else signal.SIGTERM)
+                self._pass_stops_on()
             case LookAtProgress():
                 self._progress()
             case Decide():
                 self._decide()
             case _:
                 assert_never(message)
+
+    def _pass_stops_on(self) -> None:
+        """Only once it has started: as long as a runner is being armed, it throws signals away as the last job's."""
+        if self.started and self.runner is not None:
+            for number in self.stops:
+                self.runner.signal(number)
+            self.stops.clear()
 
     # -- what the runner says
 
@@ -108,6 +117,7 @@ class TrainerActor(SelectingActor):
             self.started, started = True, packet["started"]
             self.told = started
             self._tell(Started(self.job, self.attempt, started["pid"], started["at"], started.get("began")))
+            self._pass_stops_on()
             self._watch_progress()
         elif "refused" in packet:
             self.refused = packet["refused"]

@@ -9,6 +9,7 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
+from runner.conftest import PYTHON
 from support import wait_until
 
 from trainqueue.actor import stop_and_join
@@ -84,6 +85,23 @@ def test_stop_is_with_grace_or_at_once(launcher: Launcher, trainers: Trainers, a
     run.runner.go({})
     run.says("ready")
     ref.tell(StopAttempt(force))
+    assert arbiter.hear(Ended).result.reason == "cancel"
+    arbiter.hear(Gone)
+
+
+def test_a_stop_that_overtakes_the_start_is_not_forgotten(
+    launcher: Launcher, trainers: Trainers, arbiter: Told
+) -> None:
+    """The runner, on a busy machine, is slower than the arbiter, which has told it to go by then."""
+    run = launcher.prepare("sleep", "1000")
+    run.hear("ready")
+    run.runner.signal(signal.SIGSTOP)
+    run.runner.arm(run.folder, run.spec)
+    ref = trainers.start(run)
+    run.runner.go({})
+    ref.tell(StopAttempt(force=False))
+    ref.ask(StopAttempt(force=False))  # by its answer the first is done
+    run.runner.signal(signal.SIGCONT)
     assert arbiter.hear(Ended).result.reason == "cancel"
     arbiter.hear(Gone)
 
@@ -171,11 +189,14 @@ def test_lost_only_when_nothing_of_it_lives(launcher: Launcher, trainers: Traine
 def test_one_that_has_run_is_lost_whatever_is_removed(
     launcher: Launcher, trainers: Trainers, arbiter: Told, gone: str
 ) -> None:
-    run = launcher.arm("sleep", "1000", env={"PATH": os.defpath, "TRAINQ_JOB_DIR": str(launcher.home)})
+    script = "import time; print('runs', flush=True); time.sleep(1000)"
+    env = {"PATH": os.defpath, "TRAINQ_JOB_DIR": str(launcher.home)}
+    run = launcher.arm(*PYTHON, "-c", script, env=env)
     trainers.start(run)
     run.runner.go({})
     pid = arbiter.hear(Started).pid
     assert pid is not None
+    run.says("runs")  # by its birth alone the kernel may not show its environment yet
     (run.folder / "claim").unlink()
     if gone == "the folder":
         run.folder.rmdir()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from runner.conftest import PYTHON
 from support import wait_until
 
 from trainqueue.launch import leftovers, local, verdict
@@ -166,8 +167,10 @@ def test_what_else_the_runner_is_sent_does_not_end_the_job(launcher: Launcher, n
 
 
 def test_a_runner_that_is_killed_leaves_no_record(launcher: Launcher) -> None:
-    run = launcher.start("sleep", "1000", env={"PATH": os.defpath, "TRAINQ_JOB_DIR": str(launcher.home)})
+    stays = [*PYTHON, "-c", "import time; print('runs', flush=True); time.sleep(1000)"]
+    run = launcher.start(*stays, env={"PATH": os.defpath, "TRAINQ_JOB_DIR": str(launcher.home)})
     pid = run.job()
+    run.says("runs")  # by its birth alone the kernel may not show its environment yet
     run.runner.signal(signal.SIGKILL)
     assert run.exit_of_runner() == -signal.SIGKILL
     assert verdict.verdict(run.folder) == "lost"
