@@ -1,0 +1,77 @@
+"""The fake NVML itself, through the real pynvml: what other tests build on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from fakegpus import GpuDaemon, gpujob
+from fakenvml import install, pynvml, uninstall
+from machine import GIB, Machine
+from support import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from trainqueue.home import Home
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    made = Machine.build(tmp_path / "machine")
+    install(made)
+    yield made
+    uninstall()
+
+
+def test_the_real_binding_reads_it(machine: Machine) -> None:
+    pynvml.nvmlInit()
+    assert pynvml.nvmlDeviceGetCount() == 2
+    handle = pynvml.nvmlDeviceGetHandleByIndex(1)
+    assert pynvml.nvmlDeviceGetUUID(handle) == machine.uuids()[1]
+    machine.process(machine.uuids()[1], GIB, pid=4242)
+    memory = pynvml.nvmlDeviceGetMemoryInfo(handle, version=pynvml.nvmlMemory_v2)
+    assert (memory.total, memory.used) == (24 * GIB, GIB + 10 * 2**20)
+    assert memory.free == memory.total - memory.used - memory.reserved
+    [process] = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
+    assert (process.pid, process.usedGpuMemory) == (4242, GIB)
+    machine.gpu(1, error="GPU_IS_LOST")
+    with pytest.raises(pynvml.NVMLError_GpuIsLost):
+        pynvml.nvmlDeviceGetName(handle)
+    assert machine.calls("nvmlInitWithFlags") == 1
+
+
+def test_a_job_is_on_its_gpu_while_it_lives_and_its_memory_a_little_longer(machine: Machine, tmp_path: Path) -> None:
+    uuid, gate = machine.uuids()[0], tmp_path / "gate"
+    env = {**os.environ, "CUDA_VISIBLE_DEVICES": uuid}
+    process = subprocess.Popen(gpujob(machine, GIB, until=gate, linger=60), env=env, stdout=subprocess.DEVNULL)
+    wait_until(lambda: [entry["pid"] for entry in machine.listed(uuid, "compute")] == [process.pid])
+    assert machine.used(uuid) == GIB
+    gate.touch()
+    process.wait(10)
+    assert machine.listed(uuid, "compute") == []
+    assert machine.used(uuid) == GIB
+    [path] = (machine.folder / "processes").glob("*.json")
+    path.unlink()
+    assert machine.used(uuid) == 0
+
+
+def test_a_daemon_runs_on_it(machine: Machine, home: Home) -> None:
+    daemon = GpuDaemon(home, machine)
+    daemon.start()
+    assert daemon.stop() == 0
+
+
+def test_several_processes_come_and_go_at_once(machine: Machine, tmp_path: Path) -> None:
+    uuids, gate = machine.uuids(), tmp_path / "gate"
+    env = {**os.environ, "CUDA_VISIBLE_DEVICES": ",".join(uuids)}
+    command = gpujob(machine, GIB, until=gate)
+    jobs = [subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL) for _ in range(4)]
+    wait_until(lambda: all(machine.used(uuid) == 4 * GIB for uuid in uuids))
+    gate.touch()
+    for job in jobs:
+        job.wait(10)
+    assert [machine.used(uuid) for uuid in uuids] == [0, 0]
