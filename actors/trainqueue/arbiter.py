@@ -49,6 +49,7 @@ from trainqueue.messages import (
 from trainqueue.recovery import recover
 from trainqueue.requests import serve
 from trainqueue.reserve import Reserve
+from trainqueue.starts import Starts
 from trainqueue.view import job_view, news
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
 
     import pykka
 
-    from trainqueue.bench import Attempt, Bench
+    from trainqueue.bench import Bench
     from trainqueue.clock import WallClock
     from trainqueue.core.arbiter import Core
     from trainqueue.core.job import Job
@@ -95,6 +96,7 @@ class GPUArbiter(SelectingActor):
         self.clock, self.after_reboot = clock, after_reboot
         self.identity, self.on_exit = identity, on_exit
         self.bench = bench(self.actor_ref)
+        self.starts = Starts(self)
         self.desk: pykka.ActorRef[Any] | None = None
         self.feed: pykka.ActorRef[Any] | None = None
         self.janitor: pykka.ActorRef[Any] | None = None
@@ -105,12 +107,9 @@ class GPUArbiter(SelectingActor):
         """A shutdown has been answered; `leaving` follows when no job has to be waited for."""
         self.leaving = False
         self._calls: deque[Call] = deque()
-        self._refused: str | None = None
-        """Why the machine did not let us prepare a start; logged when it changes."""
         self._flushing = False
         self._again: Timer | None = None
         """For the next commit, after one that the disk has refused."""
-        self._refilling = False
         self._unblock: Timer | None = None
 
     def begin(self) -> None:
@@ -137,15 +136,15 @@ class GPUArbiter(SelectingActor):
             case Progress(job, attempt, progress):
                 self.apply(ev.Progressed(job, attempt, progress))
             case Refill():
-                self._refill()
+                self.starts.refill()
             case Due():
                 self.apply(ev.Tick())
             case BlockOver(block):
                 self.apply(ev.Unblock(block))
             case Armed():
-                self._armed(message)
+                self.starts.armed(message)
             case ArmFailed():
-                self._cannot_arm(message)
+                self.starts.cannot_arm(message)
             case FillReserve():
                 self._fill_reserve()
             case Tidied():
@@ -178,7 +177,7 @@ class GPUArbiter(SelectingActor):
             # The drain is over; whoever starts a daemon now wants it to serve.
             self.apply_quietly(ev.SetMode(self.core.paused, draining=False))
         self.apply(ev.Tick())
-        self._refill_later()
+        self.starts.refill_later()
         self._serve()
         self._to_janitor(Clean([], [], more=True))
 
@@ -186,7 +185,7 @@ class GPUArbiter(SelectingActor):
         while self._calls:
             answer, promises = serve(self, self._calls[0])
             self.ledger.answer(self._calls.popleft(), answer, promises=promises)
-        self._changed()
+        self.changed()
 
     # -- events into the core, effects out of it
 
@@ -201,7 +200,7 @@ class GPUArbiter(SelectingActor):
     def perform(self, effects: list[ev.Effect]) -> None:  # noqa: PLR0912  (one arm an effect)
         for effect in effects:
             if isinstance(effect, ev.Start):
-                self._start_armed(effect.job, effect.gpu_ids)  # before all the writing: the GPU is idle
+                self.starts.hot(effect.job, effect.gpu_ids)  # before all the writing: the GPU is idle
         for effect in effects:
             match effect:
                 case ev.Changed(job):
@@ -217,7 +216,7 @@ class GPUArbiter(SelectingActor):
                     told = {"paused": paused, "draining": draining, "pause_reason": reason}
                     self._event("queue", {"type": "queue", **told})
                 case ev.Start(job, gpu_ids):
-                    self._start(job, gpu_ids)
+                    self.starts.cold(job, gpu_ids)
                 case ev.Stop(job_id, attempt, force):
                     self.bench.stop(job_id, attempt, force=force)
                 case ev.WakeAt(at):
@@ -230,7 +229,7 @@ class GPUArbiter(SelectingActor):
                 case ev.Drained():
                     self.ledger.batch.settings["draining"] = ""
                     self.leaving = True
-        self._changed()
+        self.changed()
 
     def view(self, job: Job) -> dict[str, Any]:
         return job_view(job, self.core, self.home, self.clock.now())
@@ -247,89 +246,6 @@ class GPUArbiter(SelectingActor):
 
     # -- attempts
 
-    def _start_armed(self, job: Job, gpu_ids: tuple[str, ...]) -> None:
-        """The hot start: its attempt is prepared and on disk."""
-        attempt = self.bench.attempts.get((job.id, job.attempt))
-        if attempt is not None and attempt.durable and attempt.spec is job.spec and not attempt.unwanted:
-            self._go(attempt, gpu_ids)
-
-    def _start(self, job: Job, gpu_ids: tuple[str, ...]) -> None:
-        """Any other start waits until its runner is armed and its attempt's row on disk."""
-        try:
-            attempt = self.bench.arm(job)
-        except OSError as error:
-            self._cannot_start(job.id, job.attempt, str(error))
-            return
-        self.bench.note(hot=attempt.going)
-        attempt.gpu_ids = gpu_ids
-        if attempt.runner is not None:
-            self._write_row(attempt)
-
-    def _armed(self, message: Armed) -> None:
-        try:
-            attempt = self.bench.armed_with(message.job, message.attempt, message.runner)
-        except OSError as error:  # no descriptor is left for its trainer
-            self._cannot_arm(ArmFailed(message.job, message.attempt, str(error)))
-            return
-        if attempt is not None:
-            self._arm_as_edited(message.job)
-            self._write_row(attempt)
-            self._changed()
-        else:
-            self.apply(ev.AttemptVoid(message.job, message.attempt))
-
-    def _arm_as_edited(self, job: int) -> None:
-        """It may have been edited, and even told to start, while its runner was being armed with what it was."""
-        try:
-            self.bench.arm(self.core.jobs[job])
-        except OSError as error:
-            logger.warning("the runner of job %d is gone: %s", job, error)
-
-    def _cannot_arm(self, message: ArmFailed) -> None:
-        self.bench.forget(message.job, message.attempt)
-        self._cannot_start(message.job, message.attempt, message.reason)
-
-    def _cannot_start(self, job: int, number: int, reason: str) -> None:
-        """The machine's trouble, not the job's: it keeps its place and waits."""
-        if reason != self._refused:
-            self._refused = reason
-            logger.warning("cannot start job %d: %s; trying again", job, reason)
-        if job in self.core.jobs and not isinstance(self.core.jobs[job].state, Queued):
-            self.apply_quietly(ev.AttemptVoid(job, number))
-            self.apply_quietly(ev.Block(f"nothing can be started: {reason}"))
-
-    def _go(self, attempt: Attempt, gpu_ids: tuple[str, ...]) -> None:
-        try:
-            self.bench.go(attempt, gpu_ids)
-        except OSError as error:
-            logger.warning("the runner of job %d is gone: %s", attempt.job, error)
-        self._refill_later()
-
-    def _refill_later(self) -> None:
-        if not self._refilling:
-            self._refilling = True
-            self.inbox.after(self.bench.patience(), Refill())
-
-    def _refill(self) -> None:
-        """Idle runners, and the first in line armed for the next hand-over."""
-        self._refilling = False
-        self.bench.warm()
-        try:
-            if self._may_arm():
-                self.bench.arm_ahead(self.core.line)
-        except OSError as error:
-            logger.warning("cannot prepare the next start: %s", error)
-
-    def _may_arm(self) -> bool:
-        return self.ledger.error is None and self.core.may_start()
-
-    def _write_row(self, attempt: Attempt) -> None:
-        """Who runs the attempt, on disk before it starts, so that a later daemon can ask what became of it."""
-        assert attempt.runner is not None
-        row = (attempt.runner.identity(self.bench.boot), attempt.gpu_ids or ())
-        self.ledger.batch.rows[attempt.job, attempt.number] = row
-        self.ledger.batch.promised = self.ledger.batch.promised or not attempt.going
-
     def _gone(self, message: Gone) -> None:
         self.bench.forget(message.job, message.attempt, free=message.free)
         if message.verdict == "lost":
@@ -338,13 +254,13 @@ class GPUArbiter(SelectingActor):
             ran = elapsed(getattr(state, "began", None))
             self.apply(ev.AttemptLost(message.job, message.attempt, "runner-died", ran))
         elif message.refused is not None:
-            self._cannot_start(message.job, message.attempt, message.refused)
+            self.starts.refused(message.job, message.attempt, message.refused)
         elif message.verdict == "void":
             self.apply(ev.AttemptVoid(message.job, message.attempt, runner_died=True))
         job = self.core.jobs.get(message.job)
         if job is None or isinstance(job.state, Queued) or job.attempt != message.attempt:
             self.ledger.batch.rows.setdefault((message.job, message.attempt), None)
-        self._changed()
+        self.changed()
 
     def watch(self, job: int, number: int) -> None:
         """Have the attempt watched, from now or, where no descriptor is left for that, from a little later."""
@@ -364,7 +280,7 @@ class GPUArbiter(SelectingActor):
 
     # -- the batch
 
-    def _changed(self) -> None:
+    def changed(self) -> None:
         if not self._flushing:
             self._flushing = True
             self.actor_ref.tell(Flush())
@@ -395,20 +311,14 @@ class GPUArbiter(SelectingActor):
 
     def _after_commit(self) -> None:
         batch = self.ledger.take_batch()
-        for key, row in batch.rows.items():
-            attempt = self.bench.attempts.get(key)
-            if row is not None and attempt is not None:
-                attempt.durable = True
-                if attempt.gpu_ids is not None and not attempt.going and not attempt.unwanted:
-                    self._go(attempt, attempt.gpu_ids)
+        self.starts.committed(batch.rows)
         self._answer()
         if batch.events and self.feed is not None:
             tell(self.feed, Publish([(topic, body) for _, _, topic, body in batch.events], self.ledger.seq))
         if batch.events and not self._stirred:
             self._stirred = True
             self._to_janitor(Stir())
-        if self._may_arm() and self.bench.unarmed(self.core.line.next(1)):
-            self._refill_later()
+        self.starts.refill_if_unarmed()
         if self.leaving:
             self.on_exit()
 

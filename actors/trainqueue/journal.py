@@ -20,11 +20,12 @@ from trainqueue import older, prune, search
 from trainqueue.ages import Ages
 from trainqueue.anchor import Anchor
 from trainqueue.clock import run_time
-from trainqueue.core.job import STATES, Ended, Job, Queued, data_of
+from trainqueue.core.job import STATES, Completed, Ended, Job, Queued, data_of
 from trainqueue.core.spec import JobSpec, title
 from trainqueue.damage import DamagedError, StaleError, decoding, is_damage, readable, reason, refuse_unsound
 from trainqueue.errors import TrainqError
 from trainqueue.launch import local
+from trainqueue.past import run_key
 from trainqueue.schema import ALIVE, NotOursError, migrate, refuse_others
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ ROWS = 64
 """In one statement; every number of them is prepared once and kept."""
 OPENING, SERVING = 5000, 20
 """Milliseconds to wait for a foreign lock. Everybody waits with the arbiter, which tries again every second anyway."""
-KEPT = f"{search.COLUMNS}, ended, gpu_seconds, waited, log_bytes"
+KEPT = f"{search.COLUMNS}, run_key, ended, gpu_seconds, waited, log_bytes"
 SAVE = f"INSERT INTO jobs ({KEPT})"
 AGAIN = f" ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in KEPT.split(', ')[1:])}"
 """An update and no REPLACE, whose deletes the triggers would not see."""
@@ -270,6 +271,14 @@ class Journal:
         return self._jobs(*search.query(wanted, limit))
 
     @readable
+    def runs(self, key: int, limit: int) -> list[tuple[float | None, int | None]]:
+        """(run time, peak memory) of the last completed runs with this key, the newest first."""
+        of_key = "SELECT detail, peak_memory FROM jobs WHERE run_key=? ORDER BY ended DESC LIMIT ?"
+        rows = self._db.execute(of_key, (key, limit)).fetchall()
+        with decoding(self.path):
+            return [(json.loads(detail).get("run_time"), peak) for detail, peak in rows]
+
+    @readable
     def events_after(self, seq: int, limit: int) -> list[bytes]:
         rows = self._db.execute("SELECT body FROM events WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit))
         return [row[0] for row in rows]
@@ -283,7 +292,7 @@ _json = json.JSONEncoder(separators=(",", ":")).encode
 def to_row(job: Job, now: float) -> tuple[Any, ...]:
     """`now` by the clock of ages.py."""
     state = job.state
-    if isinstance(state, Queued) and not (job.retried or job.met or job.removed):
+    if isinstance(state, Queued) and not (job.retried or job.met or job.removed or job.stood):
         detail = '{"held":true}' if state.held else "{}"
     else:
         detail = _json({**data_of(state), **beside(job)})
@@ -301,6 +310,8 @@ def to_row(job: Job, now: float) -> tuple[Any, ...]:
         detail,
         _json(job.spec.tags) if job.spec.tags else "{}",
         None if job.progress is None else _json(job.progress),
+        job.peak_memory,
+        run_key(job.spec) if isinstance(state, Completed) else None,
         *(figures(job, state, now) if isinstance(state, Ended) else ALIVE_FIGURES),
     )
 
@@ -308,6 +319,8 @@ def to_row(job: Job, now: float) -> tuple[Any, ...]:
 def beside(job: Job) -> dict[str, Any]:
     """What is kept of the job in one map with its state's data."""
     kept: dict[str, Any] = {"retried": job.retried, "met": [*job.met]}
+    if job.stood:
+        kept["stood"] = job.stood
     return kept if job.removed is None else {**kept, "removed": job.removed}
 
 
@@ -322,10 +335,11 @@ def figures(job: Job, state: Ended, now: float) -> tuple[float, float, float, No
 
 
 def from_row(row: tuple[Any, ...]) -> Job:
-    job_id, state, _, _, user, submitted_at, band, rank, attempt, spec, detail, _, progress = row
+    """`row`: search.COLUMNS, or (in a recovery) those of them that every schema has."""
+    job_id, state, _, _, user, submitted_at, band, rank, attempt, spec, detail, _, progress, *rest = row
     fields = dict(json.loads(detail))
     retried, met = fields.pop("retried", {}), frozenset[int](fields.pop("met", ()))
-    removed = fields.pop("removed", None)
+    removed, stood = fields.pop("removed", None), fields.pop("stood", {})
     if "gpu_ids" in fields:
         fields["gpu_ids"] = tuple(fields["gpu_ids"])
     made: State = STATES[state](**fields)
@@ -333,5 +347,7 @@ def from_row(row: tuple[Any, ...]) -> Job:
         job_id, _spec_decoder.decode(spec), user, submitted_at, band, rank, attempt, made, retried=retried, met=met
     )
     job.progress = json.loads(progress) if progress else None
+    (job.peak_memory,) = rest or (None,)
+    job.stood = {str(reason): float(seconds) for reason, seconds in stood.items()}
     job.removed = None if removed is None else (removed[0], removed[1])
     return job

@@ -112,7 +112,12 @@ HISTORY = f"""
     CREATE INDEX keys_at ON keys (at);
     DELETE FROM attempts WHERE (job, attempt) NOT IN (SELECT id, attempt FROM jobs WHERE {ALIVE});
     """
-MIGRATIONS = (FIRST, HISTORY)
+RUNS = """
+    ALTER TABLE jobs ADD COLUMN peak_memory INTEGER;  -- bytes on one of its GPUs; NULL where nobody knows
+    ALTER TABLE jobs ADD COLUMN run_key INTEGER;      -- see past.py; NULL for all but completed jobs
+    CREATE INDEX jobs_run ON jobs (run_key, ended) WHERE run_key IS NOT NULL;
+    """
+MIGRATIONS = (FIRST, HISTORY, RUNS)
 
 
 class NotOursError(Exception):

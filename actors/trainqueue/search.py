@@ -15,7 +15,9 @@ from trainqueue.core.job import STATES
 if TYPE_CHECKING:
     from trainqueue.wire import Jobs
 
-COLUMNS = "id, state, name, grp, user, submitted_at, band, rank, attempt, spec, detail, tags, progress"
+FIRST_COLUMNS = "id, state, name, grp, user, submitted_at, band, rank, attempt, spec, detail, tags, progress"
+"""Those that every schema has."""
+COLUMNS = f"{FIRST_COLUMNS}, peak_memory"
 """What a Job is made of."""
 Condition = tuple[str, list[Any]]
 """SQL of ours with its values."""

@@ -252,7 +252,7 @@ def test_a_dependency_met_while_waiting_stays_met(house: House, tmp_path: Path) 
 def test_the_next_job_is_armed_while_another_runs(house: House, tmp_path: Path) -> None:
     running = house.submit(*gated(tmp_path / "gate"))
     house.until(running, "running")
-    wait_until(lambda: not house.actor._refilling)  # nothing is on its way that could arm it by chance
+    wait_until(lambda: not house.actor.starts.refilling)  # nothing is on its way that could arm it by chance
     late = house.submit()
     house.until_armed(late)
     assert house.status(late)["state"] == "queued"

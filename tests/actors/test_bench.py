@@ -201,7 +201,7 @@ def test_not_more_are_armed_than_may_be(house: House, tmp_path: Path) -> None:
     house.until(last, "running")
     for _ in range(2 * MAX_ARMED):
         house.submit(priority="high")
-    wait_until(lambda: not house.actor._refilling)
+    wait_until(lambda: not house.actor.starts.refilling)
     assert len(house.actor.bench.armed()) <= 2 * MAX_ARMED
     (tmp_path / "gate").touch()
     house.until(last + 4 * MAX_ARMED, "completed")

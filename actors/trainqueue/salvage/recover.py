@@ -23,7 +23,7 @@ from trainqueue.salvage import pages
 from trainqueue.salvage.reconcile import Reconcile
 from trainqueue.salvage.refill import Refill, is_map, loads
 from trainqueue.schema import LAST_ID, MIGRATIONS, version_of
-from trainqueue.search import COLUMNS
+from trainqueue.search import COLUMNS, FIRST_COLUMNS
 
 LOST_SETTINGS = "the database was recovered and its settings were lost"
 REPORT = "recovery"
@@ -92,7 +92,7 @@ def find_fault(database: Path, *, served: bool = False) -> damage.DamagedError |
 def _unreadable_row(db: sqlite3.Connection) -> str | None:
     """SQLite knows no checksums: what it reads without complaint may be no row of ours."""
     if 0 < version_of(db) <= len(MIGRATIONS):  # older ones have these columns, too
-        for row in db.execute(f"SELECT {COLUMNS} FROM jobs"):
+        for row in db.execute(f"SELECT {FIRST_COLUMNS} FROM jobs"):
             if not loads(row):
                 return f"the row of job {row[0]} is unreadable"
         for job, runner in db.execute("SELECT job, runner FROM attempts"):
