@@ -127,7 +127,7 @@ class Result:
 
     exit_code: int | None
     signal: int | None
-    reason: Literal["cancel", "time-limit", "start-failed"] | None
+    reason: Literal["cancel", "time-limit", "start-failed", "out-of-memory"] | None
     message: str
     started_at: float | None
     ended_at: float

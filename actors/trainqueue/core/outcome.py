@@ -33,7 +33,8 @@ def outcome(job: Job, result: Result) -> Ended:
     asked = isinstance(job.state, Pending | Running) and job.state.stopping
     ended_at = after(result.started_at, result.ended_at)
     how = (result.started_at, job.gpu_ids, result.exit_code, result.signal, result.message, result.run_time)
-    if result.reason == "cancel" or (asked and result.reason is None):  # it may have ended just before the signal
+    by_itself = result.reason in {None, "out-of-memory"}
+    if result.reason == "cancel" or (asked and by_itself):  # it may have ended just before the signal
         return Cancelled(ended_at, "user", *how)
     if result.reason is not None:
         cause = result.reason

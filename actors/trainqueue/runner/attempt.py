@@ -11,6 +11,7 @@ from typing import Any
 
 import claim
 import logcap
+import memory
 import record
 import tree
 from claim import Claim
@@ -68,13 +69,18 @@ def carry(sock: socket.socket, folder: str, spec: dict[str, Any], words: dict[st
         return True
     life = {"pid": child, "at": at, "began": began}
     tell(sock, json.dumps({"started": {**life, **words}}).encode())
+    kills = memory.kills()
     ours.add({**life, "ticks": tree.start_ticks(child)})
     cap = logcap.LogCap(spec["log"], spec.get("log_max_bytes", 0), began)
     main, reason = watch(child, spec, began, cap, ours)
     ours.close()
     tree.kill_rest()
     seconds = time.monotonic() - began
-    finish(sock, folder, record.ended(main, reason, at, seconds), cap)
+    if reason is None and (sentence := memory.ran_out(main, spec["log"], kills)):
+        result = record.ended(main, "out-of-memory", at, seconds, sentence)
+    else:
+        result = record.ended(main, reason, at, seconds)
+    finish(sock, folder, result, cap)
     return True
 
 
@@ -106,6 +112,8 @@ def rehearse() -> None:
     with contextlib.suppress(OSError):
         start(spec, dict(os.environ))
     tree.kill_rest()
+    memory.prepare()
+    memory.kills()
     json.dumps(record.ended(Dead(0, 0, 0), None, time.time(), 0.0))
 
 

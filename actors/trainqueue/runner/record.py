@@ -24,14 +24,14 @@ def start_failed(sentence: str, at: float) -> dict[str, Any]:
     return {**fields, "reason": "start-failed", "message": sentence, "started_at": at, "ended_at": at, "seconds": 0.0}
 
 
-def ended(main: Dead, reason: str | None, at: float, seconds: float) -> dict[str, Any]:
+def ended(main: Dead, reason: str | None, at: float, seconds: float, message: str = "") -> dict[str, Any]:
     """`seconds` is measured on the monotonic clock, so a clock that is set back makes no negative run."""
     code = os.waitstatus_to_exitcode(main.status)
     return {
         "exit_code": code if code >= 0 else None,
         "signal": -code if code < 0 else None,
         "reason": reason,
-        "message": "",
+        "message": message,
         "started_at": at,
         "ended_at": max(time.time(), at),
         "seconds": seconds,
