@@ -73,8 +73,8 @@ def shown(name: str, value: Any) -> object:
         return clock(value)
     if name in {"time_limit", "grace", "warn", "run_time", "gpu_seconds"}:
         return took(value)
-    if name in SIZES and not isinstance(value, str):
-        return size(value)
+    if name in SIZES:
+        return value if value == "auto" else size(value)
     if name == "waited":
         return durations(value)
     if name == "command":
