@@ -22,6 +22,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     position: int | None = None
     attempt: int = 1
     gpu_ids: tuple[str, ...] = ()
+    gpu_share: int | None = None
+    """Bytes that it may use on each of its GPUs, where others share them."""
+    gpu_seconds: float | None = None
+    peak_memory: int | None = None
+    waited: dict[str, float] | None = None
+    """Seconds by reason."""
     stopping: bool = False
     user: str = ""
     pid: int | None = None
@@ -40,7 +46,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     cwd: str = ""
     umask: int | None = None
     gpus: int = 1
-    gpu_memory: int | None = None
+    gpu_memory: int | str | None = None
+    gpu_from: tuple[int | str, ...] = ()
+    gpu_name: str | None = None
+    gpu_min_memory: int | None = None
     priority: int | str = "normal"
     after: tuple[int, ...] = ()
     after_any: tuple[int, ...] = ()

@@ -18,7 +18,7 @@ COMMANDS = {
     "status": ("look", "The queue at a glance, or one job in full."),
     "queue": ("look", "Running and waiting jobs."),
     "history": ("look", "Ended jobs, newest first."),
-    "gpus": ("look", "The GPUs and who holds them."),
+    "gpus": ("gpus", "The GPUs, who is on them, and whether a job may start there."),
     "stats": ("look", "Counts, GPU seconds used, waited and lost."),
     "events": ("look", "What has happened; -f follows."),
     "logs": ("follow", "A job's output; -f follows."),

@@ -9,17 +9,19 @@ from typing import Any
 import click
 
 from trainqueue.cli.common import as_json, client, show_json
-from trainqueue.cli.forms import Duration, Form, Id, Ids, Moment, Pair, Priority, Retries, Size
+from trainqueue.cli.forms import Duration, Form, Gpus, Id, Ids, Moment, Pair, Priority, Retries, Share, Size
 
 FORMS: dict[str, Form] = {
     **dict.fromkeys(("time_limit", "grace", "warn"), Duration()),
     **dict.fromkeys(("after", "after_any"), Ids()),
-    "gpu_memory": Size(),
+    "gpu_memory": Share(),
+    "gpu_min_memory": Size(),
+    "gpu_from": Gpus(),
     "not_before": Moment(),
     "priority": Priority(),
     "retries": Retries(),
 }
-TEXTS = ("name", "group", "cwd")
+TEXTS = ("name", "group", "cwd", "gpu_name")
 
 
 def value_of(field: str, text: str) -> object:
@@ -75,7 +77,7 @@ def edited(job: dict[str, Any]) -> dict[str, Any]:
     """The fields that were changed in the editor. Raises UsageError when they cannot be read."""
     from trainqueue.core.spec import JobSpec
 
-    before = {field: job[field] for field in JobSpec.__struct_fields__ if field != "env"}
+    before = {field: job[field] for field in JobSpec.__struct_fields__ if field in job}  # the environment is not told
     text = click.edit(json.dumps(before, indent=2) + "\n", extension=".json")
     if text is None:
         return {}

@@ -1,4 +1,4 @@
-"""How people write ids, durations, sizes, times, priorities and retries; what is wrong is said with an example."""
+"""How people write ids, GPUs, durations, sizes, times, priorities, retries; what is wrong is said with an example."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ SIZES = {
     "GiB": 2**30,
     "TiB": 2**40,
 }
+LARGEST = 2**60
+"""Bytes; the wire takes no more."""
 DURATION = r"(?:\d+(?:\.\d+)?[smhd])+"
 
 
@@ -97,11 +99,53 @@ class Size(Form):
     def read(self, text: str) -> int:
         match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([A-Za-z]*)", text, re.ASCII)
         unit = None if match is None else {name.lower(): size for name, size in SIZES.items()}.get(match[2].lower())
+        if match is not None and not match[2]:
+            msg = f"{text!r} has no unit; write {match[1]}GiB or {match[1]}GB"
+            raise ValueError(msg)
         if match is None or unit is None:
-            what = "has no unit" if match is not None and not match[2] else "is no size"
-            msg = f"{text!r} {what}; sizes look like 8GiB or 500MB (units: {', '.join(SIZES)})"
+            msg = f"{text!r} is no size; sizes look like 8GiB or 500MB (units: {', '.join(SIZES)})"
+            raise ValueError(msg)
+        if not 1 <= float(match[1]) * unit <= LARGEST:
+            msg = f"{text!r} is no size that a GPU could have"
             raise ValueError(msg)
         return int(float(match[1]) * unit)
+
+
+class Share(Form):
+    """As Size, or `auto`: what the last run of the same command has used at most."""
+
+    name = "size|auto"
+
+    def read(self, text: str) -> int | str:
+        return "auto" if text == "auto" else Size().read(text)
+
+
+class Gpus(Form):
+    """`0,2`, `0-3`, `GPU-8d3f` (a UUID or its beginning), in the order given."""
+
+    name = "gpus"
+
+    def read(self, text: str) -> list[int | str]:
+        found = [gpu for part in text.split(",") for gpu in gpus(part.strip())]
+        twice = next((gpu for gpu in found if found.count(gpu) > 1), None)
+        if twice is not None:
+            msg = f"{text!r} names GPU {twice} twice"
+            raise ValueError(msg)
+        return found
+
+
+def gpus(part: str) -> list[int | str]:
+    if re.fullmatch(r"[A-Za-z][\w:/.-]{0,199}", part, re.ASCII):
+        return [part]
+    match = re.fullmatch(r"(\d{1,4})(?:-(\d{1,4}))?", part, re.ASCII)
+    if match is None or max(int(match[1]), int(match[2] or 0)) > 1023:
+        msg = f"{part!r} is no GPU; GPUs look like 0, 0-3, 0,2 or GPU-8d3f (the beginning of a UUID)"
+        raise ValueError(msg)
+    first, last = int(match[1]), int(match[2] or match[1])
+    if last < first:
+        msg = f"{part!r} ends before it starts"
+        raise ValueError(msg)
+    return [*range(first, last + 1)]
 
 
 class Moment(Form):

@@ -1,4 +1,4 @@
-"""`status`, `queue`, `history`, `gpus`, `stats`, `events`: they look and change nothing."""
+"""`status`, `queue`, `history`, `stats`, `events`: they look and change nothing."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import click
 
 from trainqueue.cli.common import as_json, client, filled, flat, outlast, show_json
 from trainqueue.cli.forms import Id, Ids, Pair
-from trainqueue.cli.screen import bar, clean, clock, table, took
+from trainqueue.cli.screen import bar, clean, clock, size, table, took
 
 if TYPE_CHECKING:
     from trainqueue.client import Client
 
 ENDED = ("completed", "failed", "cancelled", "lost")
+SIZES = ("gpu_memory", "gpu_share", "gpu_min_memory", "peak_memory")
 HEADS = ("ID", "STATE", "POSITION", "NAME", "TIME", "PROGRESS", "WHY")
 
 
@@ -36,7 +37,7 @@ def show_queue(*, document: bool, limit: int = 100) -> None:
         since = f" since {found['pause_reason']}" if found["pause_reason"] else ""
         sentence = f"The queue is {state}{since}: nothing starts. trainq-cli resume ends it."
         click.secho(sentence, fg="yellow", bold=True, err=True)
-    table(HEADS, map(row, [*found["running"], *found["queued"]]))
+    table(HEADS, map(row, [*found["running"], *found["queued"]]), elastic=HEADS.index("NAME"))
 
 
 @click.command()
@@ -70,8 +71,12 @@ def shown(name: str, value: Any) -> object:
     """A field as people read it."""
     if name.endswith("_at") or name == "not_before":
         return clock(value)
-    if name in {"time_limit", "grace", "warn", "run_time"}:
+    if name in {"time_limit", "grace", "warn", "run_time", "gpu_seconds"}:
         return took(value)
+    if name in SIZES:
+        return value if value == "auto" else size(value)
+    if name == "waited":
+        return durations(value)
     if name == "command":
         return quoted(value)
     if name == "umask":
@@ -124,24 +129,17 @@ def history(as_json: bool, **filters: Any) -> None:  # noqa: FBT001
         show_json(found)
         return
     rows = (
-        (job["id"], job["state"], job["exit_code"], job["cause"], job["name"], clock(job["ended_at"]))
+        (*(job[name] for name in ("id", "state", "exit_code", "cause", "name")), clock(job["ended_at"]), peak(job))
         for job in found["jobs"]
     )
-    table(("ID", "STATE", "EXIT", "CAUSE", "NAME", "ENDED"), rows)
+    table(("ID", "STATE", "EXIT", "CAUSE", "NAME", "ENDED", "PEAK"), rows)
     if found["more"]:
         click.secho(f"There are more: trainq-cli history --before {found['jobs'][-1]['id']}", dim=True, err=True)
 
 
-@click.command()
-@as_json
-def gpus(as_json: bool) -> None:  # noqa: FBT001
-    """The GPUs and who holds them."""
-    found = client().call("gpus")
-    if as_json:
-        show_json(found)
-        return
-    rows = ((gpu["index"], gpu["name"], gpu["id"], ",".join(map(str, gpu["jobs"]))) for gpu in found["gpus"])
-    table(("GPU", "NAME", "ID", "JOBS"), rows)
+def peak(job: dict[str, Any]) -> str:
+    """The most GPU memory that it was seen to use."""
+    return size(job.get("peak_memory"))
 
 
 @click.command()
@@ -152,9 +150,21 @@ def stats(as_json: bool) -> None:  # noqa: FBT001
     if as_json:
         show_json(found)
         return
-    counts = found.pop("counts")
+    counts, gpus = found.pop("counts"), found.pop("gpus", [])
     figures = ((name, f"{value:.1f}" if isinstance(value, float) else value) for name, value in found.items())
     table(("WHAT", "VALUE"), [*counts.items(), *figures])
+    if gpus:
+        click.echo()
+        rows = (
+            (gpu["index"], took(gpu["held"]), took(sum(gpu["idle"].values())), durations(gpu["idle"])) for gpu in gpus
+        )
+        table(("GPU", "HELD", "IDLE", "WHY"), rows, elastic=0)
+
+
+def durations(seconds: dict[str, float]) -> str:
+    """By reason, the longest first."""
+    ordered = sorted(seconds.items(), key=lambda reason: -reason[1])
+    return ", ".join(f"{reason} {took(spent)}" for reason, spent in ordered)
 
 
 @click.command()

@@ -10,16 +10,19 @@ import re
 import sys
 import time
 import unicodedata
+from itertools import compress
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 GAP = "  "
 NARROW = 8
 """Columns are not cut below this."""
+ELASTIC = 12
+"""Nor is the elastic column for the sake of a sentence."""
 
 
 def clean(text: object) -> str:
@@ -40,6 +43,17 @@ def took(seconds: float | None) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def size(count: float | None) -> str:
+    """Bytes for people: 512 MiB, 6.1 GiB, 24 GiB."""
+    if count is None:
+        return ""
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}"
+        count /= 1024
+    return f"{count:.0f} GiB" if count >= 99.95 or count == int(count) else f"{count:.1f} GiB"
+
+
 def bar(fraction: float | None, width: int = 12) -> str:
     if fraction is None:
         return ""
@@ -47,16 +61,74 @@ def bar(fraction: float | None, width: int = 12) -> str:
     return "█" * full + "░" * (width - full) + f" {fraction:4.0%}"
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[object]], write: Callable[[str], None] = click.echo) -> None:
-    """Aligned and cut to the width on a terminal; whole and tab-separated in a pipe."""
+def table(
+    heads: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    write: Callable[[str], None] = click.echo,
+    *,
+    elastic: int | None = None,
+) -> None:
+    """Aligned and cut to the width on a terminal; whole and tab-separated in a pipe.
+
+    With `elastic`, that column gives way to the last one, which is a sentence: it is never cut, but goes on below; and
+    a terminal has no room for columns with nothing in them.
+    """
     lines = [[*heads], *([clean("" if cell is None else cell) for cell in row] for row in rows)]
     if not sys.stdout.isatty():
         for line in lines:
             write("\t".join(line))
-        return
-    widths = fitting([max(cells(line[at]) for line in lines) for at in range(len(heads))], terminal_width())
+    elif elastic is None:
+        draw(lines, fitting(widest(lines), terminal_width()), write)
+    else:
+        keep = [at in {elastic, len(heads) - 1} or any(line[at] for line in lines[1:]) for at in range(len(heads))]
+        lines = [[*compress(line, keep)] for line in lines]
+        widths = fitting(yielding(widest(lines), terminal_width(), sum(keep[:elastic])), terminal_width())
+        for line in lines:
+            draw(([*start, part] for start, part in below(line, widths[-1])), widths, write)
+
+
+def draw(lines: Iterable[list[str]], widths: list[int], write: Callable[[str], None]) -> None:
     for line in lines:
-        write(GAP.join(padded(cell, width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        write(GAP.join(padded(text, width) for text, width in zip(line, widths, strict=True)).rstrip())
+
+
+def widest(lines: list[list[str]]) -> list[int]:
+    return [max(map(cells, column)) for column in zip(*lines, strict=True)]
+
+
+def below(line: list[str], width: int) -> Iterator[tuple[list[str], str]]:
+    """The line, and below it what its last text needs more."""
+    *others, last = line
+    for at, part in enumerate(folded(last, width)):
+        yield [""] * len(others) if at else others, part
+
+
+def yielding(widths: list[int], most: int, elastic: int) -> list[int]:
+    """The elastic column gives way to the last one, and what is still too much the last one folds."""
+    *others, last = widths
+    others[elastic] = 0
+    room = most - sum(others) - len(GAP) * len(others)
+    others[elastic] = max(min(widths[elastic], room - last), min(widths[elastic], ELASTIC))
+    return [*others, max(min(last, room - others[elastic]), NARROW)]
+
+
+def folded(text: str, width: int) -> list[str]:
+    """In lines of at most `width` columns, between words where that is possible."""
+    lines = [""]
+    for word in text.split(" "):
+        line, rest = f"{lines[-1]} {word}" if lines[-1] else word, ""
+        if cells(line) <= width:
+            lines[-1] = line
+            continue
+        rest = word
+        if lines[-1]:
+            lines.append("")
+        while cells(rest) > width:
+            kept = shortened(rest, width)
+            lines[-1], rest = kept, rest[len(kept) :]
+            lines.append("")
+        lines[-1] = rest
+    return lines
 
 
 def terminal_width() -> int:
@@ -89,10 +161,15 @@ def padded(text: str, width: int) -> str:
     """Exactly `width` columns; a text that is cut says so by an ellipsis."""
     if cells(text) <= width:
         return text + " " * (width - cells(text))
-    kept, room = "", width - 1
-    for character in text:
+    kept = shortened(text, width - 1)
+    return kept + "…" + " " * (width - 1 - cells(kept))
+
+
+def shortened(text: str, width: int) -> str:
+    """The beginning that takes at most `width` columns."""
+    room = width
+    for at, character in enumerate(text):
         room -= cell(character)
         if room < 0:
-            break
-        kept += character
-    return kept + "…" + " " * (width - 1 - cells(kept))
+            return text[:at]
+    return text

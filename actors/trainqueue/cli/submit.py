@@ -12,7 +12,8 @@ import click
 
 from trainqueue import capture
 from trainqueue.cli.common import INTERRUPTED, as_json, client, complain, ending, filled, flat, outlast, show_json
-from trainqueue.cli.forms import Duration, Ids, Moment, Pair, Priority, Retries, Size
+from trainqueue.cli.demand import GPU_OPTIONS, demanded
+from trainqueue.cli.forms import Duration, Ids, Moment, Pair, Priority, Retries
 from trainqueue.cli.screen import clean
 from trainqueue.home import current_umask
 
@@ -27,10 +28,7 @@ OPTIONS = [
     click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD…"),
     click.option("--name", help="A name for people."),
     click.option("--cwd", default=".", help="Working folder (default: this one)."),
-    click.option(
-        "--gpus", metavar="N", type=click.IntRange(0, 1024), default=1, help="GPUs it needs; 0 = none (default: 1)."
-    ),
-    click.option("--gpu-memory", type=Size(), help="GPU memory it needs: 8GiB, 500MB (today a GPU is leased whole)."),
+    *GPU_OPTIONS,
     click.option("--priority", type=Priority(), help="low, normal, high or a number; higher first."),
     click.option("--after", type=Ids(), multiple=True, help="Start after these have completed."),
     click.option("--after-any", type=Ids(), multiple=True, help="Start after these have ended, however."),
@@ -61,7 +59,7 @@ def specification(fields: dict[str, Any]) -> dict[str, Any]:
     if odd:
         complain(f"not UTF-8, so left out of the job's environment: {', '.join(map(ascii, odd))}")
     return filled(
-        **fields
+        **demanded(fields)
         | {
             "after": flat(fields["after"]),
             "after_any": flat(fields["after_any"]),
@@ -76,7 +74,8 @@ def specification(fields: dict[str, Any]) -> dict[str, Any]:
 def check_usage(fields: dict[str, Any]) -> None:
     """What the wire cannot carry or the daemon must refuse is wrong usage. Raises UsageError."""
     pairs = [text for pair in (*fields["tags"], *fields["env"]) for text in pair]
-    for text in (*fields["command"], *pairs, fields["cwd"], fields["name"] or "", fields["group"] or ""):
+    names = [fields[name] or "" for name in ("name", "group", "gpu_name")]
+    for text in (*fields["command"], *pairs, fields["cwd"], *names):
         if not capture.is_text(text):
             msg = f"{text!a} is not UTF-8, which all that a job is told must be"
             raise click.UsageError(msg)
@@ -111,14 +110,19 @@ def queue_it(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def place(trainq: Client, made: dict[str, Any]) -> str:
-    """Where a fresh job stands: its position, or why it has none."""
+    """Where a fresh job stands: its position and what its GPUs lack, or why it has none."""
     if made["position"]:
-        return f"{made['state']} (position: {made['position']})"
+        return f"{made['state']} (position: {made['position']})" + lack(trainq.status(made["id"]))
     if made["state"] not in {"queued", "cancelled"}:
         return str(made["state"])
     job = trainq.status(made["id"])
     why = job.why or job.message or job.cause
     return f"{job.state} ({why})" if why else job.state
+
+
+def lack(job: Job) -> str:
+    """What is wrong with the GPUs that it waits for, if it is more than its turn that it waits for."""
+    return f": {job.why}" if (job.why_code or "").startswith("gpu-") else ""
 
 
 def say_if_hopeless(trainq: Client, made: dict[str, Any]) -> None:

@@ -1,0 +1,95 @@
+"""`gpus`: what there is, who is on it, and what keeps jobs from it; `--disable` and `--enable` change that."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from trainqueue.cli.common import as_json, client, show_json
+from trainqueue.cli.forms import Gpus
+from trainqueue.cli.screen import clean, size, table
+
+HEADS = ("GPU", "NAME", "MEMORY", "UTIL", "TEMP", "POWER", "JOBS", "STATE")
+NAME = 1
+NOBODY_KNOWS = "No GPU is known yet; trainq-cli doctor says why."
+
+
+@click.command()
+@click.option("--disable", type=Gpus(), multiple=True, help="Start nothing more on these: 2, 0,2, 0-3 or GPU-8d3f.")
+@click.option("--enable", type=Gpus(), multiple=True, help="Use these again, unhealthy ones as well.")
+@as_json
+def gpus(disable: tuple[list[int | str], ...], enable: tuple[list[int | str], ...], as_json: bool) -> None:  # noqa: FBT001
+    """The GPUs: who is on them, and whether a job may start there."""
+    wanted = {"disable": [gpu for some in disable for gpu in some], "enable": [gpu for some in enable for gpu in some]}
+    both = next((gpu for gpu in wanted["disable"] if gpu in wanted["enable"]), None)
+    if both is not None:
+        msg = f"GPU {both} cannot be disabled and enabled at the same time"
+        raise click.UsageError(msg)
+    trainq = client()
+    told = [trainq.call(op, gpus=named) for op, named in wanted.items() if named] or [trainq.call("gpus")]
+    found = told[-1] | {"gpus": [gpu for some in told for gpu in some["gpus"]]}
+    if as_json:
+        show_json(found)
+    else:
+        show(found)
+
+
+def show(found: dict[str, Any]) -> None:
+    """The table; where the driver is in trouble, what is wrong and what to do."""
+    if found["gpus"]:
+        table(HEADS, map(row, found["gpus"]), elastic=NAME)
+    if found.get("trouble"):
+        click.echo(clean(found["trouble"]))
+    elif not found["gpus"]:
+        click.echo(NOBODY_KNOWS)
+
+
+def row(gpu: dict[str, Any]) -> tuple[object, ...]:
+    return (
+        gpu["index"],
+        gpu["name"],
+        memory(gpu["memory_used"], gpu["memory_total"]),
+        known(gpu["utilization"], "%"),
+        known(gpu["temperature"], "°C"),
+        known(gpu["power"], " W"),
+        ",".join(map(str, gpu["jobs"])) or "-",
+        state(gpu),
+    )
+
+
+def known(value: float | None, unit: str) -> str:
+    """What the driver does not tell is shown as a dash."""
+    return "-" if value is None else f"{value:.0f}{unit}"
+
+
+def memory(used: int | None, total: int | None) -> str:
+    if used is None and total is None:
+        return "-"
+    return f"{known_gib(used)}/{known_gib(total)} GiB"
+
+
+def known_gib(count: int | None) -> str:
+    return "-" if count is None else f"{count / 2**30:.1f}"
+
+
+def state(gpu: dict[str, Any]) -> str:
+    """What a job would meet there, the worst first."""
+    found = [
+        None if gpu.get("enabled", True) else "disabled",
+        None if gpu["healthy"] else f"unhealthy: {gpu['why']}" if gpu["why"] else "unhealthy",
+        f"job {', '.join(map(str, gpu['jobs']))}" if gpu["jobs"] else None,
+        used(gpu["foreign"]),
+        "memory not back" if gpu.get("waiting_for_memory") else None,
+        f"kept for job {gpu['kept_for']}" if gpu.get("kept_for") is not None else None,
+    ]
+    return "; ".join(part for part in found if part is not None) or "free"
+
+
+def used(processes: list[dict[str, Any]]) -> str | None:
+    """By whom, other than our jobs: the one with the most memory, and how many more."""
+    if not processes:
+        return None
+    largest, *others = sorted(processes, key=lambda process: -(process["memory"] or 0))
+    facts = ", ".join([f"pid {largest['pid']}", *([size(largest["memory"])] if largest["memory"] else [])])
+    return f"used by {largest['user'] or 'somebody'} ({facts})" + (f" and {len(others)} more" if others else "")
