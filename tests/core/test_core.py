@@ -10,7 +10,18 @@ from hypothesis import strategies as st
 
 from trainqueue.core import events as ev
 from trainqueue.core.arbiter import Core
-from trainqueue.core.job import NEXT, STATES, Ended, IllegalTransitionError, Job, Queued, State, StateName
+from trainqueue.core.job import (
+    NEXT,
+    STATES,
+    Cancelled,
+    Ended,
+    Failed,
+    IllegalTransitionError,
+    Job,
+    Queued,
+    State,
+    StateName,
+)
 from trainqueue.core.spec import JobSpec
 from trainqueue.core.why import why
 from trainqueue.errors import RequestError
@@ -124,6 +135,19 @@ def test_a_cancelled_job_is_not_retried_however_it_ends() -> None:
     assert core.counts["cancelled"] == core.counts["lost"] == 1
 
 
+@pytest.mark.parametrize("asked", [False, True])
+def test_out_of_memory_is_a_cause_of_its_own_unless_somebody_asked_for_the_end(asked: bool) -> None:  # noqa: FBT001
+    core = Core(["a"])
+    core.handle(ev.Submit((spec(retries={"exit": 5}),), "me"), 0.0)
+    core.handle(ev.AttemptStarted(1, 1, 7, 1.0), 1.0)
+    if asked:
+        core.handle(ev.Cancel(1), 1.0)
+    effects = core.handle(ev.AttemptEnded(1, 1, ev.Result(1, None, "out-of-memory", "why", 1.0, 2.0)), 2.0)
+    [state] = [effect.job.state for effect in effects if isinstance(effect, ev.Changed)]
+    expected = Cancelled if asked else Failed
+    assert state == expected(2.0, "user" if asked else "out-of-memory", 1.0, ("a",), 1, None, "why")
+
+
 def test_a_gpu_that_has_left_the_machine_is_not_given_out() -> None:
     core = Core(["new"], next_id=2)
     job = Job(1, SPEC, "me", 0.0, 0, 0, state=Queued())
@@ -192,7 +216,7 @@ def step(core: Core, ended: dict[int, Job], data: st.DataObject) -> ev.Event:
         )
 
     def result() -> ev.Result:
-        reason: Any = draw(st.sampled_from([None, "cancel", "time-limit", "start-failed"]))
+        reason: Any = draw(st.sampled_from([None, "cancel", "time-limit", "start-failed", "out-of-memory"]))
         return ev.Result(draw(st.sampled_from([0, 1])), None, reason, "", draw(moment), draw(moment), 1.0)
 
     choices: list[Callable[[], ev.Event]] = [

@@ -68,8 +68,8 @@ def carry(sock: socket.socket, folder: str, spec: dict[str, Any], words: dict[st
         finish(sock, folder, record.start_failed(sentence, at), None)
         return True
     life = {"pid": child, "at": at, "began": began}
-    tell(sock, json.dumps({"started": {**life, **words}}).encode())
     kills = memory.kills()
+    tell(sock, json.dumps({"started": {**life, **words}}).encode())
     ours.add({**life, "ticks": tree.start_ticks(child)})
     cap = logcap.LogCap(spec["log"], spec.get("log_max_bytes", 0), began)
     main, reason = watch(child, spec, began, cap, ours)

@@ -6,7 +6,6 @@ Asked only at a bad end that nobody wished for, so that it costs a good one noth
 import contextlib
 import os
 import signal
-import stat
 
 import lastwords
 import oomkill
@@ -44,24 +43,22 @@ def ran_out(main: Dead, log: str, kills_before: int | None) -> str:
     """What ran out, what shows it, and what to do, in a sentence; "" when nothing shows it."""
     code = os.waitstatus_to_exitcode(main.status)
     number = -code if code < 0 else code - BY_SIGNAL if BY_SIGNAL < code <= BY_SIGNAL + HIGHEST else None
-    if code == 0:
-        return ""
     if number == signal.SIGKILL:
         return killed("it", kills_before)
-    if number is not None and number != signal.SIGABRT:  # which is what C++ does with an exception
+    if code == 0 or number not in (None, signal.SIGABRT):  # C++ aborts when nobody catches an exception
         return ""
-    text = tail(log)
     of_a_part = killed("one of its processes", kills_before) if counter is not None and counter.own else ""
+    text = tail(log)
     if not of_a_part and not lastwords.may_say(text):
         return ""
     words = lastwords.listen(text)
-    if words is None:
-        return of_a_part
-    return (
-        ""
-        if words.kind == "other"
-        else f'{WHAT[words.kind]}; the log says "{quoted(words.line)}"; {ADVICE[words.kind]}'
-    )
+    return of_a_part if words is None else said(words)
+
+
+def said(words: lastwords.Finding) -> str:
+    if words.kind == "other":
+        return ""
+    return f'{WHAT[words.kind]}; the log says "{quoted(words.line)}"; {ADVICE[words.kind]}'
 
 
 def killed(whom: str, before: int | None) -> str:
@@ -77,11 +74,9 @@ def tail(log: str) -> str:
     with contextlib.suppress(OSError):
         fd = os.open(log, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
         try:
-            found = os.fstat(fd)
-            if stat.S_ISREG(found.st_mode):
-                begin = max(0, found.st_size - TAIL)
-                data = os.pread(fd, TAIL, begin)
-                return (data.partition(b"\n")[2] if begin else data).decode(errors="replace")
+            begin = max(0, os.fstat(fd).st_size - TAIL)
+            data = os.pread(fd, TAIL, begin)
+            return (data.partition(b"\n")[2] if begin else data).decode(errors="replace")
         finally:
             os.close(fd)
     return ""
