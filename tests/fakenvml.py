@@ -85,7 +85,7 @@ class FakeNvml:
     def gpus(self) -> list[dict[str, Any]]:
         if self._ready is None:
             raise RefusedError("UNINITIALIZED")
-        return [gpu for gpu in self.state()["gpus"] if gpu["uuid"] in self._ready]
+        return list(self.state()["gpus"])
 
     def give(self, pointer: Any, uuid: str) -> None:
         """A handle of this GPU or leaf."""
@@ -110,7 +110,8 @@ class FakeNvml:
     def refuse(self, gpu: dict[str, Any], function: str | None) -> None:
         if error := gpu.get("error") or gpu.get("errors", {}).get(function):
             raise RefusedError(error)
-        if gpu and self._ready is not None and self._ready.get(gpu["uuid"], 0) != gpu.get("generation", 0):
+        generation = gpu.get("generation")
+        if self._ready is not None and self._ready.get(gpu.get("uuid", ""), generation) != generation:
             raise RefusedError("GPU_IS_LOST")
 
     def count(self, pointer: Any) -> None:

@@ -67,8 +67,9 @@ class Machine:
     def uuids(self) -> list[str]:
         return [gpu["uuid"] for gpu in self.read()["gpus"]]
 
-    def xid(self, uuid: str, number: int) -> None:
-        replace(self.folder / "xids" / f"{time.monotonic_ns()}.json", {"uuid": uuid, "xid": number})
+    def xid(self, uuid: str, number: int, **fields: int) -> None:
+        """The driver reports it of this GPU, or of the MIG `instance` of it."""
+        replace(self.folder / "xids" / f"{time.monotonic_ns()}.json", {"uuid": uuid, "xid": number} | fields)
 
     # -- processes
 

@@ -8,23 +8,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 from fakegpus import GpuDaemon, gpujob
-from fakenvml import install, pynvml, uninstall
-from machine import GIB, Machine
+from fakenvml import pynvml
+from machine import GIB
 from support import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
+    from machine import Machine
+
     from trainqueue.home import Home
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Machine]:
-    made = Machine.build(tmp_path / "machine")
-    install(made)
-    yield made
-    uninstall()
 
 
 def test_the_real_binding_reads_it(machine: Machine) -> None:

@@ -36,6 +36,8 @@ class Reading:
     memory_total: int | None
     measured: bool = True
     memory_used: int | None = None
+    memory_reserved: int = 0
+    """The driver's own, neither counted as used nor to be had by jobs."""
     utilization: float | None = None
     temperature: float | None = None
     power: float | None = None

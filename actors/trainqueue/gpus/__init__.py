@@ -1,15 +1,35 @@
-"""The GPU inventory behind a Protocol: what there is, and what the wire shows of it."""
+"""The GPU inventory behind a Protocol: what there is, and what one look at it shows."""
 
 from __future__ import annotations
 
 import os
 import re
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+from trainqueue.core.reading import Reading, Sighting
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from trainqueue.home import Home
+    from trainqueue.settings import GpuSettings
 
 
 class Inventory(Protocol):
-    """Where GPUs come from."""
+    """Where GPUs come from. Used by one thread at a time."""
+
+    def look(self, gpu_ids: Collection[str] | None, *, processes: bool) -> Sighting:
+        """These GPUs, or all of them for None or where one of them is not there; raises nothing, but may block."""
+        ...
+
+    def notes(self) -> list[str]:
+        """After a look: what the owner of the machine should know of it, in sentences."""
+        ...
+
+    def close(self) -> None:
+        """May be called twice; a later look begins anew."""
+        ...
 
     def gpu_ids(self) -> list[str]: ...
 
@@ -22,14 +42,34 @@ class Inventory(Protocol):
         ...
 
 
+class Unmeasured:
+    """GPUs of which nothing can be measured: they are free whenever nobody holds them."""
+
+    def readings(self) -> tuple[Reading, ...]:
+        raise NotImplementedError
+
+    def look(self, gpu_ids: Collection[str] | None, *, processes: bool) -> Sighting:
+        del gpu_ids, processes
+        return Sighting(self.readings())
+
+    def notes(self) -> list[str]:
+        return []
+
+    def close(self) -> None:
+        pass
+
+
 def _gpu(gpu_id: str, index: int, name: str, memory: int | None) -> dict[str, Any]:
     unknown = dict.fromkeys(("memory_used", "utilization", "temperature", "power", "why"))
     fixed: dict[str, Any] = {"id": gpu_id, "index": index, "name": name, "memory_total": memory}
     return {**fixed, **unknown, "foreign": [], "healthy": True}
 
 
-class NoGpu:
+class NoGpu(Unmeasured):
     """Without a GPU the queue serves one slot, `cpu:0`."""
+
+    def readings(self) -> tuple[Reading, ...]:
+        return (Reading("cpu:0", 0, "CPU (no GPU found)", None, measured=False),)
 
     def gpu_ids(self) -> list[str]:
         return ["cpu:0"]
@@ -43,11 +83,14 @@ class NoGpu:
 
 
 @dataclass(frozen=True, slots=True)
-class FakeGpus:
+class FakeGpus(Unmeasured):
     """Pretend GPUs for demos and tests; `size` in bytes."""
 
     count: int
     size: int
+
+    def readings(self) -> tuple[Reading, ...]:
+        return tuple(Reading(gpu, at, "Fake GPU", self.size, measured=False) for at, gpu in enumerate(self.gpu_ids()))
 
     def gpu_ids(self) -> list[str]:
         return [f"GPU-fake-{index}" for index in range(self.count)]
@@ -59,14 +102,26 @@ class FakeGpus:
         return ",".join(gpu_ids)
 
 
-def inventory() -> Inventory:
-    """By TRAINQ_FAKE_GPUS ("2x24GiB") where set, else `cpu:0`. Real GPUs come with their own issue.
+def inventory(settings: GpuSettings | None = None, home: Home | None = None) -> Inventory:
+    """By TRAINQ_FAKE_GPUS ("2x24GiB") where set, else the NVIDIA driver's if there is one, else `cpu:0`.
 
-    Raises ValueError for a description that cannot be read.
+    A driver that does not work is one: jobs must wait for it, and not run without a GPU. Raises ValueError for a
+    description that cannot be read.
     """
     described = os.environ.get("TRAINQ_FAKE_GPUS")
-    if not described:
+    if described:
+        return pretended(described)
+    if settings is None or home is None or settings.backend == "none":
         return NoGpu()
+    from trainqueue.gpus.driver import is_installed  # late: none of this is needed where there is no GPU
+    from trainqueue.gpus.nvml import NvmlGpus
+    from trainqueue.gpus.owners import Owners
+
+    return NvmlGpus(Owners(home.path, settings)) if is_installed() else NoGpu()
+
+
+def pretended(described: str) -> FakeGpus:
+    """Raises ValueError."""
     match = re.fullmatch(r"(\d{1,3})x(\d{1,6})GiB", described)
     if match is None:
         msg = f"TRAINQ_FAKE_GPUS={described!r}: expected something like 2x24GiB"
