@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """For the soaks; bin/soak hands its options on."""
+    """For the soaks; bin/soak hands its options on. For the tests on real GPUs."""
     soak = parser.getgroup("soak")
     soak.addoption("--kills", type=int, default=500, help="kill -9 so often")
     soak.addoption("--jobs", type=int, default=3000, help="with so many jobs")
     soak.addoption("--minutes", type=float, default=30.0, help="and give up after so long")
     soak.addoption("--seed", type=int, default=None, help="of the random choices; else a new one each time")
+    parser.getgroup("hardware").addoption("--hardware-table", metavar="PATH", help="keep what was measured here")
 
 
 def children() -> set[int]:
