@@ -305,11 +305,9 @@ def log(arbiter: GPUArbiter, request: wire.Log) -> object:
 
 
 def gpus(arbiter: GPUArbiter) -> list[dict[str, Any]]:
-    holders = arbiter.core.leases.holder
     samples = arbiter.gpus.sample()
     for gpu in samples:
-        holder = holders.get(gpu["id"])
-        gpu["jobs"] = [] if holder is None else [holder]
+        gpu["jobs"] = [*arbiter.core.leases.on(gpu["id"])]
     return samples
 
 

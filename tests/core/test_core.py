@@ -156,7 +156,7 @@ def test_a_gpu_that_has_left_the_machine_is_not_given_out() -> None:
     core.handle(ev.Submit((spec(), spec(gpus=2)), "me"), 0.0)
     assert core.jobs[2].gpu_ids == ("new",)
     core.handle(ev.AttemptEnded(1, 1, ev.Result(0, None, None, "", 1.0, 2.0)), 2.0)
-    assert core.leases.holder == {"new": 2}
+    assert core.leases.held() == {"new": {2: None}}
     core.validate()
 
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, assert_never
 
 from trainqueue.core import events as ev
 from trainqueue.core import invariants
-from trainqueue.core.books import Books
+from trainqueue.core.expect import share_of
+from trainqueue.core.gpus import Gpus
 from trainqueue.core.job import Cancelled, Completed, Ended, Failed, Job, Pending, Queued, Running
 from trainqueue.core.line import GAP, between
-from trainqueue.core.outcome import lost, outcome
-from trainqueue.core.placement import choose
+from trainqueue.core.outcome import lost, outcome, with_errors
 from trainqueue.core.spec import band
 from trainqueue.errors import RequestError
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from trainqueue.core.job import StateName
+    from trainqueue.core.limits import Limits
+    from trainqueue.core.past import Past
 
 UNBLOCK = 1.0
 """Seconds until the next try where the machine refused to prepare a start."""
@@ -32,25 +34,29 @@ MAX_VOIDS = 5
 """Runners that may die in a row before they could start a job, until the job is given up."""
 
 
-class Core(Books):
-    """Decides over the books; whether the queue is paused (and why), draining or blocked."""
+class Core(Gpus):
+    """Decides over the books and the GPUs; whether the queue is paused (and why), draining or blocked."""
 
     def __init__(
         self,
         gpu_ids: Iterable[str],
         *,
-        cpu_jobs: int = 1,
+        cpu_jobs: int | None = None,
         next_id: int = 1,
         max_waiting: int = 1_000_000,
         counts: Mapping[str, int] | None = None,
+        limits: Limits | None = None,
+        past: Past | None = None,
     ) -> None:
-        super().__init__(gpu_ids, cpu_jobs=cpu_jobs, next_id=next_id, counts=counts)
+        super().__init__(gpu_ids, cpu_jobs=cpu_jobs, next_id=next_id, counts=counts, limits=limits, past=past)
         self.max_waiting = max_waiting
         self.paused = False
         self.pause_reason: str | None = None
         """What has paused it, as in "paused since ..."; None for a person or program, who know it themselves."""
         self.draining = False
         self.blocked: str | None = None
+        self.now = 0.0
+        """Of the last event."""
         self._blocks = 0
 
     def restore(
@@ -62,10 +68,13 @@ class Core(Books):
         paused: bool,
         draining: bool,
         pause_reason: str | None = None,
+        choices: Mapping[str, bool] | None = None,
+        baselines: Mapping[str, int] | None = None,
     ) -> None:
-        """What the journal holds, see `load`. Nothing is dispatched before the first event."""
+        """What the journal holds, see `load` and `recall`. Nothing is dispatched before the first event."""
         self.paused, self.draining, self.pause_reason = paused, draining, pause_reason
         self.load(jobs, ended, now)
+        self.recall(choices or {}, baselines or {}, now)
 
     # -- the one door
 
@@ -76,6 +85,7 @@ class Core(Books):
 
         Raises RequestError, with nothing changed, for what a person asked and cannot have.
         """
+        self.fresh, self.started, self.now = set(), [], now
         match event:
             case ev.Submit():
                 self._submit(event, now)
@@ -104,7 +114,7 @@ class Core(Books):
             case ev.Progressed():
                 self._progressed(event)
             case ev.Seen() | ev.ProofOverdue() | ev.Settled() | ev.SetGpu():
-                raise NotImplementedError
+                self._of_gpus(event, now)
             case ev.Forgotten():
                 self.counts.subtract(event.counts)
             case ev.AttemptStarted() | ev.AttemptEnded() | ev.AttemptLost() | ev.AttemptVoid():
@@ -113,6 +123,7 @@ class Core(Books):
                 assert_never(event)
         if dispatch:
             self._dispatch(now)
+        self._ask()
         if (at := self.alarms.next()) is not None:
             self._effects.append(ev.WakeAt(at))
         return self.take_effects()
@@ -202,9 +213,10 @@ class Core(Books):
 
     def _adopt(self, event: ev.Adopt, now: float) -> None:
         job = self._queued(event.job, "adopted")
-        self.leases.take(job.id, event.gpu_ids)
+        share = share_of(job.spec, self.past) if event.gpu_ids else None
+        self._hold_gpus(job, event.gpu_ids, share)
         self._leave_line(job)
-        self._become(job, Pending(event.gpu_ids, now))
+        self._become(job, Pending(event.gpu_ids, now, share=share))
         self._effects.append(ev.Changed(copy(job)))
 
     def _progressed(self, event: ev.Progressed) -> None:
@@ -225,9 +237,8 @@ class Core(Books):
             case ev.AttemptStarted():
                 self._voids.pop(job.id, None)
                 if isinstance(job.state, Pending):
-                    running = Running(job.state.gpu_ids, event.pid, event.at, job.state.stopping, event.began)
-                    self._become(job, running)
-                    self._effects.append(ev.Changed(copy(job)))
+                    self._run(job, event.pid, event.at, event.began)
+                    self._settle_later(job)
             case ev.AttemptVoid():
                 self._void(job, now, runner_died=event.runner_died)
             case ev.AttemptLost():
@@ -254,7 +265,7 @@ class Core(Books):
             self._end(job, Failed(now, "start-failed", gpu_ids=job.gpu_ids, message=sentence), now)
             return
         self._become(job, Queued())
-        self.leases.release(job.id)
+        self._free_gpus(job)
         self._enqueue(job, now)
         self._effects.append(ev.Changed(copy(job)))
         if runner_died:
@@ -263,8 +274,12 @@ class Core(Books):
     def _as_running(self, job: Job, started_at: float) -> None:
         """The news of its start was lost with a daemon: take that step first."""
         if isinstance(job.state, Pending):
-            self._become(job, Running(job.state.gpu_ids, None, started_at, job.state.stopping))
-            self._effects.append(ev.Changed(copy(job)))
+            self._run(job, None, started_at, None)
+
+    def _run(self, job: Job, pid: int | None, at: float, began: float | None) -> None:
+        assert isinstance(job.state, Pending)
+        self._become(job, Running(job.state.gpu_ids, pid, at, job.state.stopping, began, job.state.share))
+        self._effects.append(ev.Changed(copy(job)))
 
     def _finish(self, job: Job, to: Ended, now: float) -> None:
         """End it, or retry it where its spec says so; somebody's wish for its end sticks."""
@@ -272,9 +287,11 @@ class Core(Books):
         cause = None if wanted or isinstance(to, Completed) else to.cause
         if cause is not None and job.retried.get(cause, 0) < job.spec.retries.get(cause, 0):
             job.retried[cause] = job.retried.get(cause, 0) + 1
-            self.leases.release(job.id)
+            self._free_gpus(job)
             self._requeue(job, job.rank, {}, now)
             return
+        if isinstance(to, Failed):
+            to = replace(to, message=with_errors(to.message, self._errors.get(job.id, ())))
         self._end(job, to, now)
 
     # -- when starts may happen
@@ -298,15 +315,9 @@ class Core(Books):
     def _dispatch(self, now: float) -> None:
         if self.draining and not any(isinstance(job.state, Pending | Running) for job in self.active()):
             self._effects.append(ev.Drained())
-        while self.may_start():
-            chosen = choose(self.line, self.leases)
-            if chosen is None:
-                return
-            job, gpu_ids = chosen
-            self._leave_line(job)
-            self._become(job, Pending(gpu_ids, now))
-            self.leases.take(job.id, gpu_ids)
-            self._effects += [ev.Changed(copy(job)), ev.Start(job, gpu_ids)]
+        if self.may_start():
+            self._start_without_gpu(now)
+            self._start_on_gpus(now)
 
     def may_start(self) -> bool:
         return not (self.paused or self.draining or self.blocked)
@@ -315,4 +326,4 @@ class Core(Books):
 
     def validate(self) -> None:
         """Raises InvariantError when a promise of the design (section 4) is broken. Called after every test step."""
-        invariants.check(self)
+        invariants.check(self, self.now)

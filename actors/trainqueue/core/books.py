@@ -1,4 +1,4 @@
-"""What must agree at all times: the jobs and their counts, the line, the leases, who waits for whom, the alarms.
+"""What must agree at all times: the jobs and their counts, the line, the leases, the GPUs, dependencies, alarms.
 
 Each step of a job here keeps them all in agreement and says, as an effect, what is to be written down. Which step
 is taken, and when, the core decides (arbiter.py).
@@ -12,17 +12,23 @@ from typing import TYPE_CHECKING
 
 from trainqueue.core import events as ev
 from trainqueue.core.alarms import Alarms
+from trainqueue.core.board import Board
 from trainqueue.core.dependencies import Dependencies
-from trainqueue.core.job import Completed, Ended, Job, Queued
+from trainqueue.core.job import Completed, Ended, Job, Queued, Running
 from trainqueue.core.leases import Leases
+from trainqueue.core.limits import Limits
 from trainqueue.core.line import GAP, Line
+from trainqueue.core.looks import Looks
+from trainqueue.core.needs import Needs
 from trainqueue.core.outcome import unmet
+from trainqueue.core.past import NoPast
 from trainqueue.errors import RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from trainqueue.core.job import State, StateName
+    from trainqueue.core.past import Past
 
 
 class Books:
@@ -32,14 +38,23 @@ class Books:
         self,
         gpu_ids: Iterable[str],
         *,
-        cpu_jobs: int = 1,
+        cpu_jobs: int | None = None,
         next_id: int = 1,
         counts: Mapping[str, int] | None = None,
+        limits: Limits | None = None,
+        past: Past | None = None,
     ) -> None:
-        """`counts` are the ended jobs per state that the journal knows; living ones are counted as they come."""
+        """`counts` are the ended jobs per state that the journal knows; living ones are counted as they come.
+
+        `gpu_ids` are of GPUs that are not measured; real ones come to be known when they are seen. `cpu_jobs`, where
+        given, goes before the limits.
+        """
+        self.limits, self.past = limits or Limits(), past or NoPast()
         self.jobs: dict[int, Job] = {}
         self.line = Line()
-        self.leases = Leases(gpu_ids, cpu_jobs)
+        self.leases = Leases(self.limits.cpu_jobs if cpu_jobs is None else cpu_jobs)
+        self.board = Board(gpu_ids, self.leases, self.limits)
+        self.needs = Needs(self.board)
         self.counts = Counter[str](counts or {})
         self.next_id = next_id
         self.next_rank = GAP
@@ -47,6 +62,13 @@ class Books:
         self._dependencies = Dependencies(self.jobs)
         self._voids: dict[int, int] = {}
         """How many runners in a row have died before they could start a job."""
+        self._errors: dict[int, dict[str, None]] = {}
+        """What the driver has reported of the GPUs of a job while it ran."""
+        self.looks = Looks()
+        self.fresh: set[str] = set()
+        """The GPUs whose processes the step under way has told."""
+        self.started: list[tuple[str, ...]] = []
+        """What the step under way has given to jobs."""
         self._effects: list[ev.Effect] = []
 
     def load(self, jobs: Iterable[Job], ended: Mapping[int, StateName], now: float) -> None:
@@ -59,7 +81,8 @@ class Books:
                 self._dependencies.add(job, ended)
                 self._enqueue(job, now)
             else:
-                self.leases.take(job.id, job.gpu_ids)
+                self._hold_gpus(job, job.gpu_ids, getattr(job.state, "share", None))
+                self._settle_later(job)
 
     def take_effects(self) -> list[ev.Effect]:
         effects, self._effects = self._effects, []
@@ -67,8 +90,7 @@ class Books:
 
     def active(self) -> list[Job]:
         """Pending and running jobs."""
-        holders = {job for job in self.leases.holder.values() if job is not None} | self.leases.without_gpu
-        return [self.jobs[job] for job in holders]
+        return [self.jobs[job] for job in self.leases.jobs()]
 
     # -- a job's steps
 
@@ -89,26 +111,47 @@ class Books:
             raise RequestError("conflict", f"job {job_id} is {job.state.name}; only a queued job can be {verb}")
         return job
 
-    def ready(self, job: Job, now: float) -> bool:
-        """Whether only its turn is missing. One that wants more GPUs than there are must not stop the others."""
+    def _hold_gpus(self, job: Job, gpu_ids: tuple[str, ...], share: int | None) -> None:
+        """Raises LeaseError, before any change."""
+        self.leases.take(job.id, gpu_ids, share)
+        for gpu in gpu_ids:
+            self.board.expect(gpu)
+
+    def _free_gpus(self, job: Job) -> None:
+        """They go to the next job when they are seen to be free; that has its time."""
+        for gpu in self.leases.release(job.id):
+            proof = self.board.vacate(gpu, job)
+            if proof is not None:
+                self._effects.append(proof)
+
+    def _settle_later(self, job: Job) -> None:
+        """A job that shares its GPUs has begun, or was found running: others may join it when it has had its time."""
+        if isinstance(job.state, Running) and job.state.share is not None:
+            self._effects.append(ev.SettleAfter(self.limits.settle_time, job.id, job.attempt))
+
+    def _ready(self, job: Job, now: float) -> bool:
+        """Whether only its turn is missing."""
         held = isinstance(job.state, Queued) and job.state.held
-        possible = job.spec.gpus <= len(self.leases.present)
-        return possible and not held and not job.waits_for and (job.spec.not_before or 0) <= now
+        return not held and not job.waits_for and (job.spec.not_before or 0) <= now
 
     def _enqueue(self, job: Job, now: float) -> None:
-        self.line.add(job, ready=self.ready(job, now))
+        """One that wants more than the GPUs that are there must not stop the others."""
+        possible = self.needs.add(job)
+        self.line.add(job, ready=possible and self._ready(job, now))
         if job.spec.not_before is not None and job.spec.not_before > now:
             self.alarms.add(job.spec.not_before, job.id)
 
     def _leave_line(self, job: Job) -> None:
         self.line.remove(job)
+        self.needs.remove(job)
         if job.spec.not_before is not None:
             self.alarms.discard(job.spec.not_before, job.id)
 
     def _requeue(self, job: Job, rank: int, ended: Mapping[int, StateName], now: float) -> None:
         self._become(job, Queued())
         job.attempt += 1
-        job.progress = None
+        self._errors.pop(job.id, None)
+        job.progress = job.peak_memory = None
         job.rank = rank
         self.jobs[job.id] = job
         self._dependencies.add(job, ended)
@@ -130,9 +173,10 @@ class Books:
             if isinstance(job.state, Queued):
                 self._leave_line(job)
             self._voids.pop(job.id, None)
+            self._errors.pop(job.id, None)
             self._dependencies.remove(job)
             self._become(job, to)
-            self.leases.release(job.id)
+            self._free_gpus(job)
             del self.jobs[job.id]
             self._effects.append(ev.Changed(copy(job)))
             for other in self._dependencies.ended(job.id):

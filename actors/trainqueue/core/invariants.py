@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from trainqueue.core.expect import matches
 from trainqueue.core.job import Pending, Queued, Running
-from trainqueue.core.placement import choose
+from trainqueue.core.placement import plan
 from trainqueue.errors import FaultError
 
 if TYPE_CHECKING:
@@ -19,19 +20,21 @@ class InvariantError(FaultError):
     """The state is broken; a fault of ours."""
 
 
-def check(core: Core) -> None:
+def check(core: Core, now: float) -> None:
     """Raises InvariantError with a sentence for each promise that is broken."""
-    if found := [*problems(core)]:
+    if found := [*problems(core, now)]:
         raise InvariantError("; ".join(found))
 
 
-def problems(core: Core) -> Iterator[str]:
+def problems(core: Core, now: float) -> Iterator[str]:
     """A sentence for each promise that is broken."""
     yield from lists(core)
     yield from leases(core)
     yield from alarms(core)
-    if core.may_start() and (chosen := choose(core.line, core.leases)) is not None:
-        yield f"job {chosen[0].id} could start and does not"
+    yield from starts(core)
+    yield from gpus(core)
+    if core.may_start():
+        yield from idle(core, now)
 
 
 def lists(core: Core) -> Iterator[str]:
@@ -48,13 +51,70 @@ def lists(core: Core) -> Iterator[str]:
 
 
 def leases(core: Core) -> Iterator[str]:
-    held: dict[str, int] = {}
+    held: dict[str, dict[int, int | None]] = {}
     for job in core.jobs.values():
         for gpu in job.gpu_ids:
-            if held.setdefault(gpu, job.id) != job.id:
-                yield f"GPU {gpu} is held by jobs {held[gpu]} and {job.id}"
-    if held != {gpu: job for gpu, job in core.leases.holder.items() if job is not None}:
-        yield f"leases {core.leases.holder} differ from what jobs hold {held}"
+            held.setdefault(gpu, {})[job.id] = getattr(job.state, "share", None)
+    for gpu, shares in held.items():
+        card = core.board.cards.get(gpu)
+        total = card.reading.memory_total if card is not None else None
+        if card is None:
+            yield f"GPU {gpu} is held and not known"
+        if len(shares) > 1 and (
+            None in shares.values() or sum(share or 0 for share in shares.values()) > (total or 2**60)
+        ):
+            yield f"GPU {gpu} with {total} bytes is held by {shares}"
+    if held != core.leases.held():
+        yield f"leases {core.leases.held()} differ from what jobs hold {held}"
+    active = {job.id for job in core.jobs.values() if isinstance(job.state, Pending | Running)}
+    if active != {*core.leases.jobs()}:
+        yield f"leases know the jobs {core.leases.jobs()}, active are {active}"
+
+
+def starts(core: Core) -> Iterator[str]:
+    """What the last step has given away was proven free in that very step."""
+    for gpu in (gpu for gpu_ids in core.started for gpu in gpu_ids):
+        card = core.board.cards[gpu]
+        if not core.is_fresh((gpu,)):
+            yield f"{card.label} was given away without a look"
+        if not core.board.is_available(card) or core.board.trouble or card.proof is not None or card.mute:
+            yield f"{card.label} was given away: {card}"
+        if core.board.strangers(card):
+            yield f"{card.label} was given away with strangers on it: {card.reading.processes}"
+
+
+def gpus(core: Core) -> Iterator[str]:
+    board = core.board
+    for card in board.cards.values():
+        tenants = {*core.leases.on(card.id)}
+        if not {*card.used} | card.settled <= tenants:
+            yield f"{card.label} remembers jobs that have left it: {card.used}, {card.settled}, now there are {tenants}"
+        if card.overdue and card.proof is None:
+            yield f"{card.label} is overdue with nothing"
+        if card.told != (board.ailment(card) is None, card.enabled):
+            yield f"the world believes {card.told} of {card.label}"
+    due = [gpu for gpu, card in board.cards.items() if card.proof is not None and not card.overdue]
+    if sorted(due) != sorted(board.proving):
+        yield f"open proofs {due}, looked after are {[*board.proving]}"
+    for gpu in due:
+        card = board.cards[gpu]
+        if card.seen and not card.lost and not board.trouble and not core.looks.pending(gpu):
+            yield f"nobody looks whether {card.label} is free"
+    for job in core.jobs.values():
+        if isinstance(job.state, Queued) and job.spec.gpus:
+            enough = sum(matches(job.spec, board.slot(card)) for card in board.counted()) >= job.spec.gpus
+            if core.needs.met(job) != (enough or not board.known):
+                yield f"job {job.id} is parked, or not, with {job.spec.gpus} GPUs of {board.cards}"
+
+
+def idle(core: Core, now: float) -> Iterator[str]:
+    if core.leases.room_without_gpu() and (job := core.line.first(needs_gpu=False)) is not None:
+        yield f"job {job.id} could start and does not"
+    for placement in plan(core.line, core.board.slots(), core.jobs.__getitem__, now, core.past):
+        if core.is_fresh(placement.gpu_ids):
+            yield f"job {placement.job.id} could start on {placement.gpu_ids} and does not"
+        elif not any(core.looks.pending(gpu) for gpu in placement.gpu_ids):
+            yield f"job {placement.job.id} could start on {placement.gpu_ids}, and nobody looks"
 
 
 def alarms(core: Core) -> Iterator[str]:

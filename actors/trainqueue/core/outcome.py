@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from trainqueue.core.job import Cancelled, Completed, Failed, Lost, Pending, Running
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from trainqueue.core.events import AttemptLost, Result
     from trainqueue.core.job import Cause, Ended, Job
 
@@ -43,3 +45,10 @@ def outcome(job: Job, result: Result) -> Ended:
     else:
         cause = "exit" if result.exit_code is not None else "signal"
     return Failed(ended_at, cause, *how)
+
+
+def with_errors(message: str, errors: Iterable[str]) -> str:
+    """What the driver has reported belongs to the story of a failure."""
+    return "; ".join(
+        [message] * bool(message) + [f"the driver reported {error}" for error in errors if error not in message]
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trainqueue.core.job import Queued
+from trainqueue.core.scarcity import in_use, missing, obstacle
 
 if TYPE_CHECKING:
     from trainqueue.core.arbiter import Core
@@ -30,12 +31,18 @@ def why(core: Core, job: Job, now: float) -> tuple[str, str] | tuple[None, None]
         return "paused", "the queue is paused" + (since or ": nothing starts until it is resumed")
     if core.blocked:
         return "backoff", f"{core.blocked}; tried again every second"
-    gpus = len(core.leases.present)
-    if job.spec.gpus > gpus:
-        return "gpu-count", f"needs {job.spec.gpus} GPUs, this machine has {gpus}"
     if position is None:
-        return "position", "its turn has come"
-    if position == 1:
-        busy = sum(holder is not None for holder in core.leases.holder.values())
-        return "position", f"next in line; {busy} of {gpus} GPUs are in use"
-    return "position", f"position {position} in the line"
+        return (
+            ("position", "its turn has come") if core.needs.met(job) else ("gpu-count", missing(core.board, job.spec))
+        )
+    return _in_line(core, job, position)
+
+
+def _in_line(core: Core, job: Job, position: int) -> tuple[str, str]:
+    needs_gpu = job.spec.gpus > 0
+    if core.line.first(needs_gpu=needs_gpu) is not job:
+        return "position", f"position {position} in the line"
+    if not needs_gpu:
+        used, places = len(core.leases.without_gpu), core.leases.cpu_jobs
+        return "position", f"next in line; {used} of {places} jobs without a GPU are running"
+    return obstacle(core, job) or ("position", f"next in line; {in_use(core)}")

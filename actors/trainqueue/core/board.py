@@ -1,0 +1,265 @@
+"""The GPUs as they are known, and the one place that judges them: usable, foreign, unhealthy, waiting for memory.
+
+A GPU is usable when it is healthy and enabled, no stranger is on it, and no proof is open. A proof is the wait that
+begins when a job leaves a measured GPU: it is over when no process of a job that has left is listed on it and, with
+nobody on it, its memory is back. `residual` is what is in use beside the listed processes of strangers; when a GPU is
+leased out of idleness, its residual becomes its baseline, which it must come back to.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from trainqueue.core.card import Card
+from trainqueue.core.events import GpuChanged, ProveWithin
+from trainqueue.core.job import Failed
+from trainqueue.core.reading import Reading
+from trainqueue.core.slot import Slot, Tenant
+from trainqueue.errors import RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from trainqueue.core.job import Job
+    from trainqueue.core.leases import Leases
+    from trainqueue.core.limits import Limits
+    from trainqueue.core.reading import Process, Sighting
+
+UNKNOWN_BASELINE = 2**30
+"""Bytes that may be in use on an idle GPU of which nobody knows how much it was before."""
+NEAR_ITS_SHARE = 0.9
+"""A job that uses so much of its share has reached its peak."""
+Use = Literal["held", "foreign", "memory", "reserved", "unhealthy", "disabled", "free"]
+
+
+class Board:
+    """Cards by GPU id, in the order of their indices. Leases say who holds them."""
+
+    def __init__(self, gpu_ids: Iterable[str], leases: Leases, limits: Limits) -> None:
+        """`gpu_ids` are of GPUs that are not measured: nothing is ever seen of them but that they are there."""
+        self._leases, self._limits = leases, limits
+        self.cards: dict[str, Card] = {}
+        self.choices: dict[str, bool] = {}
+        """What people have enabled and disabled, which goes before the settings."""
+        self.trouble: str | None = None
+        """What is wrong with the driver; no measured GPU is healthy then."""
+        self.known = False
+        """Somebody has seen which GPUs there are."""
+        self.proving: dict[str, None] = {}
+        """Those with an open proof that is not overdue."""
+        self._proofs = 0
+        for index, gpu in enumerate(gpu_ids):
+            self.known = True
+            self._add(Card(Reading(gpu, index, gpu, None, measured=False)))
+
+    def _add(self, card: Card) -> Card:
+        card.enabled = self._is_enabled(card)
+        card.told = (True, card.enabled)
+        self.cards[card.id] = card
+        return card
+
+    def expect(self, gpu: str) -> Card:
+        """The GPU's card, also where nobody has seen it yet: an earlier daemon's job holds it."""
+        return self.cards.get(gpu) or self._add(Card(Reading(gpu, 0, "", None), seen=False))
+
+    def find(self, name: str | int) -> Card:
+        """By UUID or index. Raises RequestError ("not-found")."""
+        cards = [card for card in self.cards.values() if card.seen]
+        found = [card for card in cards if card.id == name] or [card for card in cards if card.name == str(name)]
+        if not found:
+            raise RequestError("not-found", f"there is no GPU {name}")
+        return min(found, key=lambda card: card.lost)
+
+    # -- what is seen
+
+    def merge(self, sighting: Sighting) -> list[tuple[Card, Reading]]:
+        """The cards of which it tells something, and what."""
+        self.trouble = sighting.trouble
+        if sighting.trouble is not None:
+            return []
+        self.known = self.known or sighting.whole
+        told = [(self._merge(reading), reading) for reading in sighting.readings]
+        if sighting.whole:
+            there = {reading.id for reading in sighting.readings}
+            for card in [card for gpu, card in self.cards.items() if gpu not in there]:
+                card.lost = True
+                self.drop_unseen(card)
+        places = [card.reading.index for card in self.cards.values()]
+        if places != sorted(places):
+            self.cards = dict(sorted(self.cards.items(), key=lambda item: item[1].reading.index))
+        return told
+
+    def _merge(self, reading: Reading) -> Card:
+        known = self.cards.get(reading.id)
+        card = known or self._add(Card(reading))
+        moved = not card.seen or card.reading.index != reading.index
+        card.merge(reading)
+        if moved:
+            card.enabled = self._is_enabled(card)
+        if card.reading.memory_total is not None:
+            self._leases.sizes[card.id] = card.reading.memory_total
+        if not reading.measured:
+            self.end_proof(card)
+        return card
+
+    def drop_unseen(self, card: Card) -> None:
+        """It is not in the machine, and nobody of this daemon has ever seen it: without a job it is nothing."""
+        if card.lost and not card.seen and not self._leases.on(card.id):
+            self.end_proof(card)
+            del self.cards[card.id]
+
+    def judge(self, card: Card) -> ProveWithin | None:
+        """What the newest list of its processes says of them, and of its memory."""
+        processes, total = card.reading.processes or (), card.reading.memory_used
+        strangers = sum(process.memory or 0 for process in processes if self._is_stranger(card, process))
+        card.residual = None if total is None else max(0, total - strangers)
+        tenants = self._leases.on(card.id)
+        for job, share in tenants.items():
+            parts = [process.memory for process in processes if process.job == job and process.memory is not None]
+            if parts:
+                card.used[job] = sum(parts)
+                if share is not None and card.used[job] >= NEAR_ITS_SHARE * share:
+                    card.settled.add(job)
+        left = [process.job for process in processes if process.job is not None and self._has_left(process.job)]
+        if card.proof is None:
+            return self.begin_proof(card, left[0]) if left else None
+        if not left and (tenants or self._is_back(card)):
+            self.end_proof(card)
+        return None
+
+    def _has_left(self, job: int) -> bool:
+        return not self._leases.active(job)
+
+    def _is_stranger(self, card: Card, process: Process) -> bool:
+        """Not of a job of this GPU, nor of one that has just left it."""
+        if process.job is None:
+            return True
+        return process.job not in self._leases.on(card.id) and self._leases.active(process.job)
+
+    def strangers(self, card: Card) -> list[Process]:
+        """Those that keep it from being given out."""
+        processes = card.reading.processes or ()
+        return [process for process in processes if not process.ignored and self._is_stranger(card, process)]
+
+    # -- proofs
+
+    def _is_back(self, card: Card) -> bool:
+        if card.residual is None:
+            return True  # the driver does not tell: its processes are all that can be known
+        bound = UNKNOWN_BASELINE if card.baseline is None else card.baseline + self._limits.release_tolerance
+        return card.residual <= bound
+
+    def begin_proof(self, card: Card, job: int | None) -> ProveWithin:
+        self._proofs += 1
+        card.proof, card.looks, card.left, card.overdue = self._proofs, 0, job, False
+        self.proving[card.id] = None
+        return ProveWithin(self._limits.release_timeout, card.id, card.proof)
+
+    def end_proof(self, card: Card) -> None:
+        card.proof, card.overdue = None, False
+        self.proving.pop(card.id, None)
+
+    def overdue(self, card: Card) -> None:
+        """Whoever waits for it waits in vain; it is looked at as often as all the others."""
+        card.overdue = True
+        self.proving.pop(card.id, None)
+
+    # -- leases
+
+    def occupy(self, gpu: str) -> None:
+        """It is about to be leased; how much is in use on it now is what must come back."""
+        card = self.expect(gpu)
+        if card.reading.measured and not self._leases.on(gpu):
+            card.baseline = card.residual
+
+    def vacate(self, gpu: str, job: Job) -> ProveWithin | None:
+        """The job has left it; a measured GPU must now be seen to be free."""
+        card = self.expect(gpu)
+        card.used.pop(job.id, None)
+        card.settled.discard(job.id)
+        card.failed = job if isinstance(job.state, Failed) else None
+        if not card.reading.measured:
+            return None
+        proof = self.begin_proof(card, job.id)
+        self.drop_unseen(card)
+        return proof
+
+    # -- people
+
+    def _is_enabled(self, card: Card) -> bool:
+        left_out = card.seen and not {card.id, card.name}.isdisjoint(self._limits.left_out)
+        return self.choices.get(card.id, not left_out)
+
+    def choose(self, card: Card, *, enabled: bool) -> None:
+        """To enable it forgives its errors, and takes the memory that has not come back for lost."""
+        self.choices[card.id] = card.enabled = enabled
+        if enabled:
+            card.condemned = None
+            if card.overdue:
+                self.end_proof(card)
+                card.baseline = card.baseline if self._leases.on(card.id) else None
+
+    def choices_made(self, choices: Mapping[str, bool]) -> None:
+        self.choices = dict(choices)
+        for card in self.cards.values():
+            card.enabled = self._is_enabled(card)
+            card.told = (card.told[0], card.enabled)
+
+    # -- judgement
+
+    def ailment(self, card: Card) -> str | None:
+        """Why it is not healthy, as a sentence."""
+        return (self.trouble if card.reading.measured else None) or card.ailment
+
+    def is_available(self, card: Card) -> bool:
+        """Whether a job may count on it, once it is free. Trouble with the driver is everybody's, and passes."""
+        return card.seen and card.enabled and card.ailment is None
+
+    def use(self, card: Card, reserved: bool = False) -> Use:  # noqa: FBT001, FBT002  (one word of many)
+        """What it does, or what keeps it from being given out."""
+        if self._leases.on(card.id):
+            return "held"
+        if not card.enabled:
+            return "disabled"
+        if self.ailment(card) is not None or not card.seen:
+            return "unhealthy"
+        if card.mute or self.strangers(card):
+            return "foreign"
+        if card.proof is not None:
+            return "memory"
+        return "reserved" if reserved else "free"
+
+    def slot(self, card: Card) -> Slot:
+        reading = card.reading
+        free = None
+        if reading.measured and reading.memory_total is not None and reading.memory_used is not None:
+            free = max(0, reading.memory_total - reading.memory_used)
+        tenants = {
+            job: Tenant(share, settled=share is None or job in card.settled, used=card.used.get(job))
+            for job, share in self._leases.on(card.id).items()
+        }
+        return Slot(card.id, reading.index, reading.name, reading.memory_total, self._usable(card), free, tenants)
+
+    def _usable(self, card: Card) -> bool:
+        known = card.seen and not card.mute and card.proof is None
+        return known and card.enabled and self.ailment(card) is None and not self.strangers(card)
+
+    def slots(self) -> list[Slot]:
+        """Those that jobs may count on, in the order of their indices."""
+        return [self.slot(card) for card in self.counted()]
+
+    def counted(self) -> list[Card]:
+        """Those that jobs may count on; where that is none, all: then nothing starts, and all wait in their places."""
+        seen = [card for card in self.cards.values() if card.seen]
+        return [card for card in seen if self.is_available(card)] or seen
+
+    def news(self) -> list[GpuChanged]:
+        """Of whose health, or of who may have it, the world knows something else."""
+        found: list[GpuChanged] = []
+        for card in self.cards.values():
+            ailment = self.ailment(card)
+            now = (ailment is None, card.enabled)
+            if now != card.told:
+                card.told = now
+                found.append(GpuChanged(card.id, *now, ailment or card.disabled))
+        return found

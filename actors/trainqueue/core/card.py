@@ -1,0 +1,124 @@
+"""One GPU as it is known: the newest of what was seen of it, what people and errors did to it, and its sentences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from trainqueue.core.words import size
+from trainqueue.core.xids import CRITICAL
+
+if TYPE_CHECKING:
+    from trainqueue.core.job import Job
+    from trainqueue.core.reading import Process, Reading
+
+
+@dataclass(slots=True)
+class Card:
+    """`reading` is put together from many: each thing as it was last seen. Changed by the board alone."""
+
+    reading: Reading
+    enabled: bool = True
+    seen: bool = True
+    """False: known only because a job of an earlier daemon holds it, or its memory was not back then."""
+    lost: bool = False
+    mute: bool = False
+    """It was looked at and did not tell its processes: nobody knows whether it is free."""
+    condemned: int | None = None
+    """The critical error (Xid) that it has had, until somebody forgives it or it was away and is back."""
+    residual: int | None = None
+    """Bytes in use beside what strangers use, when its processes were last looked at."""
+    baseline: int | None = None
+    """The residual of its idle time, from when it was leased; None where nobody knows it."""
+    proof: int | None = None
+    """The number of the wait for its memory (or for the processes of a job that has left), while there is one."""
+    looks: int = 0
+    """How many looks that wait has asked for."""
+    left: int | None = None
+    """The job that has left it last."""
+    failed: Job | None = None
+    """That job, where it failed: while its memory is awaited, errors that the driver reports late are still its own."""
+    overdue: bool = False
+    """That wait has lasted too long."""
+    used: dict[int, int] = field(default_factory=dict[int, int])
+    """Bytes that each of its jobs was last seen to use."""
+    settled: set[int] = field(default_factory=set[int])
+    """Those of its jobs that have reached their peak, or had the time to."""
+    told: tuple[bool, bool] = (True, True)
+    """Healthy and enabled, as the world knows it."""
+
+    @property
+    def id(self) -> str:
+        return self.reading.id
+
+    @property
+    def label(self) -> str:
+        """GPU 0, as people say it."""
+        if not self.seen or self.id.startswith("cpu:"):
+            return self.id
+        return f"GPU {self.reading.index}"
+
+    def merge(self, reading: Reading) -> None:
+        """Processes that were not looked at are as they were; to be well after having been away forgives errors."""
+        before = self.reading
+        away = self.lost or before.trouble is not None
+        self.seen, self.lost = True, False
+        if reading.processes is not None:
+            self.mute = False
+        self.reading = replace(
+            reading,
+            name=reading.name or before.name,
+            memory_total=reading.memory_total or before.memory_total,
+            processes=before.processes if reading.processes is None else reading.processes,
+            xids=(),
+        )
+        if away and reading.trouble is None:
+            self.condemned = None
+        for xid in reading.xids:
+            if xid in CRITICAL:
+                self.condemned = xid
+
+    # -- sentences
+
+    @property
+    def ailment(self) -> str | None:
+        """Why it cannot be trusted, as a sentence; None while all is well."""
+        if self.lost:
+            return f"{self.label} is lost: the driver does not show it any more"
+        if self.reading.trouble is not None:
+            return f"{self.label}: {self.reading.trouble}"
+        if self.condemned is not None:
+            error = f"{self.label} has had {CRITICAL[self.condemned]} (Xid {self.condemned})"
+            return f"{error}: trainq-cli gpus --enable {self.name} trusts it again"
+        if self.overdue:
+            return f"{self.waiting}; it has been given up until that changes"
+        return None
+
+    @property
+    def name(self) -> str:
+        """What a person calls it by on the command line."""
+        return str(self.reading.index) if self.seen else self.id
+
+    @property
+    def disabled(self) -> str | None:
+        return None if self.enabled else f"{self.label} is disabled: trainq-cli gpus --enable {self.name}"
+
+    @property
+    def waiting(self) -> str:
+        """What it waits for, as a sentence."""
+        whose = f"job {self.left}" if self.left is not None else "the last job"
+        pids = [process.pid for process in self.reading.processes or () if process.job not in {None, *self.used}]
+        if pids:
+            return f"{self.label} still has {len(pids)} of {whose}'s processes (pid {pids[0]})"
+        used = None if self.residual is None else max(0, self.residual - (self.baseline or 0))
+        much = f" ({size(used)} of it)" if used else ""
+        return f"{self.label} waits for the memory of {whose} to come back{much}"
+
+    def used_by(self, process: Process) -> str:
+        """GPU 0 is used by eve (pid 4242, 6.1 GiB)."""
+        if process.job is not None:
+            who = f"job {process.job}, which was not given it"
+        else:
+            who = process.user or process.command or "a process that is not ours"
+        memory = "" if process.memory is None else f", {size(process.memory)}"
+        return f"{self.label} is used by {who} (pid {process.pid}{memory})"

@@ -1,0 +1,168 @@
+"""Decisions over GPUs: what follows from what is seen of them, and which jobs start on them.
+
+A job starts on a measured GPU only in the step that brings a fresh list of the processes of each of its GPUs. In
+any other step the wish to start becomes a look at them, whose answer is such a step. GPUs that are not measured are
+free whenever nobody holds them.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import replace
+from typing import TYPE_CHECKING, assert_never
+
+from trainqueue.core import events as ev
+from trainqueue.core.books import Books
+from trainqueue.core.job import Failed, Job, Pending, Running
+from trainqueue.core.looks import delay
+from trainqueue.core.outcome import with_errors
+from trainqueue.core.placement import plan
+from trainqueue.core.xids import said
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trainqueue.core.board import Use
+    from trainqueue.core.card import Card
+    from trainqueue.core.reading import Sighting
+
+SLOWEST = 1.0
+"""Seconds between two looks at a GPU whose memory has not come back."""
+
+
+class Gpus(Books):
+    """Between the books, which hold the state, and the core, which decides when starts may happen."""
+
+    def recall(self, choices: Mapping[str, bool], baselines: Mapping[str, int], now: float) -> None:
+        """What people have chosen, and the GPUs that were held, or whose memory was not back, with their baselines."""
+        self.board.choices_made(choices)
+        for gpu, baseline in baselines.items():
+            card = self.board.expect(gpu)
+            card.baseline = baseline
+            if not self.leases.on(gpu) and card.reading.measured:
+                self._effects.append(self.board.begin_proof(card, None))
+        self._review(now)
+
+    # -- what others ask
+
+    def choices(self) -> dict[str, bool]:
+        """Which GPUs people have enabled and disabled, for the journal."""
+        return dict(self.board.choices)
+
+    def baselines(self) -> dict[str, int]:
+        """What the GPUs that are held, or whose memory is not back, have to come back to, in bytes; for the journal."""
+        cards = self.board.cards.values()
+        due = [card for card in cards if card.proof is not None or self.leases.on(card.id)]
+        return {card.id: card.baseline for card in due if card.baseline is not None}
+
+    def use(self, gpu_id: str) -> Use:
+        """What a GPU does, or what keeps it from being given out. Raises KeyError for one that nobody knows."""
+        return self.board.use(self.board.cards[gpu_id])
+
+    def wanted(self) -> bool:
+        """Whether a job that is ready waits for a GPU."""
+        return self.line.first(needs_gpu=True) is not None
+
+    # -- what is told of GPUs
+
+    def _of_gpus(self, event: ev.Seen | ev.ProofOverdue | ev.Settled | ev.SetGpu, now: float) -> None:
+        match event:
+            case ev.Seen():
+                self._seen(event.sighting)
+            case ev.ProofOverdue():
+                card = self.board.cards.get(event.gpu)
+                if card is not None and card.proof == event.proof:
+                    self.board.overdue(card)
+            case ev.Settled():
+                job = self.jobs.get(event.job)
+                if job is not None and job.attempt == event.attempt and isinstance(job.state, Running):
+                    for gpu in job.gpu_ids:
+                        self.board.expect(gpu).settled.add(job.id)
+            case ev.SetGpu():
+                self.board.choose(self.board.find(event.gpu), enabled=event.enabled)
+            case _:
+                assert_never(event)
+        self._effects += self.board.news()
+        self._review(now)
+
+    def _seen(self, sighting: Sighting) -> None:
+        for card, reading in self.board.merge(sighting):
+            self._note_xids(card, reading.xids)
+            if reading.processes is not None and reading.trouble is None and reading.measured:
+                self.fresh.add(card.id)
+                self._judge(card)
+        self._answered(sighting)
+
+    def _judge(self, card: Card) -> None:
+        proof = self.board.judge(card)
+        if proof is not None:
+            self._effects.append(proof)
+        for job_id, used in card.used.items():
+            job = self.jobs[job_id]
+            job.peak_memory = max(job.peak_memory or 0, used)
+
+    def _answered(self, sighting: Sighting) -> None:
+        """A round without processes answers nobody; trouble, and an answer of which nothing is known, all."""
+        if not self.fresh and sighting.whole and sighting.trouble is None:
+            gone = [card.id for card in self.board.cards.values() if card.lost]
+            self.looks.answered(gone, all_of_them=False)
+            return
+        for reading in sighting.readings:
+            if reading.id not in self.fresh and self.looks.pending(reading.id):
+                self.board.cards[reading.id].mute = True
+        self.looks.answered(self.fresh, all_of_them=not self.fresh or sighting.whole)
+
+    def _note_xids(self, card: Card, xids: tuple[int, ...]) -> None:
+        """For the message of who runs there, should it fail, or has just failed: news may come after the end."""
+        for error in (f"{said(xid)} on {card.label}" for xid in xids):
+            for job_id in self.leases.on(card.id):
+                self._errors.setdefault(job_id, {})[error] = None
+            job = card.failed if card.proof is not None else None
+            if job is not None and job.id not in self.jobs and isinstance(job.state, Failed):
+                job.restate(replace(job.state, message=with_errors(job.state.message, [error])))
+                self._effects.append(ev.Changed(copy(job)))
+
+    def _review(self, now: float) -> None:
+        """The GPUs that there are may be others: jobs come back into the line, or out of it."""
+        for job_id in self.needs.review():
+            self._leave_line(self.jobs[job_id])
+            self._enqueue(self.jobs[job_id], now)
+
+    # -- looks
+
+    def _ask(self) -> None:
+        """For what a start or a proof waits for, and nobody has been asked for yet."""
+        for gpu in self.board.proving:
+            card = self.board.cards[gpu]
+            if self.board.trouble is None and card.seen and not card.lost and not self.looks.pending(gpu):
+                self.looks.want((gpu,), delay(card.looks, SLOWEST))
+                card.looks += 1
+        self._effects += self.looks.take()
+
+    # -- starts
+
+    def _start_without_gpu(self, now: float) -> None:
+        while self.leases.room_without_gpu() and (job := self.line.first(needs_gpu=False)) is not None:
+            self._start(job, (), None, now)
+
+    def _start_on_gpus(self, now: float) -> None:
+        if not self.wanted():
+            return
+        for placement in [*plan(self.line, self.board.slots(), self.jobs.__getitem__, now, self.past)]:
+            if self.is_fresh(placement.gpu_ids):
+                self._start(placement.job, placement.gpu_ids, placement.share, now)
+            else:
+                self.looks.want_together(placement.gpu_ids)
+
+    def is_fresh(self, gpu_ids: tuple[str, ...]) -> bool:
+        """Whether this very step shows that they are free, as far as anybody can know."""
+        return all(gpu in self.fresh or not self.board.cards[gpu].reading.measured for gpu in gpu_ids)
+
+    def _start(self, job: Job, gpu_ids: tuple[str, ...], share: int | None, now: float) -> None:
+        for gpu in gpu_ids:
+            self.board.occupy(gpu)
+        self._hold_gpus(job, gpu_ids, share)
+        self._leave_line(job)
+        self._become(job, Pending(gpu_ids, now, share=share))
+        self.started.append(gpu_ids)
+        self._effects += [ev.Changed(copy(job)), ev.Start(job, gpu_ids)]

@@ -1,0 +1,110 @@
+"""What stands between a job and its GPUs: a code for programs and a sentence with figures for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trainqueue.core.expect import matches, share_of
+from trainqueue.core.words import number, size
+
+if TYPE_CHECKING:
+    from trainqueue.core.arbiter import Core
+    from trainqueue.core.board import Board
+    from trainqueue.core.card import Card
+    from trainqueue.core.job import Job
+    from trainqueue.core.spec import JobSpec
+
+SOME = 3
+"""Sentences about single GPUs in one answer."""
+
+
+def missing(board: Board, spec: JobSpec) -> str:
+    """Why the GPUs that there are can never be enough."""
+    cards = [card for card in board.cards.values() if card.seen]
+    there = [card for card in cards if not card.lost]
+    fitting = [card for card in cards if matches(spec, board.slot(card))]
+    if spec.gpus > len(cards):
+        return f"needs {number(spec.gpus, 'GPU')}, this machine has {len(there)}"
+    if not fitting:
+        return f"no GPU here {_wish(spec)}"
+    if len(fitting) < spec.gpus:
+        return f"needs {number(spec.gpus, 'GPU')}, and only {_labels(fitting)} here {_wish(spec)}"
+    reasons = [board.ailment(card) or card.disabled or "" for card in fitting if not board.is_available(card)]
+    return _lead(spec) + _some(reasons)
+
+
+def _wish(spec: JobSpec) -> str:
+    """What its GPUs must be like: "has 48 GiB and is called H100"."""
+    share = spec.gpu_memory if isinstance(spec.gpu_memory, int) else 0
+    wishes = [f"is {' or '.join(map(str, spec.gpu_from))}"] if spec.gpu_from else []
+    if spec.gpu_name is not None:
+        wishes.append(f"is called {spec.gpu_name}")
+    if most := max(share, spec.gpu_min_memory or 0):
+        wishes.append(f"has {size(most)}")
+    return " and ".join(wishes)
+
+
+def _labels(cards: list[Card]) -> str:
+    return " and ".join(card.label for card in cards[:SOME])
+
+
+def _lead(spec: JobSpec) -> str:
+    return f"needs {spec.gpus} GPUs; " if spec.gpus > 1 else ""
+
+
+def _some(sentences: list[str]) -> str:
+    return "; ".join([*sentences[:SOME], *([f"and {len(sentences) - SOME} more"] if len(sentences) > SOME else [])])
+
+
+def obstacle(core: Core, job: Job) -> tuple[str, str] | None:
+    """What keeps the first of those that need a GPU from starting, beside the jobs on them; None for nothing else."""
+    board = core.board
+    if board.trouble is not None and (not board.cards or any(card.reading.measured for card in board.counted())):
+        return "gpu-count", board.trouble
+    if not board.known:
+        return "gpu-count", "which GPUs this machine has is being found out"
+    fitting = [card for card in board.counted() if matches(job.spec, board.slot(card))]
+    by_use = {use: [card for card in fitting if board.use(card) == use] for use in map(board.use, fitting)}
+    reasons = [("gpu-foreign", _strangers(board, card)) for card in by_use.get("foreign", [])]
+    reasons += [("gpu-memory", card.waiting) for card in by_use.get("memory", [])]
+    away = [*by_use.get("unhealthy", []), *by_use.get("disabled", [])]
+    reasons += [("gpu-count", board.ailment(card) or card.disabled or "") for card in away]
+    reasons += [("gpu-memory", sentence) for card in by_use.get("held", []) for sentence in _sharing(core, job, card)]
+    if not reasons:
+        return None
+    rest = f"; {in_use(core)}" if any(board.use(card) == "held" for card in fitting) else ""
+    return reasons[0][0], _lead(job.spec) + _some([sentence for _, sentence in reasons]) + rest
+
+
+def in_use(core: Core) -> str:
+    cards = core.board.counted()
+    busy = sum(bool(core.leases.on(card.id)) for card in cards)
+    return f"{busy} of {len(cards)} GPUs are in use"
+
+
+def _strangers(board: Board, card: Card) -> str:
+    """The largest of them, and how many others there are."""
+    strangers = sorted(board.strangers(card), key=lambda process: -(process.memory or 0))
+    if not strangers:
+        return f"the driver does not tell which processes are on {card.label}"
+    others = f" and {number(len(strangers) - 1, 'other')}" if len(strangers) > 1 else ""
+    return card.used_by(strangers[0]) + others
+
+
+def _sharing(core: Core, job: Job, card: Card) -> list[str]:
+    """Why a job that would share does not join those that share this GPU."""
+    share, tenants = share_of(job.spec, core.past), core.leases.on(card.id)
+    if share is None or None in tenants.values():
+        return []
+    if strangers := core.board.strangers(card):
+        return [card.used_by(strangers[0])]
+    if card.proof is not None:
+        return [card.waiting]
+    left = (card.reading.memory_total or 0) - sum(its or 0 for its in tenants.values())
+    if left < share:
+        return [f"needs {size(share)}, {card.label} has {size(left)} to give"]
+    waits = [other for other in tenants if other not in card.settled]
+    if waits:
+        return [f"waits until job {waits[0]} on {card.label} has its full memory, or has run for a while"]
+    free = core.board.slot(card).memory_free
+    return [f"needs {size(share)}, on {card.label} {size(free)} are free"] if free is not None and free < share else []
