@@ -1,26 +1,135 @@
-"""Stand-in: what may be expected of a job."""
+"""What may be expected of a job: when it ends, how long it takes, how much memory it needs, which GPUs it may have.
+
+An expectation is a window, because two people ask. Who waits for a GPU asks for the earliest moment at which it may
+come free; who wants to pass somebody in the line has to be gone by the latest. Nobody knows is an answer too, and the
+cautious one: it may be free now, and it may be held for ever.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from trainqueue.core.job import Pending, Running
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trainqueue.core.job import Job
     from trainqueue.core.past import Past
     from trainqueue.core.slot import Slot
-    from trainqueue.core.spec import JobSpec
+    from trainqueue.core.spec import GpuName, JobSpec
+
+FRESH = 600.0
+"""Seconds for which the time left that a script has told is believed; then it may hang, or do something else."""
+SHORTEST_PREFIX = 8
+"""Characters of a UUID that may stand for it: "GPU-" and four more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Two times since 1970, or two durations, in seconds. `latest` is None where nobody knows."""
+
+    earliest: float
+    latest: float | None
+
+
+def ends(job: Job, now: float, past: Past) -> Window:
+    """When a pending or running job ends: by its progress, by earlier runs, by its time limit, in this order."""
+    assert isinstance(job.state, Pending | Running)
+    since = job.state.at if isinstance(job.state, Pending) else job.state.started_at
+    told = _told(job, now)
+    if job.state.stopping:
+        return _bounded(Window(now, None), job.spec, since, now)
+    return stays(job.spec, since, now, past) if told is None else _bounded(Window(told, told), job.spec, since, now)
+
+
+def stays(spec: JobSpec, since: float, now: float, past: Past) -> Window:
+    """When a job ends that runs since then and has said nothing: its time limit is all that is known of a new one."""
+    since = min(since, now)  # the clock may have been set back
+    runs = past.runs(spec)
+    if runs.shortest is not None and runs.longest is not None:
+        window = Window(since + runs.shortest, since + runs.longest)
+    elif spec.time_limit is not None:
+        window = Window(since + spec.time_limit, since + spec.time_limit)
+    else:
+        window = Window(now, None)
+    return _bounded(window, spec, since, now)
+
+
+def _told(job: Job, now: float) -> float | None:
+    """The end that follows from its own words, while they are fresh."""
+    progress = job.progress or {}
+    eta, at = progress.get("eta"), progress.get("updated_at")
+    return at + eta if eta is not None and at is not None and 0 <= now - at <= FRESH else None
+
+
+def _bounded(window: Window, spec: JobSpec, since: float, now: float) -> Window:
+    """Never in the past; what is overdue may end now or whenever, but not after its time limit."""
+    latest = window.latest if window.latest is not None and window.latest > now else None
+    end = None if spec.time_limit is None else min(since, now) + spec.time_limit
+    if end is not None and end > now:
+        latest = end if latest is None else min(latest, end)
+    earliest = max(window.earliest, now)
+    return Window(earliest if latest is None else min(earliest, latest), latest)
+
+
+def lasts(spec: JobSpec, past: Past) -> Window:
+    """The shortest and longest run time of a job that waits; its time limit is the most that it gets."""
+    runs, limit = past.runs(spec), spec.time_limit
+    shortest, longest = runs.shortest or 0.0, runs.longest
+    if limit is not None:
+        shortest, longest = min(shortest, limit), limit if longest is None else min(longest, limit)
+    return Window(shortest, longest)
 
 
 def share_of(spec: JobSpec, past: Past) -> int | None:
-    return past.runs(spec).peak_memory if spec.gpu_memory == "auto" else spec.gpu_memory
+    """Bytes that it wants of each of its GPUs, which it then shares; None: whole GPUs.
+
+    "auto" is what the last run of the same command used at its peak and a tenth more; whole GPUs while it has not run.
+    """
+    if spec.gpu_memory != "auto":
+        return spec.gpu_memory
+    peak = past.runs(spec).peak_memory
+    return None if peak is None else peak + peak // 10
+
+
+def eligible(spec: JobSpec, slots: Sequence[Slot], past: Past) -> tuple[list[Slot], int | None]:
+    """The GPUs that it may be given at one time or another, and its share of them, see `share_of`.
+
+    Where too few GPUs have the memory that "auto" makes, it gets whole ones: nobody asked for so much.
+    """
+    some, share = matching(spec, slots), share_of(spec, past)
+    large = [slot for slot in some if share is None or slot.memory_total is None or slot.memory_total >= share]
+    if spec.gpu_memory == "auto" and len(large) < spec.gpus:
+        return some, None
+    return large, share
+
+
+def matching(spec: JobSpec, slots: Sequence[Slot]) -> list[Slot]:
+    """Those of the GPUs that its gpu_from, gpu_name and gpu_min_memory allow, whoever is on them."""
+    chosen = {gpu for name in spec.gpu_from for gpu in _named(name, slots)}
+    name, least = (spec.gpu_name or "").casefold(), spec.gpu_min_memory or 0
+    return [
+        slot
+        for slot in slots
+        if (not spec.gpu_from or slot.id in chosen)
+        and name in slot.name.casefold()
+        and (slot.memory_total or 0) >= least  # of unknown size: not for who asks for a size
+    ]
+
+
+def _named(name: GpuName, slots: Sequence[Slot]) -> list[str]:
+    """What an index, a UUID, or the beginning of one means; nothing where it may mean two."""
+    if isinstance(name, int) or (name.isdecimal() and len(name) < SHORTEST_PREFIX):
+        return [slot.id for slot in slots if slot.index == int(name)]
+    if any(slot.id == name for slot in slots):
+        return [name]
+    found = [slot.id for slot in slots if slot.id.startswith(name)] if len(name) >= SHORTEST_PREFIX else []
+    return found if len(found) == 1 else []
 
 
 def matches(spec: JobSpec, slot: Slot) -> bool:
+    """Whether this GPU would do, but for what "auto" may come to."""
     share = spec.gpu_memory if isinstance(spec.gpu_memory, int) else 0
-    named = not spec.gpu_from or bool({slot.id, slot.index, str(slot.index)}.intersection(spec.gpu_from))
-    large = slot.memory_total is None or slot.memory_total >= share
-    return (
-        named
-        and large
-        and (spec.gpu_name or "").casefold() in slot.name.casefold()
-        and (slot.memory_total or 0) >= (spec.gpu_min_memory or 0)
-    )
+    return bool(matching(spec, [slot])) and (slot.memory_total is None or slot.memory_total >= share)

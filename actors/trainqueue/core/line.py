@@ -7,6 +7,7 @@ beside the line: they keep their place for the day they are ready, and have no p
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from sortedcontainers import SortedDict
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 Place = tuple[int, int, int]
 GAP = 1 << 32
+STRIDE = 16
+"""Jobs that a walk reads ahead: one is the rule, and more at once are cheaper."""
 
 
 def place(job: Job) -> Place:
@@ -57,6 +60,14 @@ class Line:
         """The foremost ready job that needs a GPU, or that needs none."""
         some = self._by_need[needs_gpu]
         return some.peekitem(0)[1] if some else None
+
+    def walk(self, *, needs_gpu: bool) -> Iterator[Job]:
+        """Ready jobs that need a GPU, or that need none, in start order; they may leave the line meanwhile."""
+        some, last = self._by_need[needs_gpu], None
+        while keys := [*islice(some.irange(last, inclusive=(False, True)), STRIDE)]:
+            for last in keys:
+                if (job := some.get(last)) is not None:
+                    yield job
 
     def position(self, job: Job) -> int | None:
         """1 for the next one; None while parked."""
