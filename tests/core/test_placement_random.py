@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from simulated import GIB, Machine, Order, gpus
 from msgspec import structs
+from simulated import GIB, Machine, Order, gpus
 
 from trainqueue.core.expect import eligible
 from trainqueue.core.past import NoPast

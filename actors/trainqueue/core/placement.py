@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from trainqueue.core.job import Job
-    from trainqueue.core.leases import Leases
     from trainqueue.core.line import Line
     from trainqueue.core.past import Past
     from trainqueue.core.slot import Slot
@@ -158,15 +157,3 @@ def _whole(spot: Spot) -> tuple[float, int]:
 def _shared(spot: Spot) -> tuple[int, float, int]:
     """Where the fewest are, since people want all their GPUs to be used."""
     return len(spot.tenants), spot.limit, spot.slot.index
-
-
-def choose(line: Line, leases: Leases) -> tuple[Job, tuple[str, ...]] | None:
-    """The head of the line, or the first of the other kind: jobs with and without GPUs take nothing from each other."""
-    head = line.head()
-    if head is None:
-        return None
-    for job in (head, line.first(needs_gpu=not head.spec.gpus)):
-        gpu_ids = None if job is None else leases.fit(job.spec.gpus)
-        if job is not None and gpu_ids is not None:
-            return job, gpu_ids
-    return None
