@@ -1,0 +1,178 @@
+"""A pretend machine around a core: GPUs with processes and memory, a watch that answers looks, timers, runners.
+
+Whenever the core starts a job, the machine checks that its GPUs are free in truth.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from trainqueue.core import events as ev
+from trainqueue.core.arbiter import Core
+from trainqueue.core.job import Pending, Running
+from trainqueue.core.limits import Limits
+from trainqueue.core.reading import Process, Reading, Sighting
+from trainqueue.core.spec import JobSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from trainqueue.core.past import Past
+
+GIB = 2**30
+SICK = "the NVIDIA driver does not answer: restart the machine"
+
+
+def spec(**fields: Any) -> JobSpec:
+    return JobSpec(command=("true",), cwd="/", **fields)
+
+
+@dataclass
+class Card:
+    """A GPU of 24 GiB. `rest` is in use beside all processes; `lingers` is what an ended job has left behind."""
+
+    id: str
+    index: int
+    name: str = "Fake GPU"
+    total: int = 24 * GIB
+    rest: int = GIB // 4
+    lingers: int = 0
+    lost: bool = False
+    processes: list[Process] = field(default_factory=list[Process])
+    xids: list[int] = field(default_factory=list[int])
+
+    def reading(self, *, processes: bool) -> Reading:
+        used = self.rest + self.lingers + sum(process.memory or 0 for process in self.processes)
+        xids, self.xids = tuple(self.xids), []
+        listed = tuple(self.processes) if processes else None
+        return Reading(self.id, self.index, self.name, self.total, memory_used=used, processes=listed, xids=xids)
+
+    def of(self, job: int) -> list[Process]:
+        return [process for process in self.processes if process.job == job]
+
+
+class Machine:
+    """`looks` and `timers` are what the core has asked for and nobody has done yet."""
+
+    def __init__(self, gpus: int, limits: Limits | None = None, past: Past | None = None, **options: Any) -> None:
+        self.cards = [Card(f"GPU-{at}", at) for at in range(gpus)]
+        self.core = Core([], limits=limits or Limits(), past=past, **options)
+        self.driver: str | None = None
+        self.looks: list[ev.Look] = []
+        self.timers: list[ev.Event] = []
+        self.started: list[int] = []
+        self.told: list[ev.GpuChanged] = []
+        self.changed: list[ev.Changed] = []
+        self.now = 1000.0
+        self._pid = 100
+
+    def do(self, event: ev.Event) -> list[ev.Effect]:
+        self.now += 1.0
+        effects = self.core.handle(event, self.now)
+        for effect in effects:
+            match effect:
+                case ev.Start(job, gpu_ids):
+                    self._start(job.id, gpu_ids)
+                case ev.Look():
+                    self.looks.append(effect)
+                case ev.ProveWithin(_, gpu, proof):
+                    self.timers.append(ev.ProofOverdue(gpu, proof))
+                case ev.SettleAfter(_, job_id, attempt):
+                    self.timers.append(ev.Settled(job_id, attempt))
+                case ev.UnblockAfter(_, block):
+                    self.timers.append(ev.Unblock(block))
+                case ev.GpuChanged():
+                    self.told.append(effect)
+                case ev.Changed():
+                    self.changed.append(effect)
+                case _:
+                    pass
+        self.core.validate()
+        return effects
+
+    def card(self, gpu: str) -> Card:
+        return next(card for card in self.cards if card.id == gpu)
+
+    def _start(self, job: int, gpu_ids: Collection[str]) -> None:
+        self.started.append(job)
+        assert self.driver is None or not gpu_ids
+        for card in map(self.card, gpu_ids):
+            tenants = {*self.core.leases.on(card.id)}
+            known = self.core.board.cards[card.id]
+            assert not card.lost
+            assert card.lingers <= self.core.limits.release_tolerance, f"memory of another job is on {card}"
+            assert known.enabled
+            assert [process for process in card.processes if process.job not in tenants and not process.ignored] == []
+
+    # -- the watch
+
+    def see(self, *, processes: bool = True) -> list[ev.Effect]:
+        """A round over all GPUs."""
+        if self.driver is not None:
+            return self.do(ev.Seen(Sighting(trouble=self.driver)))
+        there = [card.reading(processes=processes) for card in self.cards if not card.lost]
+        return self.do(ev.Seen(Sighting(tuple(there))))
+
+    def answer(self, lacking: Collection[str] = ()) -> list[ev.Effect]:
+        """The oldest look, with what is true now; without the GPUs that are `lacking`."""
+        look = self.looks.pop(0)
+        if self.driver is not None:
+            return self.do(ev.Seen(Sighting(trouble=self.driver)))
+        seen = [card for card in self.cards if card.id in look.gpu_ids and not card.lost and card.id not in lacking]
+        return self.do(ev.Seen(Sighting(tuple(card.reading(processes=True) for card in seen), whole=False)))
+
+    def answer_all(self, most: int = 50) -> None:
+        """Also the looks that follow from the answers; not those that have a delay, which may go on for long."""
+        while any(look.after == 0.0 for look in self.looks):
+            self.answer()
+            most -= 1
+            assert most > 0, "looks without end"
+
+    # -- jobs
+
+    def submit(self, *specs: JobSpec) -> list[int]:
+        before = self.core.next_id
+        self.do(ev.Submit(specs or (spec(),), "me"))
+        return [*range(before, self.core.next_id)]
+
+    def run(self, job: int, memory: int = 6 * GIB) -> None:
+        """Its process begins, with so much memory on each of its GPUs."""
+        self.do(ev.AttemptStarted(job, self.core.jobs[job].attempt, 4242, self.now, 1.0))
+        for gpu in self.core.jobs[job].gpu_ids:
+            self._pid += 1
+            self.card(gpu).processes.append(Process(self._pid, memory, job, "me", "python"))
+
+    def end(self, job: int, code: int = 0, *, lingers: int = 0, listed: bool = False) -> list[ev.Effect]:
+        """Its processes go, except that the driver may still list them, or hold some of their memory."""
+        state = self.core.jobs[job].state
+        assert isinstance(state, Pending | Running)
+        for card in map(self.card, state.gpu_ids):
+            ran = bool(card.of(job))
+            card.lingers += lingers if ran else 0
+            if not listed:
+                self.reap(card, job)
+        result = ev.Result(code, None, None, "", self.now, self.now)
+        return self.do(ev.AttemptEnded(job, self.core.jobs[job].attempt, result))
+
+    def reap(self, card: Card, job: int) -> None:
+        card.processes = [process for process in card.processes if process.job != job]
+
+    def stranger(self, gpu: str, memory: int | None = 6 * GIB, *, ignored: bool = False) -> Process:
+        self._pid += 1
+        made = Process(self._pid, memory, None, "eve", "python", ignored=ignored)
+        self.card(gpu).processes.append(made)
+        return made
+
+    def state(self, job: int) -> str:
+        return self.core.jobs[job].state.name if job in self.core.jobs else "ended"
+
+
+def running(gpus: int = 1, **options: Any) -> Machine:
+    """A machine whose GPUs have been seen once, with a job running on the first."""
+    machine = Machine(gpus, **options)
+    machine.see()
+    [job] = machine.submit()
+    machine.answer_all()
+    machine.run(job)
+    return machine

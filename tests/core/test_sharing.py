@@ -1,0 +1,200 @@
+"""Several jobs on one GPU, in the state: shares, settling, measured peaks, proofs of those that leave others behind."""
+
+from __future__ import annotations
+
+import pytest
+from core.machine import GIB, Machine, spec
+
+from trainqueue.core import events as ev
+from trainqueue.core.job import Job, Pending, Queued, Running
+from trainqueue.core.leases import LeaseError, Leases
+from trainqueue.core.limits import Limits
+from trainqueue.core.why import why
+
+SHARE = 8 * GIB
+
+
+def sharing(*shares: int, memory: int = GIB) -> Machine:
+    """Jobs 1, 2, ... share GPU 0; each has settled, with so much memory in use."""
+    machine = Machine(1, limits=Limits(settle_time=30.0))
+    machine.see()
+    for share in shares:
+        [job] = machine.submit(spec(gpu_memory=share))
+        machine.answer_all()
+        machine.run(job, memory)
+        machine.do(ev.Settled(job, 1))
+        machine.answer_all()
+    return machine
+
+
+def test_leases_refuse_what_does_not_fit() -> None:
+    leases = Leases(1)
+    leases.sizes["a"] = 10
+    leases.take(1, ("a",), 6)
+    for share in (None, 5):
+        with pytest.raises(LeaseError):
+            leases.take(2, ("b", "a"), share)
+    assert leases.held() == {"a": {1: 6}}
+    leases.take(2, ("a",), 4)
+    with pytest.raises(LeaseError):
+        leases.take(3, ("a",), 1)
+    assert leases.release(1) == ("a",)
+    leases.take(3, ("a",), 6)
+    assert leases.held() == {"a": {2: 4, 3: 6}}
+    assert leases.jobs() == [2, 3]
+
+
+def test_a_whole_gpu_is_shared_with_nobody() -> None:
+    leases = Leases(1)
+    leases.take(1, ("a",))
+    assert leases.in_the_way(2, ("a",), 1) == [1]
+    assert leases.in_the_way(1, ("a",), 1) == []
+
+
+def test_the_next_sharer_waits_until_the_one_before_has_settled() -> None:
+    machine = Machine(1, limits=Limits(settle_time=30.0))
+    machine.see()
+    machine.submit(spec(gpu_memory=SHARE), spec(gpu_memory=SHARE))
+    machine.answer_all()
+    assert machine.started == [1]
+    machine.see()
+    machine.run(1, GIB)
+    assert machine.timers == [ev.Settled(1, 1)]
+    machine.see()
+    assert machine.started == [1]
+    sentence = "waits until job 1 on GPU 0 has its full memory, or has run for a while; 1 of 1 GPUs are in use"
+    assert why(machine.core, machine.core.jobs[2], 0.0) == ("gpu-memory", sentence)
+    machine.do(machine.timers[0])
+    assert machine.started == [1]
+    machine.answer()
+    assert machine.started == [1, 2]
+    assert isinstance(machine.core.jobs[2].state, Pending)
+    assert machine.core.jobs[2].state.share == SHARE
+
+
+def test_a_sharer_that_has_reached_its_share_has_settled() -> None:
+    machine = sharing()
+    machine.submit(spec(gpu_memory=SHARE), spec(gpu_memory=SHARE))
+    machine.answer_all()
+    machine.run(1, SHARE * 89 // 100)
+    machine.see()
+    assert machine.started == [1]
+    machine.reap(machine.cards[0], 1)
+    machine.run(1, SHARE * 91 // 100)
+    machine.see()
+    assert machine.started == [1, 2]
+
+
+def test_a_time_to_settle_of_an_attempt_that_is_over_says_nothing() -> None:
+    machine = sharing()
+    machine.submit(spec(gpu_memory=SHARE, retries={"exit": 1}), spec(gpu_memory=SHARE))
+    machine.answer_all()
+    machine.run(1)
+    [stale] = machine.timers
+    machine.end(1, code=1)
+    machine.answer_all()
+    machine.run(1)
+    machine.do(stale)
+    machine.see()
+    assert machine.started == [1, 1]
+
+
+def test_those_that_are_found_running_get_their_time_again() -> None:
+    machine = Machine(1, limits=Limits(settle_time=30.0))
+    left = Job(9, spec(gpu_memory=SHARE), "me", 0.0, 0, 0, state=Running(("GPU-0",), 7, 1.0, share=SHARE))
+    machine.core.next_id = 10
+    machine.core.restore([left], {}, 0.0, paused=False, draining=False)
+    effects = machine.core.handle(ev.Tick(), 0.0)
+    assert ev.SettleAfter(30.0, 9, 1) in effects
+    machine.see()
+    machine.submit(spec(gpu_memory=SHARE))
+    assert machine.looks == []
+    machine.do(ev.Settled(9, 1))
+    machine.answer_all()
+    assert machine.started == [10]
+
+
+def test_a_sharer_that_leaves_is_proven_by_its_processes_alone() -> None:
+    machine = sharing(SHARE, SHARE)
+    machine.submit(spec(gpu_memory=SHARE))
+    machine.answer_all()
+    assert machine.started == [1, 2, 3]  # 24 GiB
+    machine.run(3)
+    machine.do(ev.Settled(3, 1))
+    machine.submit(spec(gpu_memory=SHARE))
+    assert why(machine.core, machine.core.jobs[4], 0.0)[1] == "needs 8 GiB, GPU 0 has 0 MiB to give; 1 of 1 GPUs are in use"
+    machine.end(1, listed=True)
+    machine.answer()
+    assert machine.started == [1, 2, 3]
+    assert "GPU 0 still has 1 of job 1's processes" in str(why(machine.core, machine.core.jobs[4], 0.0)[1])
+    machine.reap(machine.cards[0], 1)
+    machine.answer()
+    assert machine.started == [1, 2, 3, 4]
+
+
+def test_the_last_of_several_must_give_all_memory_back() -> None:
+    machine = sharing(SHARE, SHARE)
+    machine.end(1, lingers=2 * GIB)
+    machine.answer()
+    machine.end(2)
+    machine.submit()
+    machine.answer()
+    assert machine.started == [1, 2]
+    machine.cards[0].lingers = 0
+    machine.answer()
+    assert machine.started == [1, 2, 3]
+
+
+def test_a_stranger_on_a_shared_gpu_keeps_others_from_joining() -> None:
+    machine = sharing(SHARE)
+    eve = machine.stranger("GPU-0", GIB)
+    machine.see()
+    machine.submit(spec(gpu_memory=SHARE))
+    assert machine.looks == []
+    sentence = f"GPU 0 is used by eve (pid {eve.pid}, 1 GiB); 1 of 1 GPUs are in use"
+    assert why(machine.core, machine.core.jobs[2], 0.0)[1] == sentence
+
+
+def test_a_whole_job_waits_for_all_sharers() -> None:
+    machine = sharing(SHARE, SHARE)
+    machine.submit()
+    assert why(machine.core, machine.core.jobs[3], 0.0) == ("position", "next in line; 1 of 1 GPUs are in use")
+    machine.end(1)
+    machine.answer_all()
+    machine.end(2)
+    machine.answer_all()
+    assert machine.started == [1, 2, 3]
+
+
+def test_peaks_are_kept_until_the_end_and_begin_anew() -> None:
+    machine = Machine(2)
+    machine.see()
+    machine.submit(spec(gpus=2, retries={"exit": 1}))
+    machine.answer_all()
+    machine.run(1, 2 * GIB)
+    machine.run(1, 3 * GIB)  # two processes on each GPU
+    machine.see()
+    for card in machine.cards:
+        card.processes.pop()
+    machine.see()
+    assert machine.core.jobs[1].peak_memory == 5 * GIB
+    machine.end(1, code=1)
+    assert machine.core.jobs[1].peak_memory is None
+    machine.answer_all()
+    machine.run(1, 4 * GIB)
+    machine.see()
+    machine.end(1)
+    assert machine.changed[-1].job.peak_memory == 4 * GIB
+
+
+def test_an_adopted_sharer_joins_the_others() -> None:
+    machine = Machine(1)
+    left = Job(1, spec(gpu_memory=SHARE), "me", 0.0, 0, 0, state=Running(("GPU-0",), 7, 1.0, share=SHARE))
+    found = Job(2, spec(gpu_memory=SHARE), "me", 0.0, 0, 0, state=Queued())
+    whole = Job(3, spec(), "me", 0.0, 0, 1, state=Queued())
+    machine.core.restore([left, found, whole], {}, 0.0, paused=False, draining=False)
+    machine.core.handle(ev.Adopt(2, ("GPU-0",)), 0.0, dispatch=False)
+    with pytest.raises(LeaseError):
+        machine.core.handle(ev.Adopt(3, ("GPU-0",)), 0.0, dispatch=False)
+    assert machine.core.leases.held() == {"GPU-0": {1: SHARE, 2: SHARE}}
+    machine.core.validate()
