@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from trainqueue.home import Home
     from trainqueue.settings import GpuSettings
 
-PATIENCE = 10.0
-"""Seconds. To wake a GPU without persistence mode takes a few."""
-
 
 class Glance(msgspec.Struct, frozen=True):
     """`notes` are what the owner of the machine should know; `asleep` the GPUs whose persistence mode is off."""
@@ -35,7 +32,7 @@ class Glance(msgspec.Struct, frozen=True):
     asleep: list[int] = []
 
 
-def glance(home: Home, settings: GpuSettings, patience: float = PATIENCE) -> Glance | None:
+def glance(home: Home, settings: GpuSettings, patience: float) -> Glance | None:
     """None when the driver has not answered within so many seconds. Not for a process with threads."""
     data = from_a_child(lambda: msgspec.json.encode(look(home, settings)), patience)
     return msgspec.json.decode(data, type=Glance) if data else None

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from trainqueue.cli.glance import Glance
     from trainqueue.home import Home
 
-PATIENCE = 3.0
-"""Seconds for the daemon to answer."""
-SILENT = "the NVIDIA driver does not answer: a call has hung for {:.0f} s"
+PATIENCE, WAKING = 3.0, 10.0
+"""Seconds for the daemon to answer, and for the driver, which takes a few to wake a GPU without persistence mode."""
+SILENT = "the NVIDIA driver does not answer: nothing came within {:.0f} s"
 NO_DRIVER = "no NVIDIA driver: the queue serves one slot, cpu:0"
 OFF = 'the settings say backend = "none": the queue serves one slot, cpu:0'
 AGAIN = "trainq-cli daemon stop, then trainq-cli daemon start; running jobs run on"
@@ -54,7 +54,7 @@ def gpu_settings() -> GpuSettings:
 def own_look(home: Home, settings: GpuSettings) -> Glance | None:
     from trainqueue.cli.glance import glance
 
-    return glance(home, settings)
+    return glance(home, settings, WAKING)
 
 
 def from_the_daemon(home: Home) -> dict[str, Any]:
@@ -72,10 +72,8 @@ def from_the_daemon(home: Home) -> dict[str, Any]:
 
 def driver(seen: Glance | None, told: dict[str, Any]) -> Finding:
     if seen is None:
-        from trainqueue.cli.glance import PATIENCE as WAITED
-
         then = "see dmesg for what the driver says; jobs that need GPUs wait; if it stays so, reboot"
-        return Finding("gpu", "problem", SILENT.format(WAITED), then)
+        return Finding("gpu", "problem", SILENT.format(WAKING), then)
     if not seen.installed:
         return Finding("gpu", "ok", NO_DRIVER)
     trouble = seen.sighting.trouble or told.get("trouble")
