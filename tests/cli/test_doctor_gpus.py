@@ -136,6 +136,9 @@ def test_what_the_daemon_knows_of_each(doctor: Doctor, pretender: Pretender, mac
         "look with nvidia-smi for who has it",
     )
     assert found["gpu 1"] == ("warning", "disabled: no job starts on it", "trainq-cli gpus --enable 1")
+    forgiving = "GPU 0 has had a fall off the bus (Xid 79): trainq-cli gpus --enable 0 trusts it again"
+    pretender.answers["gpus"]["gpus"] = [gpu(0, healthy=False, why=forgiving)]
+    assert doctor()["gpu 0"][2] == "trainq-cli gpus --enable 0 trusts it again"
     pretender.answers["gpus"]["gpus"] = [gpu(0, id="cpu:0")]
     assert "here are 2 GPUs" in doctor()["driver"][1]
     machine.change(init_error="DRIVER_NOT_LOADED")

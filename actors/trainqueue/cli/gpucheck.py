@@ -85,6 +85,9 @@ def driver(seen: Glance | None, told: dict[str, Any]) -> Finding:
 
 def parted(sentence: str) -> tuple[str, str]:
     """What is wrong, and what to do about it."""
+    what, _, advice = sentence.partition(": trainq-cli ")
+    if advice:
+        return what, f"trainq-cli {advice}"
     what, _, advice = sentence.partition("; ")
     return what, advice
 
