@@ -180,6 +180,10 @@ class FakeNvml:
             raise RefusedError("NOT_SUPPORTED")
         target(pointer).value = gpu["power"]
 
+    def persistence(self, handle: Any, pointer: Any) -> None:
+        gpu, _ = self.of(handle, "nvmlDeviceGetPersistenceMode")
+        target(pointer).value = gpu.get("persistence", 1)
+
     def compute(self, handle: Any, size: Any, array: Any) -> None:
         self.processes("compute", handle, size, array)
 
@@ -298,6 +302,7 @@ FUNCTIONS: dict[str, Callable[..., None]] = {
     "nvmlDeviceGetUtilizationRates": FakeNvml.utilization,
     "nvmlDeviceGetTemperature": FakeNvml.temperature,
     "nvmlDeviceGetPowerUsage": FakeNvml.power,
+    "nvmlDeviceGetPersistenceMode": FakeNvml.persistence,
     "nvmlDeviceGetComputeRunningProcesses_v3": FakeNvml.compute,
     "nvmlDeviceGetComputeRunningProcesses_v2": FakeNvml.compute,
     "nvmlDeviceGetGraphicsRunningProcesses_v3": FakeNvml.graphics,

@@ -57,8 +57,8 @@ class Machine:
     def gpu(self, index: int, **fields: Any) -> None:
         """Of a GPU: `error`, of all calls about it; `errors`, {function: error}; `uuid`, `name`, `bus`, `memory`,
         `reserved` and `base` (used by nobody in the list) in bytes, `utilization`, `temperature`, `power` (mW);
-        `generation`: one more, and it is lost for all that were initialised before; `mig`, leaves with `uuid`,
-        `name`, `memory`, `instance`.
+        `persistence`, 0 for off; `generation`: one more, and it is lost for all that were initialised before; `mig`,
+        leaves with `uuid`, `name`, `memory`, `instance`.
         """
         state = self.read()
         state["gpus"][index] |= fields

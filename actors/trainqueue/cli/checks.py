@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING
 
 from trainqueue import __version__, guard
-from trainqueue.cli import surroundings, traces
+from trainqueue.cli import gpucheck, surroundings, traces
+from trainqueue.cli.finding import Finding
 from trainqueue.damage import RECOVER
 from trainqueue.errors import DaemonError, SettingsError, TrainqError
 from trainqueue.gpus import inventory
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from trainqueue.cli.finding import Result
     from trainqueue.home import Home
 
-Result = Literal["ok", "warning", "problem"]
 LOW, NONE = 2**30, 50 * 2**20
 """Free bytes below which the disk is worth a warning, and below which nothing works for long."""
 FEW = 1000
@@ -33,17 +34,12 @@ PATIENCE = 3.0
 """Seconds for the daemon to answer."""
 
 
-class Finding(NamedTuple):
-    check: str
-    result: Result
-    what: str
-    advice: str = ""
-
-
 def checks(home: Home) -> Iterator[Finding]:
     usable = home.path.is_dir() and os.access(home.path, os.R_OK | os.X_OK)
-    needed = [settings(), folder(home), *([database(home), log(home)] if usable else []), gpu()]
+    needed = [settings(), folder(home), *([database(home), log(home)] if usable else []), *pretence()]
     yield from needed
+    if all(finding.check != "gpu" for finding in needed):
+        yield from gpucheck.checks(home)
     yield disk(home)
     yield clock(home) if usable else Finding("clock", *right_now())
     yield daemon(home, startable=all(finding.result != "problem" for finding in needed))
@@ -211,17 +207,9 @@ def jobs(home: Home) -> Finding:
     return Finding("jobs", "ok", f"{running} run")
 
 
-def gpu() -> Finding:
+def pretence() -> Iterator[Finding]:
+    """A description of pretend GPUs that no daemon could start with."""
     try:
         inventory()
     except ValueError as error:
-        return Finding("gpu", "problem", str(error), "mend it, or: unset TRAINQ_FAKE_GPUS")
-    return Finding("gpu", "ok", gpus())
-
-
-def gpus() -> str:
-    if os.environ.get("TRAINQ_FAKE_GPUS"):
-        return f"TRAINQ_FAKE_GPUS is set: a daemon started here pretends to have {os.environ['TRAINQ_FAKE_GPUS']}"
-    if os.path.exists("/proc/driver/nvidia/version"):  # noqa: PTH110
-        return "NVIDIA driver present; this release serves one slot, cpu:0, and leaves the choice of GPU to jobs"
-    return "no NVIDIA driver (/proc/driver/nvidia is not there): the queue serves one slot, cpu:0"
+        yield Finding("gpu", "problem", str(error), "mend it, or: unset TRAINQ_FAKE_GPUS")

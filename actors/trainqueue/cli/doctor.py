@@ -11,7 +11,7 @@ from trainqueue.cli.daemon import the_home
 from trainqueue.cli.screen import clean
 
 if TYPE_CHECKING:
-    from trainqueue.cli.checks import Finding
+    from trainqueue.cli.finding import Finding
     from trainqueue.salvage.recover import Report
 
 

@@ -92,4 +92,5 @@ def used(processes: list[dict[str, Any]]) -> str | None:
         return None
     largest, *others = sorted(processes, key=lambda process: -(process["memory"] or 0))
     facts = ", ".join([f"pid {largest['pid']}", *([size(largest["memory"])] if largest["memory"] else [])])
-    return f"used by {largest['user'] or 'somebody'} ({facts})" + (f" and {len(others)} more" if others else "")
+    who = largest["user"] or largest["command"] or "somebody"
+    return f"used by {who} ({facts})" + (f" and {len(others)} more" if others else "")
