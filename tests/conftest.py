@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,10 @@ from trainqueue.home import Home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# Else each of the hundreds of processes that tests start compiles the whole package anew: a third of all the time.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -327,8 +327,15 @@ def test_a_runner_that_may_not_write_is_not_the_jobs_fault(house: House, monkeyp
         full.setattr(local.Runner, "go", go)
         first, second = house.submit(), house.submit()
         wait_until(lambda: len(refused) > 2 * MAX_VOIDS)
-        wait_until(lambda: (house.status(first)["why"] or "").startswith("nothing can be started: File too large"))
-        assert house.status(second)["position"] == 2
+        waits = wire.Status(job=first), wire.Status(job=second)
+
+        def both_wait() -> bool:
+            """At the same moment: between two refusals the first is being started."""
+            one, two = [house.answer(slot)["result"]["job"] for slot in house.ask(*waits)]
+            told = (one["why"] or "").startswith("nothing can be started: File too large")
+            return told and (one["position"], two["position"]) == (1, 2)
+
+        wait_until(both_wait)
     assert [house.until(one, "completed")["attempt"] for one in (first, second)] == [1, 1]
 
 

@@ -7,14 +7,30 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import zmq
-from support import packed, unpacked
+from support import Daemon, packed, unpacked
+
+from trainqueue.client import Client
+from trainqueue.home import Home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from trainqueue.client import Client
-
 JOB = {"command": ["true"], "cwd": "/"}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """One daemon that survives all of it."""
+    made = Daemon(Home(tmp_path_factory.mktemp("served") / "home"))
+    made.start()
+    yield made
+    assert made.stop() == 0
+
+
+@pytest.fixture
+def client(served: Daemon) -> Iterator[Client]:
+    with Client(served.home) as made:
+        yield made
 
 
 @pytest.fixture
