@@ -158,15 +158,14 @@ class Machine:
         fits = [slot for slot in matching(job.spec, [*self._slots.values()]) if has_room(slot, share)]
         return len(fits) >= job.spec.gpus
 
-    def without(self, later: Iterable[int]) -> Machine:
-        """The same moment in a world in which those jobs do not come any more."""
-        gone = set(later)
+    def without_later(self) -> Machine:
+        """The same moment in a world in which nobody comes any more."""
         other = copy(self)
         other.line = Line()
         other.jobs = {job_id: copy(job) for job_id, job in self.jobs.items() if job_id not in self.ended}
         for job in self.line.next(len(self.line)):
             other.line.add(other.jobs[job.id], ready=True)
-        other._due = [due for due in self._due if due[2] not in gone]
+        other._due = [due for due in self._due if due[1] != "arrival"]
         heapq.heapify(other._due)
         other._slots = dict(self._slots)
         other.started, other.ended, other.gpu_ids = dict(self.started), dict(self.ended), dict(self.gpu_ids)
