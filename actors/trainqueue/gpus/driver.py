@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 LIBRARY = "libnvidia-ml.so.1"
+TRACES = ("/dev/nvidiactl", "/proc/driver/nvidia/version")
+"""One of these is there when the driver is, though its library may not be."""
 WITHOUT = 'to run jobs without a GPU, set backend = "none" under [gpus]'
 DRIVER = {
     "DRIVER_NOT_LOADED": "the NVIDIA driver is not loaded; load it (sudo modprobe nvidia) or reboot; " + WITHOUT,
@@ -83,7 +85,7 @@ def is_installed() -> bool:
     try:
         ctypes.CDLL(LIBRARY)
     except OSError:
-        return any(Path(path).exists() for path in ("/dev/nvidiactl", "/proc/driver/nvidia/version"))
+        return any(Path(trace).exists() for trace in TRACES)
     return True
 
 

@@ -38,7 +38,7 @@ class NvmlGpus:
         self._driver: Driver | None = None
         self._events: Events | None = None
         self._survey = Survey()
-        self._initialised = self._surveyed = 0.0
+        self._initialised = self._surveyed = self._gave_up = 0.0
         self._trouble: str | None = None
         self._warned = False
         self._xids = defaultdict[str, list[int]](list)
@@ -48,6 +48,8 @@ class NvmlGpus:
 
     def look(self, gpu_ids: Collection[str] | None, *, processes: bool) -> Sighting:
         """All GPUs where none are named, or when one of those named is not there; raises nothing."""
+        if self._trouble is not None and time.monotonic() - self._gave_up < RETRY:
+            return Sighting(trouble=self._trouble)
         try:
             driver = self._ready()
             devices = self._survey.devices
@@ -97,14 +99,11 @@ class NvmlGpus:
     # -- the driver
 
     def _ready(self) -> Driver:
-        """With a fresh enough survey. Raises DriverError; with the words of the last time until it is tried again."""
+        """With a fresh enough survey. Raises DriverError."""
         now = time.monotonic()
-        late = now - self._initialised >= RETRY
         if self._driver is None:
-            if self._trouble is not None and not late:
-                raise DriverError(self._trouble)
             return self._begin()
-        if late and self._survey.is_troubled:
+        if self._survey.is_troubled and now - self._initialised >= RETRY:
             self._hear()
             self.close()  # a GPU that was lost comes back only for those that begin anew
             return self._begin()
@@ -140,8 +139,7 @@ class NvmlGpus:
             self._events = Events(driver, self._survey.devices)
 
     def _give_up(self, trouble: str) -> Sighting:
-        self._initialised = time.monotonic()
-        self._trouble = trouble
+        self._trouble, self._gave_up = trouble, time.monotonic()
         self.close()
         return Sighting(trouble=trouble)
 
