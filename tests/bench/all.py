@@ -1,6 +1,7 @@
 """All benchmarks, or those named, each in a fresh process: `python tests/bench/all.py [NAME...]`.
 
-Names: handover, submits, page, idle, cli, history, peers. Give it the interpreter that has trainqueue's dependencies.
+Names: handover, submits, page, idle, cli, history, peers, gpus. Give it the interpreter that has the
+dependencies of trainqueue.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import sys
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
-NAMES = ("handover", "submits", "page", "idle", "cli", "history", "peers")
+NAMES = ("handover", "submits", "page", "idle", "cli", "history", "peers", "gpus")
 
 
 def main() -> int:
