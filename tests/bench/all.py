@@ -1,7 +1,6 @@
 """All benchmarks, or those named, each in a fresh process: `python tests/bench/all.py [NAME...]`.
 
-Names: handover, submits, page, idle, cli, history, peers, months. Give it the interpreter that has
-trainqueue's dependencies.
+NAMES = ("handover", "submits", "page", "idle", "cli", "history", "peers", "months", "gpus")
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import sys
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
-NAMES = ("handover", "submits", "page", "idle", "cli", "history", "peers", "months")
+NAMES = ("handover", "submits", "page", "idle", "cli", "history", "peers", "months", "gpus")
 
 
 def main() -> int:

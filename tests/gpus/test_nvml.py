@@ -144,8 +144,10 @@ def test_an_older_driver_lists_them_by_another_function(machine: Machine, gpus: 
 def test_a_list_that_failed_is_not_an_empty_one(machine: Machine, gpus: NvmlGpus) -> None:
     machine.gpu(0, errors={"nvmlDeviceGetComputeRunningProcesses": "UNKNOWN"})
     assert [reading.processes for reading in seen(gpus)] == [None, ()]
+    assert gpus.notes() == ["GPU 0 is not given to jobs: the driver does not tell who is on it (Unknown Error)"]
     machine.gpu(0, errors={})
     assert seen(gpus)[0].processes == ()
+    assert gpus.notes() == []
 
 
 def test_processes_of_another_pid_namespace_are_noticed(machine: Machine, gpus: NvmlGpus) -> None:
@@ -183,6 +185,13 @@ def test_mig_devices_stand_in_the_place_of_their_gpu(machine: Machine, gpus: Nvm
     assert (other.id, other.index) == (machine.uuids()[1], 2)
     assert (b.memory_total, b.memory_used, b.utilization, b.power) == (20 * GIB, GIB, None, None)
     assert [len(one.processes or ()) for one in (a, b)] == [0, 1]
+
+
+def test_a_machine_whose_gpus_have_no_part_says_so(machine: Machine, gpus: NvmlGpus) -> None:
+    machine.change(errors={"nvmlDeviceGetMigDeviceHandleByIndex": "NOT_FOUND"})
+    for index in (0, 1):
+        machine.gpu(index, mig=LEAVES)
+    assert "into no part" in str(gpus.look(None, processes=True).trouble)
 
 
 def test_a_gpu_that_is_divided_later_is_noticed(

@@ -109,6 +109,15 @@ def test_one_that_has_never_answered_has_no_name_and_keeps_its_place(machine: Ma
     assert gpus.notes() == []
 
 
+@pytest.mark.usefixtures("impatient")
+def test_where_none_has_ever_answered_the_machine_is_in_trouble(machine: Machine, gpus: NvmlGpus) -> None:
+    for index in (0, 1):
+        machine.gpu(index, error="GPU_IS_LOST")
+    assert "finds no GPU that works: GPU 0: the driver has lost it" in str(gpus.look(None, processes=True).trouble)
+    machine.gpu(1, error=None)
+    assert [reading.index for reading in gpus.look(None, processes=True).readings] == [1]
+
+
 def test_one_with_a_name_that_cannot_be_read_is_there_with_its_trouble(machine: Machine, gpus: NvmlGpus) -> None:
     machine.gpu(0, errors={"nvmlDeviceGetMemoryInfo_v2": "UNKNOWN", "nvmlDeviceGetMemoryInfo": "UNKNOWN"})
     bad, good = gpus.look(None, processes=True).readings

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import logging
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-logger = logging.getLogger(__name__)
 LIBRARY = "libnvidia-ml.so.1"
+TRACES = ("/dev/nvidiactl", "/proc/driver/nvidia/version")
+"""One of these is there when the driver is, though its library may not be."""
 WITHOUT = 'to run jobs without a GPU, set backend = "none" under [gpus]'
 DRIVER = {
     "DRIVER_NOT_LOADED": "the NVIDIA driver is not loaded; load it (sudo modprobe nvidia) or reboot; " + WITHOUT,
@@ -41,7 +41,7 @@ GPU = {
     "NO_PERMISSION": "may not use it; look at the permissions of /dev/nvidia*",
     "IN_USE": "it is being reset or is in somebody else's hands (in use)",
 }
-FOR_ALL = ("UNINITIALIZED", "DRIVER_NOT_LOADED", "LIB_RM_VERSION_MISMATCH", "LIBRARY_NOT_FOUND")
+FOR_ALL = ("UNINITIALIZED", "DRIVER_NOT_LOADED", "LIB_RM_VERSION_MISMATCH")
 """Errors that are never about one GPU alone."""
 FOR_ONE = ("GPU_IS_LOST", "RESET_REQUIRED")
 """Errors that say about a GPU, whatever it was asked, that it cannot be used."""
@@ -56,6 +56,10 @@ class DriverError(Exception):
 
 class GpuError(Exception):
     """Of one GPU: why it cannot be used, in words."""
+
+
+class ListError(Exception):
+    """Who is on a GPU is not known this time; why, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,7 @@ def is_installed() -> bool:
     try:
         ctypes.CDLL(LIBRARY)
     except OSError:
-        return any(Path(path).exists() for path in ("/dev/nvidiactl", "/proc/driver/nvidia/version"))
+        return any(Path(trace).exists() for trace in TRACES)
     return True
 
 
@@ -199,7 +203,7 @@ class Driver:
         """None for a GPU that shares the machine's memory and cannot tell. Raises GpuError, DriverError."""
         versioned = getattr(self.nvml, "nvmlMemory_v2", None)
         found = self.optional("nvmlDeviceGetMemoryInfo", handle, versioned) if versioned else None
-        if found is not None:
+        if found is not None and found.total:
             return Memory(int(found.total), int(found.used), int(found.reserved))
         try:
             found = self.nvml.nvmlDeviceGetMemoryInfo(handle)
@@ -227,20 +231,19 @@ class Driver:
 
     # -- processes
 
-    def processes(self, handle: Any) -> tuple[list[Listed] | None, bool]:
-        """Who is on it, and whether this driver can tell at all; None where it can, and has failed to.
+    def processes(self, handle: Any) -> list[Listed] | None:
+        """Who is on it; None where this driver cannot tell of any GPU like it.
 
-        Raises GpuError, DriverError when it is lost.
+        Raises ListError where it can, and has not; GpuError, DriverError when it is lost.
         """
         try:
             compute, graphics = (self._list(kind, handle) for kind in self.lists)
         except (GpuError, DriverError):
             raise
-        except Exception as error:  # noqa: BLE001  (whatever it is, nobody knows who is on it)
-            logger.warning("cannot list the processes on a GPU: %s", said(error))
-            return None, True
-        able = compute is not None or graphics is not None
-        return merged(compute or [], graphics or []), able
+        except Exception as error:
+            msg = f"the driver does not tell who is on it ({said(error)})"
+            raise ListError(msg) from error
+        return None if compute is None and graphics is None else merged(compute or [], graphics or [])
 
     def _list(self, kind: str, handle: Any) -> list[Any] | None:
         """None where the driver has no such list."""

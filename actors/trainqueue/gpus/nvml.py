@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from trainqueue.core.reading import Process, Reading, Sighting
-from trainqueue.gpus.driver import Driver, DriverError, GpuError
+from trainqueue.gpus.driver import Driver, DriverError, GpuError, ListError
 from trainqueue.gpus.events import Events
 from trainqueue.gpus.survey import Survey, survey
 
@@ -38,16 +38,20 @@ class NvmlGpus:
         self._driver: Driver | None = None
         self._events: Events | None = None
         self._survey = Survey()
-        self._initialised = self._surveyed = 0.0
+        self._initialised = self._surveyed = self._gave_up = 0.0
         self._trouble: str | None = None
         self._warned = False
         self._xids = defaultdict[str, list[int]](list)
         self._listed: dict[str, set[int]] = {}
         self._unlisted: set[int] = set()
         """Indices of the GPUs whose processes this driver cannot list."""
+        self._unread: dict[int, str] = {}
+        """Those whose processes it has not listed this time, and why."""
 
     def look(self, gpu_ids: Collection[str] | None, *, processes: bool) -> Sighting:
         """All GPUs where none are named, or when one of those named is not there; raises nothing."""
+        if self._trouble is not None and time.monotonic() - self._gave_up < RETRY:
+            return Sighting(trouble=self._trouble)
         try:
             driver = self._ready()
             devices = self._survey.devices
@@ -71,6 +75,7 @@ class NvmlGpus:
     def notes(self) -> list[str]:
         """After a look: what the owner of this machine should know of it, in sentences."""
         found = [f"GPU {at} cannot be used: {words}" for at, words in sorted(self._survey.nameless.items())]
+        found += [f"GPU {index} is not given to jobs: {words}" for index, words in sorted(self._unread.items())]
         if self._driver is not None and self._driver.lists_wrongly():
             found.append(wrong_lists(self._driver))
         if self.owners.unseen and not self.owners.seen:
@@ -97,14 +102,11 @@ class NvmlGpus:
     # -- the driver
 
     def _ready(self) -> Driver:
-        """With a fresh enough survey. Raises DriverError; with the words of the last time until it is tried again."""
+        """With a fresh enough survey. Raises DriverError."""
         now = time.monotonic()
-        late = now - self._initialised >= RETRY
         if self._driver is None:
-            if self._trouble is not None and not late:
-                raise DriverError(self._trouble)
             return self._begin()
-        if late and self._survey.is_troubled:
+        if self._survey.is_troubled and now - self._initialised >= RETRY:
             self._hear()
             self.close()  # a GPU that was lost comes back only for those that begin anew
             return self._begin()
@@ -131,17 +133,15 @@ class NvmlGpus:
         self._surveyed = time.monotonic()
         self._hear()
         before, self._survey = self._survey, survey(driver, self._survey)
-        if not self._survey.count:
-            msg = "the NVIDIA driver works and finds no GPU; look at nvidia-smi and dmesg"
-            raise DriverError(msg)
+        if not self._survey.devices:
+            raise DriverError(nothing(self._survey))
         if self._events is None or usable(before) != usable(self._survey):
             if self._events is not None:
                 self._events.close()
             self._events = Events(driver, self._survey.devices)
 
     def _give_up(self, trouble: str) -> Sighting:
-        self._initialised = time.monotonic()
-        self._trouble = trouble
+        self._trouble, self._gave_up = trouble, time.monotonic()
         self.close()
         return Sighting(trouble=trouble)
 
@@ -169,12 +169,17 @@ class NvmlGpus:
 
     def _processes(self, driver: Driver, device: Device) -> tuple[Process, ...] | None:
         """Raises GpuError, DriverError."""
-        listed, able = driver.processes(device.handle)
-        (self._unlisted.discard if able else self._unlisted.add)(device.index)
-        if listed is None:
+        try:
+            listed = driver.processes(device.handle)
+        except ListError as error:
+            if self._unread.get(device.index) != str(error):
+                logger.warning("GPU %d: %s", device.index, error)
+            self._unread[device.index] = str(error)
             return None
-        self._listed[device.uuid] = {one.pid for one in listed}
-        return tuple(map(self.owners.process, listed))
+        self._unread.pop(device.index, None)
+        (self._unlisted.add if listed is None else self._unlisted.discard)(device.index)
+        self._listed[device.uuid] = {one.pid for one in listed or ()}
+        return tuple(map(self.owners.process, listed or ()))
 
 
 def measure(driver: Driver, device: Device, reading: Reading) -> Reading:
@@ -189,6 +194,16 @@ def measure(driver: Driver, device: Device, reading: Reading) -> Reading:
         temperature=driver.temperature(device.handle),
         power=driver.power(device.handle),
     )
+
+
+def nothing(found: Survey) -> str:
+    """Why there is no GPU at all."""
+    if found.nameless:
+        at, words = next(iter(found.nameless.items()))
+        return f"the NVIDIA driver finds no GPU that works: GPU {at}: {words}"
+    if found.count:
+        return "every GPU is divided (MIG) into no part; make some with nvidia-smi mig -cgi"
+    return "the NVIDIA driver works and finds no GPU; look at nvidia-smi and dmesg"
 
 
 def usable(found: Survey) -> set[str]:

@@ -1,0 +1,223 @@
+"""The GpuWatch actor: when it looks, and that nothing waits for it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fakenvml import pynvml
+from machine import GIB
+from support import wait_until
+
+from trainqueue import gpuwatch
+from trainqueue.core.reading import Reading, Sighting
+from trainqueue.gpus import FakeGpus, NoGpu, nvml
+from trainqueue.gpuwatch import GpuWatch
+from trainqueue.messages import LookNow, Sighted
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from house import Told
+    from machine import Machine
+
+    from trainqueue.gpus import Inventory
+    from trainqueue.gpus.nvml import NvmlGpus
+
+
+class Stub(NoGpu):
+    """An inventory that keeps what it was asked for, and may be kept from answering."""
+
+    def __init__(self, *, measured: bool = True) -> None:
+        self.measured = measured
+        self.asked: list[tuple[set[str] | None, bool]] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.closed = 0
+
+    def look(self, gpu_ids: Collection[str] | None, *, processes: bool) -> Sighting:
+        self.asked.append((None if gpu_ids is None else {*gpu_ids}, processes))
+        assert self.gate.wait(10)
+        return Sighting((Reading("GPU-a", 0, "a GPU", None, measured=self.measured),), whole=gpu_ids is None)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.fixture
+def crashes() -> list[BaseException | None]:
+    return []
+
+
+@pytest.fixture
+def start(arbiter: Told, crashes: list[BaseException | None]) -> Iterator[Any]:
+    refs = list[Any]()
+
+    def begin(inventory: Inventory) -> Any:
+        refs.append(GpuWatch.start(inventory, arbiter.ref, crashes.append))
+        return refs[-1]
+
+    yield begin
+    for ref in refs:
+        gpuwatch.stop(ref)
+
+
+@pytest.fixture
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No look of its own after the first."""
+    monkeypatch.setattr(gpuwatch, "GLANCE", 1000.0)
+    monkeypatch.setattr(gpuwatch, "PROCESSES", 1000.0)
+
+
+def sightings(arbiter: Told, count: int) -> list[Sighting]:
+    wait_until(lambda: len(arbiter.of(Sighted)) >= count)
+    return [told.sighting for told in arbiter.of(Sighted)]
+
+
+@pytest.mark.usefixtures("quiet")
+def test_the_first_look_comes_by_itself(arbiter: Told, machine: Machine, gpus: NvmlGpus, start: Any) -> None:
+    start(gpus)
+    [sighting] = sightings(arbiter, 1)
+    assert [reading.id for reading in sighting.readings] == machine.uuids()
+    assert [reading.processes for reading in sighting.readings] == [(), ()]
+
+
+@pytest.mark.usefixtures("quiet")
+def test_it_looks_at_once_when_asked(arbiter: Told, machine: Machine, gpus: NvmlGpus, start: Any) -> None:
+    watch = start(gpus)
+    sightings(arbiter, 1)
+    machine.process(machine.uuids()[1], GIB, pid=2**22 + 1)
+    watch.tell(LookNow((machine.uuids()[1],)))
+    sighting = sightings(arbiter, 2)[1]
+    assert not sighting.whole
+    [reading] = sighting.readings
+    assert reading.processes is not None
+    assert [process.memory for process in reading.processes] == [GIB]
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize(
+    ("asked", "looked"),
+    [([("a",), ("b", "c"), ("a",)], {"a", "b", "c"}), ([("a",), (), ("b",)], None)],
+    ids=["some", "all"],
+)
+def test_what_was_asked_meanwhile_becomes_one_look(
+    arbiter: Told, start: Any, asked: list[tuple[str, ...]], looked: set[str] | None
+) -> None:
+    stub = Stub()
+    stub.gate.clear()
+    watch = start(stub)
+    wait_until(lambda: stub.asked)
+    for gpu_ids in asked:
+        watch.tell(LookNow(gpu_ids))
+    stub.gate.set()
+    assert [sighting.whole for sighting in sightings(arbiter, 2)] == [True, looked is None]
+    watch.ask(LookNow(("z",)))  # so that all before it is done
+    assert stub.asked == [(None, True), (looked, True), ({"z"}, True)]
+
+
+def test_by_itself_it_looks_often_and_at_processes_less_often(
+    arbiter: Told, start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpuwatch, "GLANCE", 0.02)
+    monkeypatch.setattr(gpuwatch, "PROCESSES", 0.2)
+    stub, began = Stub(), time.monotonic()
+    start(stub)
+    wait_until(lambda: len([1 for _, processes in stub.asked if processes]) >= 3)
+    with_processes = [at for at, (_, processes) in enumerate(stub.asked) if processes]
+    assert time.monotonic() - began >= 0.4
+    assert with_processes[0] == 0
+    assert with_processes[2] - with_processes[0] > 2, "most looks are glances"
+    assert all(gpu_ids is None for gpu_ids, _ in stub.asked)
+    assert len(arbiter.of(Sighted)) >= len(stub.asked) - 1
+
+
+@pytest.mark.parametrize("inventory", [NoGpu(), FakeGpus(2, 24 * GIB)], ids=["none", "pretend"])
+def test_it_sleeps_where_nothing_can_be_measured(arbiter: Told, start: Any, inventory: Inventory) -> None:
+    watch = start(inventory)
+    [sighting] = sightings(arbiter, 1)
+    assert not any(reading.measured for reading in sighting.readings)
+    assert watch.actor_inbox._timers == []
+    watch.tell(LookNow(()))
+    assert sightings(arbiter, 2)[1] == sighting
+
+
+def test_it_goes_on_looking_at_a_driver_that_does_not_work(
+    arbiter: Told, machine: Machine, gpus: NvmlGpus, start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpuwatch, "GLANCE", 0.02)
+    monkeypatch.setattr(nvml, "RETRY", 0.05)
+    machine.change(init_error="DRIVER_NOT_LOADED")
+    start(gpus)
+    assert "not loaded" in str(sightings(arbiter, 1)[0].trouble)
+    machine.change(init_error=None)
+    wait_until(lambda: sightings(arbiter, 1)[-1].trouble is None)
+
+
+@pytest.mark.usefixtures("quiet")
+def test_what_goes_wrong_is_in_the_log_once(
+    arbiter: Told, machine: Machine, gpus: NvmlGpus, start: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    machine.gpu(0, errors=dict.fromkeys(["nvmlDeviceGetMemoryInfo_v2", "nvmlDeviceGetMemoryInfo"], "UNKNOWN"))
+    watch = start(gpus)
+    for count in (1, 2):
+        watch.ask(LookNow(()))
+        sightings(arbiter, count)
+    said = [record.getMessage() for record in caplog.records if record.name == "trainqueue.gpuwatch"]
+    [line] = said
+    assert line.startswith(f"GPU 0 ({machine.uuids()[0]}): the driver cannot read it")
+
+
+@pytest.mark.usefixtures("quiet")
+def test_it_stops_though_the_driver_does_not_answer(
+    arbiter: Told, machine: Machine, gpus: NvmlGpus, start: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    watch = start(gpus)
+    sightings(arbiter, 1)
+    machine.change(block=["nvmlDeviceGetMemoryInfo_v2"])
+    watch.tell(LookNow(()))
+    before = machine.calls("nvmlDeviceGetMemoryInfo_v2")
+    wait_until(lambda: machine.calls("nvmlDeviceGetMemoryInfo_v2") > before)
+    began = time.monotonic()
+    gpuwatch.stop(watch)
+    assert time.monotonic() - began < 1.0
+    assert watch.actor_inbox.thread.is_alive()
+    assert "the NVIDIA driver does not answer" in caplog.text
+    machine.change(block=[])
+    wait_until(lambda: not watch.actor_inbox.thread.is_alive())
+    assert machine.calls("nvmlShutdown") == 1
+
+
+@pytest.mark.usefixtures("quiet")
+def test_it_stops_though_the_driver_has_never_answered(machine: Machine, gpus: NvmlGpus, start: Any) -> None:
+    machine.change(block=["*"])
+    watch = start(gpus)
+    wait_until(lambda: machine.calls("nvmlInitWithFlags"))
+    began = time.monotonic()
+    gpuwatch.stop(watch)
+    assert time.monotonic() - began < 1.0
+    machine.change(block=[])
+    wait_until(lambda: not watch.actor_inbox.thread.is_alive())
+
+
+@pytest.mark.usefixtures("quiet", "arbiter")
+def test_at_its_end_the_driver_is_let_go(machine: Machine, gpus: NvmlGpus, start: Any, arbiter: Told) -> None:
+    watch = start(gpus)
+    sightings(arbiter, 1)
+    gpuwatch.stop(watch)
+    assert machine.calls("nvmlShutdown") == 1
+    with pytest.raises(pynvml.NVMLError_Uninitialized):
+        pynvml.nvmlDeviceGetCount()
+
+
+@pytest.mark.usefixtures("expected_crash")
+def test_its_own_fault_ends_the_daemon(start: Any, crashes: list[BaseException | None]) -> None:
+    stub = Stub()
+    del stub.gate
+    start(stub)
+    wait_until(lambda: crashes)
+    assert isinstance(crashes[0], AttributeError)
+    assert stub.closed == 1
