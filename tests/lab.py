@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from trainqueue.jobinfo import Job
 
 
+SOONER = {
+    "trainqueue.gpuwatch:GLANCE": 0.3,
+    "trainqueue.gpuwatch:PROCESSES": 0.6,
+    "trainqueue.gpus.nvml:RETRY": 1.0,
+    "trainqueue.sights:FIRST": 1.0,
+    "trainqueue.sights:SILENCE": 1.5,
+}
+"""Waits of the daemon in seconds, shorter than they are for users."""
+
+
 class Lab:
     """`settings` is the section [gpus] of the daemon's settings, in TOML."""
 
@@ -29,6 +39,7 @@ class Lab:
         config = self.folder / "trainq.toml"
         config.write_text(f"[gpus]\n{settings}\n", encoding="utf-8")
         self.daemon.env["TRAINQ_CONFIG"] = str(config)
+        self.daemon.env["SOONER"] = " ".join(f"{name}={seconds}" for name, seconds in SOONER.items())
         self.client = Client(home)
         self._gates = 0
 

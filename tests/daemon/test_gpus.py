@@ -55,7 +55,7 @@ def test_a_gpu_goes_to_the_next_job_when_its_memory_is_back(home: Home) -> None:
 
 def test_memory_that_never_comes_back_takes_one_gpu_out_and_no_other(home: Home) -> None:
     with lab(home, gpus=2, settings="release_timeout = 1") as on:
-        stuck = on.submit(4 * GIB, linger=3.5)
+        stuck = on.submit(4 * GIB, linger=3.0)
         assert on.until(stuck, "completed").gpu_ids == (on.uuid(0),)
         wait_until(on.gpu_events)
         [event] = on.gpu_events()
@@ -108,9 +108,25 @@ def test_a_job_without_a_gpu_runs_beside_and_sees_none(home: Home) -> None:
         assert on.client.log(beside)["data"] == b"[]\n"
 
 
+def test_a_driver_that_stops_answering_is_named_and_what_runs_runs_on(home: Home) -> None:
+    with lab(home) as on:
+        gate = on.gate()
+        running = on.submit(until=gate)
+        on.until_on_gpu(running)
+        on.machine.change(block=["*"])
+        waits = on.submit()
+        on.until_why(waits, "gpu-count", "the NVIDIA driver does not answer", "nvidia-smi")
+        assert not on.gpu()["healthy"]
+        gate.touch()
+        on.until(running, "completed")
+        on.machine.change(block=[])
+        on.until(waits, "completed")
+        assert on.gpu()["healthy"]
+
+
 def test_a_driver_that_does_not_answer_lets_the_daemon_serve(home: Home) -> None:
     with lab(home, started=False) as on:
-        on.machine.change(block=["Init_v2", "InitWithFlags"])
+        on.machine.change(block=["*"])
         on.daemon.start()
         job = on.submit()
         on.until_why(job, "gpu-count", "the NVIDIA driver does not answer")
