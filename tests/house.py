@@ -22,7 +22,6 @@ from trainqueue.clock import WallClock
 from trainqueue.core.arbiter import Core
 from trainqueue.core.job import Job, Running
 from trainqueue.core.spec import JobSpec
-from trainqueue.gpus import NoGpu
 from trainqueue.journal import Journal
 from trainqueue.launch import local, verdict
 from trainqueue.launch.nursery import Nursery
@@ -138,15 +137,14 @@ class House:
         self.journal = WeakJournal(self.home.database)
         self.desk, self.feed, self.clock = Told(), Told(), SteppedClock(self.ahead)
         self.on_exit.clear()
-        core = Core(NoGpu().gpu_ids(), next_id=self.journal.next_id(), counts=self.journal.ended_counts())
+        core = Core(["cpu:0"], next_id=self.journal.next_id(), counts=self.journal.ended_counts())
         restore(core, self.journal, self.clock.now())
-        bench = partial(Bench, home=self.home, gpus=NoGpu(), grace=5.0, nursery=Nursery(), on_crash=self.crashes.append)
+        bench = partial(Bench, home=self.home, grace=5.0, nursery=Nursery(), on_crash=self.crashes.append)
         self.ref: pykka.ActorRef[SeenArbiter] = SeenArbiter.start(
             self.seen,
             core,
             self.journal,
             self.home,
-            NoGpu(),
             {"epoch": "e"},
             bench,
             self.on_exit.set,

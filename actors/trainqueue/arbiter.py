@@ -46,9 +46,11 @@ from trainqueue.messages import (
     WatchAgain,
     WatchSilent,
 )
+from trainqueue.meter import Meter
 from trainqueue.recovery import recover
 from trainqueue.requests import serve
 from trainqueue.reserve import Reserve
+from trainqueue.sights import Sights
 from trainqueue.starts import Starts
 from trainqueue.view import job_view, news
 
@@ -61,11 +63,11 @@ if TYPE_CHECKING:
     from trainqueue.clock import WallClock
     from trainqueue.core.arbiter import Core
     from trainqueue.core.job import Job
-    from trainqueue.gpus import Inventory
     from trainqueue.home import Home
     from trainqueue.inbox import Timer
     from trainqueue.journal import Journal
     from trainqueue.messages import Call
+    from trainqueue.past import JournalPast
     from trainqueue.settings import AfterReboot
 
 logger = logging.getLogger(__name__)
@@ -83,20 +85,22 @@ class GPUArbiter(SelectingActor):
         core: Core,
         journal: Journal,
         home: Home,
-        gpus: Inventory,
         identity: dict[str, Any],
         bench: Callable[[pykka.ActorRef[Any]], Bench],
         on_exit: Callable[[], None],
         on_crash: Callable[[BaseException | None], None],
         clock: WallClock,
         after_reboot: AfterReboot = "continue",
+        past: JournalPast | None = None,
     ) -> None:
         super().__init__(on_crash)
-        self.core, self.journal, self.home, self.gpus = core, journal, home, gpus
+        self.core, self.journal, self.home = core, journal, home
         self.clock, self.after_reboot = clock, after_reboot
         self.identity, self.on_exit = identity, on_exit
         self.bench = bench(self.actor_ref)
-        self.starts = Starts(self)
+        self.starts, self.sights = Starts(self), Sights(self)
+        self.past = past
+        self.meter = Meter(core, journal, self.bench.boot)
         self.desk: pykka.ActorRef[Any] | None = None
         self.feed: pykka.ActorRef[Any] | None = None
         self.janitor: pykka.ActorRef[Any] | None = None
@@ -106,6 +110,8 @@ class GPUArbiter(SelectingActor):
         self.closing = False
         """A shutdown has been answered; `leaving` follows when no job has to be waited for."""
         self.leaving = False
+        self._open_with: Open | None = None
+        """Told to open, and not open before the GPUs have been seen."""
         self._calls: deque[Call] = deque()
         self._flushing = False
         self._again: Timer | None = None
@@ -150,10 +156,11 @@ class GPUArbiter(SelectingActor):
             case Tidied():
                 self._tidy(message)
             case Sighted() | WatchSilent() | LookDue() | ProofTimeOver() | SettleTimeOver():
-                raise NotImplementedError
-            case Open(desk, feed, janitor):
-                self.janitor = janitor
-                self._open(desk, feed)
+                self.sights.receive(message)
+            case Open():
+                self._open_with = message
+                if self.sights.begin(message.watch, message.sighting):
+                    self.open_if_begun()
             case _:
                 assert_never(message)
 
@@ -167,8 +174,16 @@ class GPUArbiter(SelectingActor):
     def _fill_later(self) -> None:
         self.inbox.after(RETRY_COMMIT, FillReserve())
 
-    def _open(self, desk: pykka.ActorRef[Any], feed: pykka.ActorRef[Any]) -> None:
-        self.desk, self.feed = desk, feed
+    def open_if_begun(self) -> None:
+        """Once: with `Open` told, and the GPUs seen or waited for in vain."""
+        message, self._open_with = self._open_with, None
+        if message is None:
+            return
+        self.desk, self.feed, self.janitor = message.desk, message.feed, message.janitor
+        self.sights.open()
+        self._open()
+
+    def _open(self) -> None:
         if self.journal.signs() >= 0:
             self.inbox.watch(self.journal.signs(), self.journal.look)
         recover(self)
@@ -207,14 +222,14 @@ class GPUArbiter(SelectingActor):
                     self._job_changed(job)
                 case ev.Moved(job):
                     self.ledger.batch.jobs[job.id] = job
-                    self._event(f"job.{job.id}", {"type": "moved", **news(job)})
+                    self.event(f"job.{job.id}", {"type": "moved", **news(job)})
                 case ev.Reported(job):
                     self._publish_progress(job)
                 case ev.ModeChanged(paused, draining, reason):
                     modes = {"paused": "1" if paused else "", "draining": "1" if draining else ""}
                     self.ledger.batch.settings |= {**modes, "pause_reason": reason or ""}
                     told = {"paused": paused, "draining": draining, "pause_reason": reason}
-                    self._event("queue", {"type": "queue", **told})
+                    self.event("queue", {"type": "queue", **told})
                 case ev.Start(job, gpu_ids):
                     self.starts.cold(job, gpu_ids)
                 case ev.Stop(job_id, attempt, force):
@@ -225,23 +240,26 @@ class GPUArbiter(SelectingActor):
                     self.inbox.drop(self._unblock)
                     self._unblock = self.inbox.after(seconds, BlockOver(block))
                 case ev.Look() | ev.ProveWithin() | ev.SettleAfter() | ev.GpuChanged():
-                    raise NotImplementedError
+                    self.sights.perform(effect)
                 case ev.Drained():
                     self.ledger.batch.settings["draining"] = ""
                     self.leaving = True
         self.changed()
 
     def view(self, job: Job) -> dict[str, Any]:
-        return job_view(job, self.core, self.home, self.clock.now())
+        return job_view(job, self.core, self.home, self.clock.now(), self.meter.usage.of(job))
 
     def _job_changed(self, job: Job) -> None:
         self.ledger.batch.jobs[job.id] = job
-        self._event(f"job.{job.id}", {"type": "job", **news(job)})
+        self.event(f"job.{job.id}", {"type": "job", **news(job)})
         if job.ended:
+            self.meter.ended(job, self.clock.now())
+            if self.past is not None:
+                self.past.ended(job)
             self.bench.discard(job.id, job.attempt)
             self.ledger.batch.rows[job.id, job.attempt] = None
 
-    def _event(self, topic: str, body: dict[str, Any]) -> None:
+    def event(self, topic: str, body: dict[str, Any]) -> None:
         self.ledger.note(topic, body, self.clock.now())
 
     # -- attempts
@@ -288,6 +306,9 @@ class GPUArbiter(SelectingActor):
     def _flush(self) -> None:
         self.inbox.drop(self._again)
         self._flushing = False
+        self.meter.note(self.clock.now())
+        self.meter.write(self.ledger.batch)
+        self.sights.write(self.ledger.batch)
         try:
             self.ledger.commit()
         except sqlite3.Error as error:
@@ -311,6 +332,8 @@ class GPUArbiter(SelectingActor):
 
     def _after_commit(self) -> None:
         batch = self.ledger.take_batch()
+        if self.past is not None:
+            self.past.written(batch.jobs.values())
         self.starts.committed(batch.rows)
         self._answer()
         if batch.events and self.feed is not None:
@@ -346,4 +369,5 @@ class GPUArbiter(SelectingActor):
         for call in waiting:
             self.ledger.answer(call, wire.refusal(call.request.id, "unavailable", sentence), promises=False)
         self._answer()
+        self.meter.close(self.clock.now())
         self.bench.close()

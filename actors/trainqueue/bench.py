@@ -27,16 +27,21 @@ if TYPE_CHECKING:
     from trainqueue.core.job import Job
     from trainqueue.core.line import Line
     from trainqueue.core.spec import JobSpec
-    from trainqueue.gpus import Inventory
     from trainqueue.home import Home
     from trainqueue.launch.nursery import Nursery
 
 STOP = 5.0
 """Seconds that a trainer gets to stop."""
+NO_GPU = "cpu:0"
 CALM, BUSY = 0.02, 0.001
 """Seconds from a hand-over to the next arming, for usual and for very short jobs."""
 MAX_ARMED = 16
 """Where jobs are very short, so many are armed at a time: one commit for all, and no hand-over waits for it."""
+
+
+def visible(gpu_ids: tuple[str, ...]) -> str:
+    """The value of CUDA_VISIBLE_DEVICES: UUIDs; nothing for a job without a GPU, and where there is none."""
+    return ",".join(gpu for gpu in gpu_ids if gpu != NO_GPU)
 
 
 @dataclass(slots=True)
@@ -65,13 +70,12 @@ class Bench:
         self,
         arbiter: pykka.ActorRef[Any],
         home: Home,
-        gpus: Inventory,
         grace: float,
         nursery: Nursery,
         on_crash: Callable[[BaseException | None], None],
         log_max_bytes: int = 0,
     ) -> None:
-        self.arbiter, self.home, self.gpus, self.grace = arbiter, home, gpus, grace
+        self.arbiter, self.home, self.grace = arbiter, home, grace
         self.log_max_bytes = log_max_bytes
         self.armourer = Armourer.start(arbiter, nursery, on_crash)
         self.boot = local.boot_id()
@@ -152,8 +156,7 @@ class Bench:
         """Raises OSError when the runner has died; its trainer then says what became of the attempt."""
         assert attempt.runner is not None
         attempt.going = True
-        visible = self.gpus.visible(gpu_ids) if attempt.spec.gpus else ""
-        attempt.runner.go({"CUDA_VISIBLE_DEVICES": visible, "TRAINQ_GPU_IDS": ",".join(gpu_ids)}, stay=True)
+        attempt.runner.go({"CUDA_VISIBLE_DEVICES": visible(gpu_ids), "TRAINQ_GPU_IDS": ",".join(gpu_ids)}, stay=True)
         os.sched_yield()  # else the kernel may have the runner wait behind us, on our processor
 
     def adopt(self, job: Job, runner: local.Runner | None) -> None:

@@ -69,11 +69,16 @@ class BlockOver:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Service to arbiter, once everything stands: decide unclear attempts and begin."""
+    """Service to arbiter, once everything stands: decide unclear attempts and begin.
+
+    Without a `watch` all that there is to know of the GPUs is the sighting.
+    """
 
     desk: ActorRef[Any]
     feed: ActorRef[Any]
     janitor: ActorRef[Any] | None = None
+    watch: ActorRef[Any] | None = None
+    sighting: Sighting | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,7 +180,11 @@ def tell_progress(arbiter: GPUArbiter, job: Job) -> None:
 
 
 def hold_gpus(arbiter: GPUArbiter, job: Job, gpu_ids: tuple[str, ...]) -> None:
-    """An armed job that turns out to have gone holds the GPUs that its claim names."""
+    """An armed job that turns out to have gone holds the GPUs that its claim names.
+
+    It has them for itself, since those that share do not go before their row is written (starts.py): whoever held one
+    of them before is over.
+    """
     if not isinstance(job.state, Queued):
         return
     held = verdict.gpus_in(arbiter.home.attempt(job.id, job.attempt)) or gpu_ids

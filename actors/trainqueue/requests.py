@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from trainqueue import logfile, wire
+from trainqueue import gpuops, logfile, wire
 from trainqueue.clock import run_time
 from trainqueue.core import events as ev
 from trainqueue.core.job import Pending, Running
 from trainqueue.core.spec import check
 from trainqueue.errors import RequestError
+from trainqueue.gpuview import gpu_views
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -107,9 +108,11 @@ def result(arbiter: GPUArbiter, call: Call) -> object:  # noqa: PLR0912  (one ar
         case wire.Log() as request:
             return log(arbiter, request)
         case wire.Gpus():
-            return {"gpus": gpus(arbiter)}
-        case wire.Enable() | wire.Disable():
-            raise NotImplementedError
+            return gpuops.gpus(arbiter)
+        case wire.Enable(gpus=names):
+            return gpuops.switch(arbiter, names, enabled=True)
+        case wire.Disable(gpus=names):
+            return gpuops.switch(arbiter, names, enabled=False)
         case wire.Events(after=after, limit=limit):
             return events(arbiter, after, limit)
         case wire.Stats():
@@ -173,7 +176,7 @@ def queue(arbiter: GPUArbiter, request: wire.Queue) -> object:
         "counts": counts(arbiter),
         "seq": known(arbiter),
         "epoch": arbiter.ledger.epoch,
-        "gpus": gpus(arbiter),
+        "gpus": gpu_views(core),
     }
 
 
@@ -189,6 +192,7 @@ def counts(arbiter: GPUArbiter) -> dict[str, int]:
 def stats(arbiter: GPUArbiter) -> object:
     """Of all jobs that have started, those whose records are gone among them; kept, not counted."""
     arbiter.ledger.show()
+    arbiter.meter.note(arbiter.clock.now())
     totals, now = arbiter.journal.totals(), arbiter.clock.now()
     running = [(job, job.state) for job in arbiter.core.active() if isinstance(job.state, Running)]
     used = sum(len(state.gpu_ids) * (run_time(state, now) or 0.0) for _, state in running)
@@ -200,6 +204,7 @@ def stats(arbiter: GPUArbiter) -> object:
         "gpu_seconds_lost": totals["lost"].gpu_seconds,
         "log_bytes": sum(found.log_bytes for found in totals.values()),
         "removed": totals["removed"].jobs,
+        "gpus": arbiter.meter.figures(),
     }
 
 
@@ -302,13 +307,6 @@ def log(arbiter: GPUArbiter, request: wire.Log) -> object:
     removed = job.log_removed_at(attempt)
     part = {"data": data, "attempt": attempt, "offset": start, "next": end, "size": size, "eof": eof}
     return {**part, "removed_at": removed}
-
-
-def gpus(arbiter: GPUArbiter) -> list[dict[str, Any]]:
-    samples = arbiter.gpus.sample()
-    for gpu in samples:
-        gpu["jobs"] = [*arbiter.core.leases.on(gpu["id"])]
-    return samples
 
 
 def events(arbiter: GPUArbiter, after: int, limit: int) -> object:

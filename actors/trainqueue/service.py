@@ -18,27 +18,31 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from trainqueue import __version__, guard, user
+from trainqueue import __version__, gpuops, gpuwatch, guard, user
 from trainqueue.actor import stop_and_join
 from trainqueue.arbiter import GPUArbiter
 from trainqueue.bench import Bench
 from trainqueue.clock import WallClock
 from trainqueue.core.arbiter import Core
+from trainqueue.core.limits import Limits
+from trainqueue.core.reading import Sighting
 from trainqueue.feed import Feed
 from trainqueue.frontdesk import FrontDesk
-from trainqueue.gpus import inventory
+from trainqueue.gpus import FakeGpus, NoGpu, inventory
 from trainqueue.home import EVENTS, REQUESTS
 from trainqueue.janitor import Janitor
 from trainqueue.journal import Journal, JournalError
 from trainqueue.launch.nursery import Nursery
 from trainqueue.messages import Open
+from trainqueue.past import JournalPast
 from trainqueue.reserve import Reserve, is_full
 
 if TYPE_CHECKING:
     import pykka
 
+    from trainqueue.gpus import Inventory
     from trainqueue.home import Home
-    from trainqueue.settings import Settings
+    from trainqueue.settings import GpuSettings, Settings
 
 logging.getLogger("trainqueue").addHandler(logging.NullHandler())
 logger = logging.getLogger(__name__)
@@ -73,13 +77,17 @@ class Service:
         self._undo.callback(journal.close)
         journal.refuse_older(self.home)
         journal.attempts()  # what cannot be read in them ends the start here, with words, and not the arbiter
-        gpus = inventory()
+        gpus = inventory(self.settings.gpus, self.home)
+        measured = not isinstance(gpus, NoGpu | FakeGpus)
+        at_once = Sighting() if measured else gpus.look(None, processes=False)
+        past = JournalPast(journal)
         core = Core(
-            gpus.gpu_ids(),
-            cpu_jobs=os.cpu_count() or 1,
+            [reading.id for reading in at_once.readings],
             next_id=self.home.next_unused(journal.next_id()),
             max_waiting=self.settings.queue.max_waiting,
             counts=journal.ended_counts(),
+            limits=limits(self.settings.gpus),
+            past=past,
         )
         clock = WallClock()
         self._undo.callback(clock.close)
@@ -93,14 +101,13 @@ class Service:
         bench = partial(
             Bench,
             home=self.home,
-            gpus=gpus,
             grace=grace,
             nursery=Nursery(self.job_files),
             on_crash=self._crashed,
             log_max_bytes=self.settings.logs.max_bytes,
         )
         leave, crashed, chosen = self.leaving.set, self._crashed, self.settings.queue.after_reboot
-        arbiter = GPUArbiter.start(core, journal, self.home, gpus, identity, bench, leave, crashed, clock, chosen)
+        arbiter = GPUArbiter.start(core, journal, self.home, identity, bench, leave, crashed, clock, chosen, past)
         self._undo.callback(stop, arbiter)
         seq = journal.last_seq()
         feed = Feed.start(context, events, identity["epoch"], seq, self._crashed)
@@ -109,8 +116,13 @@ class Service:
         self._undo.callback(stop, desk)
         janitor = Janitor.start(arbiter, self.home, self.settings.history, self._crashed)
         self._undo.callback(stop, janitor)
-        arbiter.tell(Open(desk, feed, janitor))
+        arbiter.tell(Open(desk, feed, janitor, self._watch(gpus, arbiter) if measured else None, at_once))
         self._publish(request, events)
+
+    def _watch(self, gpus: Inventory, arbiter: pykka.ActorRef[Any]) -> pykka.ActorRef[Any]:
+        watch = gpuwatch.GpuWatch.start(gpus, arbiter, self._crashed)
+        self._undo.callback(gpuwatch.stop, watch)
+        return watch
 
     def _journal(self) -> Journal:
         """On a full disk the reserve is what it takes to open it. Raises JournalError."""
@@ -178,7 +190,27 @@ def restore(core: Core, journal: Journal, now: float) -> None:
     paused, draining = bool(journal.setting("paused")), bool(journal.setting("draining"))
     reason = journal.setting("pause_reason") or None
     ended = journal.states_of(wanted)
-    core.restore(jobs, ended, now, paused=paused, draining=draining, pause_reason=reason)
+    core.restore(
+        jobs,
+        ended,
+        now,
+        paused=paused,
+        draining=draining,
+        pause_reason=reason,
+        choices=gpuops.kept(journal, gpuops.CHOICES),
+        baselines=gpuops.kept(journal, gpuops.BASELINES),
+    )
+
+
+def limits(settings: GpuSettings) -> Limits:
+    """What the core needs of the settings."""
+    return Limits(
+        cpu_jobs=settings.cpu_jobs or os.cpu_count() or 1,
+        release_tolerance=settings.release_tolerance,
+        release_timeout=settings.release_timeout,
+        settle_time=settings.settle_time,
+        left_out=settings.left_out,
+    )
 
 
 def stop(ref: pykka.ActorRef[Any]) -> None:

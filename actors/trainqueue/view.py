@@ -23,8 +23,14 @@ def news(job: Job) -> dict[str, Any]:
     return told
 
 
-def job_view(job: Job, core: Core, home: Home, now: float) -> dict[str, Any]:
-    """The contract's Job."""
+def gpu_seconds(job: Job, now: float) -> float | None:
+    """Each of its GPUs counts, a shared one as well."""
+    ran = run_time(job.state, now)
+    return None if ran is None else len(getattr(job.state, "gpu_ids", ())) * ran
+
+
+def job_view(job: Job, core: Core, home: Home, now: float, stood: dict[str, float]) -> dict[str, Any]:
+    """The contract's Job. `stood`: seconds that it stood first in line and could not start, by reason."""
     spec, state = job.spec, job.state
     why_code, sentence = why(core, job, now)
     return {
@@ -47,6 +53,10 @@ def job_view(job: Job, core: Core, home: Home, now: float) -> dict[str, Any]:
         "started_at": getattr(state, "started_at", None),
         "ended_at": getattr(state, "ended_at", None),
         "run_time": run_time(state, now),
+        "gpu_seconds": gpu_seconds(job, now),
+        "waited": stood,
+        "gpu_share": getattr(state, "share", None),
+        "peak_memory": job.peak_memory,
         "expected_start_at": None,
         "expected_end_at": None,
         "progress": job.progress,
@@ -57,6 +67,9 @@ def job_view(job: Job, core: Core, home: Home, now: float) -> dict[str, Any]:
         "umask": spec.umask,
         "gpus": spec.gpus,
         "gpu_memory": spec.gpu_memory,
+        "gpu_from": spec.gpu_from,
+        "gpu_name": spec.gpu_name,
+        "gpu_min_memory": spec.gpu_min_memory,
         "priority": spec.priority,
         "after": spec.after,
         "after_any": spec.after_any,

@@ -75,8 +75,24 @@ def check(spec: JobSpec, where: str) -> None:
     for key in env:
         if not key or "=" in key:
             raise RequestError("bad-request", f"{where}.env: {key!r} is no name for a variable")
+    check_gpus(spec, where)
     if spec.warn is not None and (spec.time_limit is None or spec.warn >= spec.time_limit):
         raise RequestError("bad-request", f"{where}.warn: must be shorter than time_limit, before whose end it is")
     numbers = (spec.time_limit, spec.grace, spec.warn, spec.not_before)
     if any(number is not None and not math.isfinite(number) for number in numbers):
         raise RequestError("bad-request", f"{where}: a time or duration is not a finite number")
+
+
+def check_gpus(spec: JobSpec, where: str) -> None:
+    """Raises RequestError ("bad-request") naming the field. Whether this machine has such GPUs is not asked here."""
+    wishes = {"gpu_memory": spec.gpu_memory, "gpu_from": spec.gpu_from or None, "gpu_name": spec.gpu_name}
+    wishes["gpu_min_memory"] = spec.gpu_min_memory
+    if not spec.gpus:
+        for field, wish in wishes.items():
+            if wish is not None:
+                raise RequestError("bad-request", f"{where}.{field}: says which GPU, of a job that needs none (gpus 0)")
+    if spec.gpu_memory == 0:
+        raise RequestError("bad-request", f"{where}.gpu_memory: must be more than 0; leave it out for whole GPUs")
+    named = len({str(gpu) for gpu in spec.gpu_from})
+    if spec.gpu_from and named < spec.gpus:
+        raise RequestError("bad-request", f"{where}.gpu_from: names {named} GPUs, and the job needs {spec.gpus}")
