@@ -19,7 +19,7 @@ from trainqueue.core.spec import JobSpec, band
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SLOW = settings(deadline=None, max_examples=120, suppress_health_check=[HealthCheck.too_slow])
+SLOW = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 
 
 def order(width: int, runs: float, at: float = 0.0, **fields: Any) -> Order:
