@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from trainqueue.core.reading import Reading, Sighting
 
@@ -31,16 +31,6 @@ class Inventory(Protocol):
         """May be called twice; a later look begins anew."""
         ...
 
-    def gpu_ids(self) -> list[str]: ...
-
-    def sample(self) -> list[dict[str, Any]]:
-        """One contract Gpu per GPU, without `jobs`; sizes in bytes, `utilization` in per cent."""
-        ...
-
-    def visible(self, gpu_ids: tuple[str, ...]) -> str:
-        """The value of CUDA_VISIBLE_DEVICES for a job on these GPUs."""
-        ...
-
 
 class Unmeasured:
     """GPUs of which nothing can be measured: they are free whenever nobody holds them."""
@@ -59,27 +49,11 @@ class Unmeasured:
         pass
 
 
-def _gpu(gpu_id: str, index: int, name: str, memory: int | None) -> dict[str, Any]:
-    unknown = dict.fromkeys(("memory_used", "utilization", "temperature", "power", "why"))
-    fixed: dict[str, Any] = {"id": gpu_id, "index": index, "name": name, "memory_total": memory}
-    return {**fixed, **unknown, "foreign": [], "healthy": True}
-
-
 class NoGpu(Unmeasured):
     """Without a GPU the queue serves one slot, `cpu:0`."""
 
     def readings(self) -> tuple[Reading, ...]:
         return (Reading("cpu:0", 0, "CPU (no GPU found)", None, measured=False),)
-
-    def gpu_ids(self) -> list[str]:
-        return ["cpu:0"]
-
-    def sample(self) -> list[dict[str, Any]]:
-        return [_gpu("cpu:0", 0, "CPU (no GPU found)", None)]
-
-    def visible(self, gpu_ids: tuple[str, ...]) -> str:
-        del gpu_ids
-        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +64,7 @@ class FakeGpus(Unmeasured):
     size: int
 
     def readings(self) -> tuple[Reading, ...]:
-        return tuple(Reading(gpu, at, "Fake GPU", self.size, measured=False) for at, gpu in enumerate(self.gpu_ids()))
-
-    def gpu_ids(self) -> list[str]:
-        return [f"GPU-fake-{index}" for index in range(self.count)]
-
-    def sample(self) -> list[dict[str, Any]]:
-        return [_gpu(gpu, at, "Fake GPU", self.size) for at, gpu in enumerate(self.gpu_ids())]
-
-    def visible(self, gpu_ids: tuple[str, ...]) -> str:
-        return ",".join(gpu_ids)
+        return tuple(Reading(f"GPU-fake-{at}", at, "Fake GPU", self.size, measured=False) for at in range(self.count))
 
 
 def inventory(settings: GpuSettings | None = None, home: Home | None = None) -> Inventory:

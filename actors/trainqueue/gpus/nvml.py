@@ -10,7 +10,7 @@ import logging
 import time
 from collections import defaultdict
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trainqueue.core.reading import Process, Reading, Sighting
 from trainqueue.gpus.driver import Driver, DriverError, GpuError, ListError
@@ -87,17 +87,6 @@ class NvmlGpus:
             which = ", ".join(map(str, sorted(self._unlisted)))
             found.append(f"the NVIDIA driver cannot list processes (GPU {which}): programs of others are not noticed")
         return found
-
-    # -- as those ask who do not listen to the watch yet
-
-    def gpu_ids(self) -> list[str]:
-        return []
-
-    def sample(self) -> list[dict[str, Any]]:
-        return []
-
-    def visible(self, gpu_ids: tuple[str, ...]) -> str:
-        return ",".join(gpu_ids)
 
     # -- the driver
 
