@@ -19,7 +19,7 @@ from trainqueue.home import Home
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Else each of the hundreds of processes that tests start compiles the whole package anew: a third of all the time.
+# Else each of the hundreds of processes that tests start compiles the package anew: a third of a daemon's start.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
