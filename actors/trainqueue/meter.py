@@ -14,15 +14,18 @@ from typing import TYPE_CHECKING, Any
 from trainqueue.core.why import why
 from trainqueue.errors import TrainqError
 from trainqueue.gpuview import kept_for
-from trainqueue.usage import Figures, Moment, Usage, rounded
+from trainqueue.usage import HELD, Figures, Moment, Usage, rounded
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from trainqueue.batch import Batch
     from trainqueue.core.arbiter import Core
     from trainqueue.core.job import Job
     from trainqueue.journal import Journal
 
 SETTING = "usage"
+HELD_OR_FREE = frozenset({HELD, None})
 APART = 1.0
 """Seconds between two writings."""
 
@@ -40,9 +43,14 @@ class Meter:
         wanted = self.core.wanted()
         uses = self._uses(wanted=wanted)
         head = self.core.line.head()
-        reason = None if head is None else why(self.core, head, wall)[0]
+        reason = None if head is None else self._reason(head, uses, wall)
         first = None if head is None or reason is None else (head.id, reason, head.stood)
         self.usage.note(time.monotonic(), Moment(uses, wanted, first))
+
+    def _reason(self, head: Job, uses: Mapping[str, str | None], wall: float) -> str | None:
+        """What the first in line waits for; asked for in full only where it may be anything but its turn."""
+        usual = self.core.may_start() and head.spec.gpu_memory is None and HELD_OR_FREE.issuperset(uses.values())
+        return "position" if usual else why(self.core, head, wall)[0]
 
     def _uses(self, *, wanted: bool) -> dict[str, str | None]:
         """Of a free GPU, where jobs wait: it is being looked at for a start, or kept for a job that needs more."""

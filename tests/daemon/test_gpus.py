@@ -44,8 +44,8 @@ def test_processes_that_the_settings_ignore_are_in_nobodys_way(home: Home) -> No
 def test_a_gpu_goes_to_the_next_job_when_its_memory_is_back(home: Home) -> None:
     with lab(home) as on:
         first, second = on.submit(4 * GIB, linger=1.0), on.submit()
-        sentence = on.until_why(second, "gpu-memory")
-        assert sentence.startswith(f"GPU 0 waits for the memory of job {first} to come back (4")
+        sentence = on.until_why(second, "gpu-memory", " GiB")  # it says how much when it has looked
+        assert sentence == f"GPU 0 waits for the memory of job {first} to come back (4 GiB of it)"
         assert on.status(first).state == "completed"
         assert on.gpu()["waiting_for_memory"]
         after = on.until(second, "completed")
