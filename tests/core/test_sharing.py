@@ -122,7 +122,10 @@ def test_a_sharer_that_leaves_is_proven_by_its_processes_alone() -> None:
     machine.run(3)
     machine.do(ev.Settled(3, 1))
     machine.submit(spec(gpu_memory=SHARE))
-    assert why(machine.core, machine.core.jobs[4], 0.0)[1] == "needs 8 GiB, GPU 0 has 0 MiB to give; 1 of 1 GPUs are in use"
+    assert (
+        why(machine.core, machine.core.jobs[4], 0.0)[1]
+        == "needs 8 GiB, GPU 0 has 0 MiB to give; 1 of 1 GPUs are in use"
+    )
     machine.end(1, listed=True)
     machine.answer()
     assert machine.started == [1, 2, 3]
