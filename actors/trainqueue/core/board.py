@@ -178,7 +178,7 @@ class Board:
         card.used.pop(job.id, None)
         card.settled.discard(job.id)
         card.failed = job if isinstance(job.state, Failed) else None
-        if not card.reading.measured:
+        if not card.reading.measured or card.overdue:  # it has been given up on account of another one
             return None
         proof = self.begin_proof(card, job.id)
         self.drop_unseen(card)
@@ -197,7 +197,14 @@ class Board:
             card.condemned = None
             if card.overdue:
                 self.end_proof(card)
-                card.baseline = card.baseline if self._leases.on(card.id) else None
+                card.baseline = self._unexplained(card)
+
+    def _unexplained(self, card: Card) -> int | None:
+        """What is in use beside all listed processes; as it was while jobs are on it, which may use some of that."""
+        if self._leases.on(card.id) or card.residual is None:
+            return card.baseline
+        ours = [process for process in card.reading.processes or () if not self._is_stranger(card, process)]
+        return max(0, card.residual - sum(process.memory or 0 for process in ours))
 
     def choices_made(self, choices: Mapping[str, bool]) -> None:
         self.choices = dict(choices)
@@ -215,8 +222,8 @@ class Board:
         """Whether a job may count on it, once it is free. Trouble with the driver is everybody's, and passes."""
         return card.seen and card.enabled and card.ailment is None
 
-    def use(self, card: Card, reserved: bool = False) -> Use:  # noqa: FBT001, FBT002  (one word of many)
-        """What it does, or what keeps it from being given out."""
+    def use(self, card: Card) -> Use:
+        """What it does, or what keeps it from being given out; what is reserved the placement knows."""
         if self._leases.on(card.id):
             return "held"
         if not card.enabled:
@@ -227,13 +234,13 @@ class Board:
             return "foreign"
         if card.proof is not None:
             return "memory"
-        return "reserved" if reserved else "free"
+        return "free"
 
     def slot(self, card: Card) -> Slot:
         reading = card.reading
         free = None
         if reading.measured and reading.memory_total is not None and reading.memory_used is not None:
-            free = max(0, reading.memory_total - reading.memory_used)
+            free = max(0, reading.memory_total - reading.memory_reserved - reading.memory_used)
         tenants = {
             job: Tenant(share, settled=share is None or job in card.settled, used=card.used.get(job))
             for job, share in self._leases.on(card.id).items()

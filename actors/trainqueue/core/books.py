@@ -56,6 +56,11 @@ class Books:
         self.board = Board(gpu_ids, self.leases, self.limits)
         self.needs = Needs(self.board)
         self.counts = Counter[str](counts or {})
+        self.paused = False
+        self.pause_reason: str | None = None
+        """What has paused it, as in "paused since ..."; None for a person or program, who know it themselves."""
+        self.draining = False
+        self.blocked: str | None = None
         self.next_id = next_id
         self.next_rank = GAP
         self.alarms = Alarms()
@@ -69,6 +74,10 @@ class Books:
         """The GPUs whose processes the step under way has told."""
         self.started: list[tuple[str, ...]] = []
         """What the step under way has given to jobs."""
+        self.keeping: dict[str, int] | None = None
+        """What the placement has reserved, once somebody has asked for it since the last step."""
+        self.now = 0.0
+        """Of the last event, wall time."""
         self._effects: list[ev.Effect] = []
 
     def load(self, jobs: Iterable[Job], ended: Mapping[int, StateName], now: float) -> None:
@@ -91,6 +100,9 @@ class Books:
     def active(self) -> list[Job]:
         """Pending and running jobs."""
         return [self.jobs[job] for job in self.leases.jobs()]
+
+    def may_start(self) -> bool:
+        return not (self.paused or self.draining or self.blocked)
 
     # -- a job's steps
 
