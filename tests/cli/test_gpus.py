@@ -56,7 +56,7 @@ def test_a_row_says_what_a_job_would_meet(shown: Cli, pretender: Pretender) -> N
     head, *rows = [line.split("\t") for line in shown("gpus").stdout.splitlines()]
     assert head == ["GPU", "NAME", "MEMORY", "UTIL", "TEMP", "POWER", "JOBS", "STATE"]
     assert [row[-1] for row in rows] == STATES
-    assert rows[1] == ["1", "NVIDIA GeForce RTX 4090", "9.0/24.0 GiB", "97%", "71°C", "431 W", "3,4", "job 3, 4"]
+    assert rows[1] == ["1", "RTX 4090", "9.0/24.0 GiB", "97%", "71°C", "431 W", "3,4", "job 3, 4"]
     assert rows[4][2:6] == ["-/24.0 GiB", "-", "-", "-"]
 
 

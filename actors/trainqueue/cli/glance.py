@@ -39,7 +39,7 @@ def glance(home: Home, settings: GpuSettings, patience: float) -> Glance | None:
 
 
 def look(home: Home, settings: GpuSettings) -> Glance:
-    from trainqueue.gpus.driver import Driver, DriverError, GpuError, is_installed
+    from trainqueue.gpus.driver import Driver, DriverError, is_installed
 
     gpus = inventory(settings, home)
     sighting = gpus.look(None, processes=True)
@@ -49,12 +49,20 @@ def look(home: Home, settings: GpuSettings) -> Glance:
         return Glance(sighting, installed=installed, notes=notes)
     try:
         driver = Driver()
-        handles = [driver.handle(at) for at in range(driver.count())]
-        modes = [driver.optional("nvmlDeviceGetPersistenceMode", handle) for handle in handles]
-    except (DriverError, GpuError):
+        asleep = [at for at in range(driver.count()) if is_asleep(driver, at)]
+    except DriverError:
         return Glance(sighting, notes=notes)  # lost in this moment; another look will tell
-    asleep = [at for at, mode in enumerate(modes) if mode == 0]
     return Glance(sighting, driver=driver.version(), notes=notes, asleep=asleep)
+
+
+def is_asleep(driver: Any, at: int) -> bool:
+    """Whether the driver puts this GPU down while nobody uses it. Raises DriverError."""
+    from trainqueue.gpus.driver import GpuError
+
+    try:
+        return bool(driver.optional("nvmlDeviceGetPersistenceMode", driver.handle(at)) == 0)
+    except GpuError:
+        return False
 
 
 def from_a_child(act: Callable[[], bytes], patience: float) -> bytes | None:

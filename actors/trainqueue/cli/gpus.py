@@ -48,7 +48,7 @@ def show(found: dict[str, Any]) -> None:
 def row(gpu: dict[str, Any]) -> tuple[object, ...]:
     return (
         gpu["index"],
-        gpu["name"],
+        gpu["name"].removeprefix("NVIDIA ").removeprefix("GeForce "),
         memory(gpu["memory_used"], gpu["memory_total"]),
         known(gpu["utilization"], "%"),
         known(gpu["temperature"], "°C"),
