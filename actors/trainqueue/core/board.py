@@ -178,7 +178,7 @@ class Board:
         card.used.pop(job.id, None)
         card.settled.discard(job.id)
         card.failed = job if isinstance(job.state, Failed) else None
-        if not card.reading.measured:
+        if not card.reading.measured or card.overdue:  # it has been given up on account of another one
             return None
         proof = self.begin_proof(card, job.id)
         self.drop_unseen(card)
@@ -233,7 +233,7 @@ class Board:
         reading = card.reading
         free = None
         if reading.measured and reading.memory_total is not None and reading.memory_used is not None:
-            free = max(0, reading.memory_total - reading.memory_used)
+            free = max(0, reading.memory_total - reading.memory_reserved - reading.memory_used)
         tenants = {
             job: Tenant(share, settled=share is None or job in card.settled, used=card.used.get(job))
             for job, share in self._leases.on(card.id).items()
