@@ -502,10 +502,43 @@ def test_only_what_changes_for_a_job_moves_it() -> None:
     machine.do(ev.SetMode(paused=True, draining=False))
     machine.submit(*[spec()] * 5, spec(gpus=2))
     line, removed = machine.core.line, list[int]()
-    before = line.remove
-    line.remove = lambda job: (removed.append(job.id), before(job))[1]  # type: ignore[method-assign]
+    remove = line.remove
+
+    def noted(job: Job) -> None:
+        removed.append(job.id)
+        remove(job)
+
+    line.remove = noted  # type: ignore[method-assign]
     machine.see()
     assert removed == []
     machine.card("GPU-1").lost = True
     machine.see()
     assert removed == [6]
+
+
+# -- reservations, as people see them
+
+
+def test_a_gpu_that_is_kept_for_a_wide_job_is_said() -> None:
+    machine = running(2)
+    machine.submit(spec(gpus=2), spec())
+    machine.answer_all()
+    assert machine.started == [1]
+    assert (machine.core.use("GPU-0"), machine.core.use("GPU-1")) == ("held", "reserved")
+    assert says(machine, 2) == ("position", "next in line; 1 of 2 GPUs are in use")
+    sentence = "position 2 in the line; GPU 1 is kept for job 2, which needs 2 GPUs"
+    assert says(machine, 3) == ("position", sentence)
+    assert machine.core.wanted()
+    machine.end(1)
+    machine.answer_all()
+    assert machine.started == [1, 2]
+    assert machine.core.use("GPU-1") == "held"
+
+
+def test_without_anybody_who_waits_a_gpu_is_free() -> None:
+    machine = running(2)
+    assert machine.core.use("GPU-1") == "free"
+    assert not machine.core.wanted()
+    machine.card("GPU-1").lost = True
+    machine.see()
+    assert machine.core.use("GPU-1") == "unhealthy"

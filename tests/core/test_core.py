@@ -247,7 +247,7 @@ def step(core: Core, ended: dict[int, Job], data: st.DataObject) -> ev.Event:
     return draw(st.sampled_from(choices))()
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_random_histories_keep_every_promise(data: st.DataObject) -> None:
     core, ended, now = Core(["a", "b"], cpu_jobs=2), dict[int, Job](), 100_000.0

@@ -11,7 +11,7 @@ from trainqueue.core.leases import LeaseError, Leases
 from trainqueue.core.limits import Limits
 from trainqueue.core.why import why
 
-SHARE = 8 * GIB
+SHARE = 7 * GIB
 
 
 def sharing(*shares: int, memory: int = GIB) -> Machine:
@@ -118,13 +118,13 @@ def test_a_sharer_that_leaves_is_proven_by_its_processes_alone() -> None:
     machine = sharing(SHARE, SHARE)
     machine.submit(spec(gpu_memory=SHARE))
     machine.answer_all()
-    assert machine.started == [1, 2, 3]  # 24 GiB
+    assert machine.started == [1, 2, 3]
     machine.run(3)
     machine.do(ev.Settled(3, 1))
     machine.submit(spec(gpu_memory=SHARE))
     assert (
         why(machine.core, machine.core.jobs[4], 0.0)[1]
-        == "needs 8 GiB, GPU 0 has 0 MiB to give; 1 of 1 GPUs are in use"
+        == "needs 7 GiB, GPU 0 has 3 GiB to give; 1 of 1 GPUs are in use"
     )
     machine.end(1, listed=True)
     machine.answer()
@@ -201,3 +201,16 @@ def test_an_adopted_sharer_joins_the_others() -> None:
         machine.core.handle(ev.Adopt(3, ("GPU-0",)), 0.0, dispatch=False)
     assert machine.core.leases.held() == {"GPU-0": {1: SHARE, 2: SHARE}}
     machine.core.validate()
+
+
+def test_what_is_in_use_beside_all_shares_is_not_given_away() -> None:
+    machine = sharing(SHARE, SHARE)
+    machine.stranger("GPU-0", 4 * GIB, ignored=True)
+    machine.see()
+    machine.submit(spec(gpu_memory=SHARE))
+    machine.answer_all()
+    sentence = "needs 7 GiB, on GPU 0 5.8 GiB are free beside what others may use; 1 of 1 GPUs are in use"
+    assert why(machine.core, machine.core.jobs[3], 0.0) == ("gpu-memory", sentence)
+    machine.cards[0].processes = [process for process in machine.cards[0].processes if process.job is not None]
+    machine.see()
+    assert machine.started == [1, 2, 3]

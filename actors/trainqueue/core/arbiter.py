@@ -55,8 +55,6 @@ class Core(Gpus):
         """What has paused it, as in "paused since ..."; None for a person or program, who know it themselves."""
         self.draining = False
         self.blocked: str | None = None
-        self.now = 0.0
-        """Of the last event."""
         self._blocks = 0
 
     def restore(
@@ -85,7 +83,7 @@ class Core(Gpus):
 
         Raises RequestError, with nothing changed, for what a person asked and cannot have.
         """
-        self.fresh, self.started, self.now = set(), [], now
+        self.fresh, self.started, self.keeping, self.now = set(), [], None, now
         match event:
             case ev.Submit():
                 self._submit(event, now)

@@ -197,7 +197,14 @@ class Board:
             card.condemned = None
             if card.overdue:
                 self.end_proof(card)
-                card.baseline = card.baseline if self._leases.on(card.id) else None
+                card.baseline = self._unexplained(card)
+
+    def _unexplained(self, card: Card) -> int | None:
+        """What is in use beside all listed processes; as it was while jobs are on it, which may use some of that."""
+        if self._leases.on(card.id) or card.residual is None:
+            return card.baseline
+        ours = [process for process in card.reading.processes or () if not self._is_stranger(card, process)]
+        return max(0, card.residual - sum(process.memory or 0 for process in ours))
 
     def choices_made(self, choices: Mapping[str, bool]) -> None:
         self.choices = dict(choices)

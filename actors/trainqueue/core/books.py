@@ -69,6 +69,10 @@ class Books:
         """The GPUs whose processes the step under way has told."""
         self.started: list[tuple[str, ...]] = []
         """What the step under way has given to jobs."""
+        self.keeping: dict[str, int] | None = None
+        """What the placement has reserved, once somebody has asked for it since the last step."""
+        self.now = 0.0
+        """Of the last event, wall time."""
         self._effects: list[ev.Effect] = []
 
     def load(self, jobs: Iterable[Job], ended: Mapping[int, StateName], now: float) -> None:

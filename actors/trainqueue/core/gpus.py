@@ -16,7 +16,7 @@ from trainqueue.core.books import Books
 from trainqueue.core.job import Failed, Job, Pending, Running
 from trainqueue.core.looks import delay
 from trainqueue.core.outcome import with_errors
-from trainqueue.core.placement import plan
+from trainqueue.core.placement import kept, plan
 from trainqueue.core.xids import said
 
 if TYPE_CHECKING:
@@ -57,7 +57,14 @@ class Gpus(Books):
 
     def use(self, gpu_id: str) -> Use:
         """What a GPU does, or what keeps it from being given out. Raises KeyError for one that nobody knows."""
-        return self.board.use(self.board.cards[gpu_id])
+        return self.board.use(self.board.cards[gpu_id], reserved=gpu_id in self.kept())
+
+    def kept(self) -> dict[str, int]:
+        """GPUs with room that are kept from those further back in the line, and for which waiting job."""
+        if self.keeping is None:
+            args = (self.line, self.board.slots(), self.jobs.__getitem__, self.now, self.past)
+            self.keeping = kept(*args) if self.wanted() else {}
+        return self.keeping
 
     def wanted(self) -> bool:
         """Whether a job that is ready waits for a GPU."""

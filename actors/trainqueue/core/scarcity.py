@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trainqueue.core.expect import matches, share_of
+from trainqueue.core.spot import Spot
 from trainqueue.core.words import number, size
 
 if TYPE_CHECKING:
@@ -76,6 +77,15 @@ def obstacle(core: Core, job: Job) -> tuple[str, str] | None:
     return reasons[0][0], _lead(job.spec) + _some([sentence for _, sentence in reasons]) + rest
 
 
+def reserved(core: Core, job: Job) -> str:
+    """What a job that stands further back might have, were it not kept for somebody in front of it."""
+    for gpu, keeper in core.kept().items():
+        card = core.board.cards[gpu]
+        if keeper != job.id and matches(job.spec, core.board.slot(card)):
+            return f"; {card.label} is kept for job {keeper}, which needs {number(core.jobs[keeper].spec.gpus, 'GPU')}"
+    return ""
+
+
 def in_use(core: Core) -> str:
     cards = core.board.counted()
     busy = sum(bool(core.leases.on(card.id)) for card in cards)
@@ -106,5 +116,7 @@ def _sharing(core: Core, job: Job, card: Card) -> list[str]:
     waits = [other for other in tenants if other not in card.settled]
     if waits:
         return [f"waits until job {waits[0]} on {card.label} has its full memory, or has run for a while"]
-    free = core.board.slot(card).memory_free
-    return [f"needs {size(share)}, on {card.label} {size(free)} are free"] if free is not None and free < share else []
+    left = Spot(core.board.slot(card)).left
+    if left >= share:
+        return []
+    return [f"needs {size(share)}, on {card.label} {size(max(0, left))} are free beside what others may use"]

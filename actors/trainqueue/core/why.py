@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trainqueue.core.job import Queued
-from trainqueue.core.scarcity import in_use, missing, obstacle
+from trainqueue.core.scarcity import in_use, missing, obstacle, reserved
 
 if TYPE_CHECKING:
     from trainqueue.core.arbiter import Core
@@ -41,7 +41,7 @@ def why(core: Core, job: Job, now: float) -> tuple[str, str] | tuple[None, None]
 def _in_line(core: Core, job: Job, position: int) -> tuple[str, str]:
     needs_gpu = job.spec.gpus > 0
     if core.line.first(needs_gpu=needs_gpu) is not job:
-        return "position", f"position {position} in the line"
+        return "position", f"position {position} in the line" + (reserved(core, job) if needs_gpu else "")
     if not needs_gpu:
         used, places = len(core.leases.without_gpu), core.leases.cpu_jobs
         return "position", f"next in line; {used} of {places} jobs without a GPU are running"
