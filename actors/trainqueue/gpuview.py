@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
-
-from trainqueue.core.placement import kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,9 +24,7 @@ def some_views(core: Core, cards: Iterable[Card]) -> list[dict[str, Any]]:
 
 def kept_for(core: Core) -> dict[str, int]:
     """GPUs that are kept from jobs further back, and for which waiting job."""
-    if not (core.wanted() and core.may_start()):
-        return {}
-    return kept(core.line, core.board.slots(), core.jobs.__getitem__, time.time(), core.past)
+    return core.kept()
 
 
 def gpu_view(core: Core, card: Card, keeper: int | None) -> dict[str, Any]:

@@ -35,7 +35,7 @@ MAX_VOIDS = 5
 
 
 class Core(Gpus):
-    """Decides over the books and the GPUs; whether the queue is paused (and why), draining or blocked."""
+    """Decides over the books and the GPUs, at the word of people, runners, the clock and the watch."""
 
     def __init__(
         self,
@@ -50,11 +50,6 @@ class Core(Gpus):
     ) -> None:
         super().__init__(gpu_ids, cpu_jobs=cpu_jobs, next_id=next_id, counts=counts, limits=limits, past=past)
         self.max_waiting = max_waiting
-        self.paused = False
-        self.pause_reason: str | None = None
-        """What has paused it, as in "paused since ..."; None for a person or program, who know it themselves."""
-        self.draining = False
-        self.blocked: str | None = None
         self._blocks = 0
 
     def restore(
@@ -316,9 +311,6 @@ class Core(Gpus):
         if self.may_start():
             self._start_without_gpu(now)
             self._start_on_gpus(now)
-
-    def may_start(self) -> bool:
-        return not (self.paused or self.draining or self.blocked)
 
     # -- the truth about itself
 

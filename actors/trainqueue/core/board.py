@@ -222,8 +222,8 @@ class Board:
         """Whether a job may count on it, once it is free. Trouble with the driver is everybody's, and passes."""
         return card.seen and card.enabled and card.ailment is None
 
-    def use(self, card: Card, reserved: bool = False) -> Use:  # noqa: FBT001, FBT002  (one word of many)
-        """What it does, or what keeps it from being given out."""
+    def use(self, card: Card) -> Use:
+        """What it does, or what keeps it from being given out; what is reserved the placement knows."""
         if self._leases.on(card.id):
             return "held"
         if not card.enabled:
@@ -234,7 +234,7 @@ class Board:
             return "foreign"
         if card.proof is not None:
             return "memory"
-        return "reserved" if reserved else "free"
+        return "free"
 
     def slot(self, card: Card) -> Slot:
         reading = card.reading

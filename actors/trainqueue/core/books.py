@@ -56,6 +56,11 @@ class Books:
         self.board = Board(gpu_ids, self.leases, self.limits)
         self.needs = Needs(self.board)
         self.counts = Counter[str](counts or {})
+        self.paused = False
+        self.pause_reason: str | None = None
+        """What has paused it, as in "paused since ..."; None for a person or program, who know it themselves."""
+        self.draining = False
+        self.blocked: str | None = None
         self.next_id = next_id
         self.next_rank = GAP
         self.alarms = Alarms()
@@ -95,6 +100,9 @@ class Books:
     def active(self) -> list[Job]:
         """Pending and running jobs."""
         return [self.jobs[job] for job in self.leases.jobs()]
+
+    def may_start(self) -> bool:
+        return not (self.paused or self.draining or self.blocked)
 
     # -- a job's steps
 

@@ -57,13 +57,14 @@ class Gpus(Books):
 
     def use(self, gpu_id: str) -> Use:
         """What a GPU does, or what keeps it from being given out. Raises KeyError for one that nobody knows."""
-        return self.board.use(self.board.cards[gpu_id], reserved=gpu_id in self.kept())
+        use = self.board.use(self.board.cards[gpu_id])
+        return "reserved" if use == "free" and gpu_id in self.kept() else use
 
     def kept(self) -> dict[str, int]:
         """GPUs with room that are kept from those further back in the line, and for which waiting job."""
         if self.keeping is None:
             args = (self.line, self.board.slots(), self.jobs.__getitem__, self.now, self.past)
-            self.keeping = kept(*args) if self.wanted() else {}
+            self.keeping = kept(*args) if self.wanted() and self.may_start() else {}
         return self.keeping
 
     def wanted(self) -> bool:

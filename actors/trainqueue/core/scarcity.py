@@ -116,7 +116,7 @@ def _sharing(core: Core, job: Job, card: Card) -> list[str]:
     waits = [other for other in tenants if other not in card.settled]
     if waits:
         return [f"waits until job {waits[0]} on {card.label} has its full memory, or has run for a while"]
-    left = Spot(core.board.slot(card)).left
-    if left >= share:
+    measured = Spot(core.board.slot(card)).left
+    if measured >= share:
         return []
-    return [f"needs {size(share)}, on {card.label} {size(max(0, left))} are free beside what others may use"]
+    return [f"needs {size(share)}, on {card.label} {size(max(0, measured))} are free beside what others may use"]
