@@ -42,14 +42,9 @@ def made(state: str) -> Machine:
 
 EVENTS = ("round", "glance", "overdue", "settled", "enable", "disable", "trouble", "gone", "well")
 SAME = {
-    "free": "free",
-    "asked": "free",
-    "held": "held",
-    "foreign": "foreign",
-    "memory": "memory",
-    "disabled": "disabled",
+    **{"free": "free", "asked": "free", "held": "held", "foreign": "foreign", "memory": "memory"},
+    **{"disabled": "disabled", **dict.fromkeys(("overdue", "lost", "condemned", "sick"), "unhealthy")},
 }
-SAME |= dict.fromkeys(("overdue", "lost", "condemned", "sick"), "unhealthy")
 """What each state is used for."""
 NOT_HELD = [state for state in STATES if state != "held"]
 DISABLED = dict.fromkeys(NOT_HELD, "disabled")
