@@ -42,8 +42,13 @@ def made(state: str) -> Machine:
 
 EVENTS = ("round", "glance", "overdue", "settled", "enable", "disable", "trouble", "gone", "well")
 SAME = {
-    **{"free": "free", "asked": "free", "held": "held", "foreign": "foreign", "memory": "memory"},
-    **{"disabled": "disabled", **dict.fromkeys(("overdue", "lost", "condemned", "sick"), "unhealthy")},
+    "free": "free",
+    "asked": "free",
+    "held": "held",
+    "foreign": "foreign",
+    "memory": "memory",
+    "disabled": "disabled",
+    **dict.fromkeys(("overdue", "lost", "condemned", "sick"), "unhealthy"),
 }
 """What each state is used for."""
 NOT_HELD = [state for state in STATES if state != "held"]
