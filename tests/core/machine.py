@@ -16,7 +16,7 @@ from trainqueue.core.reading import Process, Reading, Sighting
 from trainqueue.core.spec import JobSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from trainqueue.core.past import Past
 
@@ -47,6 +47,12 @@ class Card:
         xids, self.xids = tuple(self.xids), []
         listed = tuple(self.processes) if processes else None
         return Reading(self.id, self.index, self.name, self.total, memory_used=used, processes=listed, xids=xids)
+
+    def promised(self, shares: Mapping[int, int | None]) -> int:
+        """Bytes in use when each of its jobs has taken its share, or as much more as it has already."""
+        used = {job: sum(process.memory or 0 for process in self.of(job)) for job in shares}
+        others = sum(process.memory or 0 for process in self.processes if process.job not in shares)
+        return self.rest + self.lingers + others + sum(max(used[job], share or 0) for job, share in shares.items())
 
     def of(self, job: int) -> list[Process]:
         return [process for process in self.processes if process.job == job]
@@ -98,10 +104,13 @@ class Machine:
         self.started.append(job)
         assert self.driver is None or not gpu_ids
         for card in map(self.card, gpu_ids):
-            tenants = {*self.core.leases.on(card.id)}
+            tenants = self.core.leases.on(card.id)
             known = self.core.board.cards[card.id]
             assert not card.lost
-            assert card.lingers <= self.core.limits.release_tolerance, f"memory of another job is on {card}"
+            if len(tenants) > 1:
+                assert card.promised(tenants) <= card.total, f"it may be too much for {card}: {tenants}"
+            else:
+                assert card.lingers <= self.core.limits.release_tolerance, f"memory of another job is on {card}"
             assert known.enabled
             assert [process for process in card.processes if process.job not in tenants and not process.ignored] == []
 

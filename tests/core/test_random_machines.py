@@ -178,7 +178,7 @@ class Life:
 def test_gpus_are_given_out_only_when_free_and_all_jobs_start_in_the_end() -> None:
     started = 0
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=100, deadline=None)
     @given(st.randoms(use_true_random=True))
     def live(random: Random) -> None:
         nonlocal started

@@ -113,6 +113,8 @@ class Board:
         processes, total = card.reading.processes or (), card.reading.memory_used
         strangers = sum(process.memory or 0 for process in processes if self._is_stranger(card, process))
         card.residual = None if total is None else max(0, total - strangers)
+        if card.forgiven:
+            card.forgiven, card.baseline = False, self._unexplained(card)
         tenants = self._leases.on(card.id)
         for job, share in tenants.items():
             parts = [process.memory for process in processes if process.job == job and process.memory is not None]
@@ -197,7 +199,7 @@ class Board:
             card.condemned = None
             if card.overdue:
                 self.end_proof(card)
-                card.baseline = self._unexplained(card)
+                card.forgiven = True
 
     def _unexplained(self, card: Card) -> int | None:
         """What is in use beside all listed processes; as it was while jobs are on it, which may use some of that."""

@@ -40,6 +40,8 @@ class Card:
     """That job, where it failed: while its memory is awaited, errors that the driver reports late are still its own."""
     overdue: bool = False
     """That wait has lasted too long."""
+    forgiven: bool = False
+    """Somebody has taken what has not come back for lost: the next look says how much that is."""
     used: dict[int, int] = field(default_factory=dict[int, int])
     """Bytes that each of its jobs was last seen to use."""
     settled: set[int] = field(default_factory=set[int])
