@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from trainqueue.core import events as ev
 from trainqueue.core import invariants
-from trainqueue.core.expect import share_of
+from trainqueue.core.expect import share_of, told_end
 from trainqueue.core.gpus import Gpus
 from trainqueue.core.job import Cancelled, Completed, Ended, Failed, Job, Pending, Queued, Running
 from trainqueue.core.line import GAP, between
@@ -145,6 +145,7 @@ class Core(Gpus):
                 self._end(job, Cancelled(ended_at=now), now)
             case Pending() | Running():
                 job.restate(replace(job.state, stopping=True))
+                self._end_expected_anew(job)
                 self._effects += [ev.Changed(copy(job)), ev.Stop(job.id, job.attempt, force)]
             case _:
                 raise RequestError("conflict", f"job {job.id} has ended already ({job.state.name})")
@@ -215,6 +216,8 @@ class Core(Gpus):
     def _progressed(self, event: ev.Progressed) -> None:
         job = self.jobs.get(event.job)
         if job is not None and job.attempt == event.attempt and isinstance(job.state, Pending | Running):
+            if told_end(event.progress) != told_end(job.progress):
+                self._end_expected_anew(job)
             job.progress = event.progress
             self._effects.append(ev.Reported(copy(job)))
 
@@ -272,6 +275,7 @@ class Core(Gpus):
     def _run(self, job: Job, pid: int | None, at: float, began: float | None) -> None:
         assert isinstance(job.state, Pending)
         self._become(job, Running(job.state.gpu_ids, pid, at, job.state.stopping, began, job.state.share))
+        self._end_expected_anew(job)
         self._effects.append(ev.Changed(copy(job)))
 
     def _finish(self, job: Job, to: Ended, now: float) -> None:

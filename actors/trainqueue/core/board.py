@@ -122,15 +122,19 @@ class Board:
                 card.used[job] = sum(parts)
                 if share is not None and card.used[job] >= NEAR_ITS_SHARE * share:
                     card.settled.add(job)
-        left = [process.job for process in processes if process.job is not None and self._has_left(process.job)]
-        if card.proof is None:
-            return self.begin_proof(card, left[0]) if left else None
-        if not left and (tenants or self._is_back(card)):
-            self.end_proof(card)
-        return None
+        left = self._left_behind(card)
+        return self.begin_proof(card, left[0]) if left and card.proof is None else None
 
-    def _has_left(self, job: int) -> bool:
-        return not self._leases.active(job)
+    def seems_proven(self, card: Card) -> bool:
+        """Whether what was last seen of it is what the proof waits for."""
+        if card.proof is None or self._left_behind(card):
+            return False
+        return bool(self._leases.on(card.id)) or self._is_back(card)
+
+    def _left_behind(self, card: Card) -> list[int]:
+        """The jobs that have left and have processes listed."""
+        listed = [process.job for process in card.reading.processes or () if process.job is not None]
+        return [job for job in listed if not self._leases.active(job)]
 
     def _is_stranger(self, card: Card, process: Process) -> bool:
         """Not of a job of this GPU, nor of one that has just left it."""

@@ -22,6 +22,7 @@ from trainqueue.core.looks import Looks
 from trainqueue.core.needs import Needs
 from trainqueue.core.outcome import unmet
 from trainqueue.core.past import NoPast
+from trainqueue.core.plans import Plans
 from trainqueue.errors import RequestError
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Books:
         self._errors: dict[int, dict[str, None]] = {}
         """What the driver has reported of the GPUs of a job while it ran."""
         self.looks = Looks()
+        self.plans = Plans(self.line)
         self.fresh: set[str] = set()
         """The GPUs whose processes the step under way has told."""
         self.started: list[tuple[str, ...]] = []
@@ -128,13 +130,24 @@ class Books:
         self.leases.take(job.id, gpu_ids, share)
         for gpu in gpu_ids:
             self.board.expect(gpu)
+            self._gpu_changed(gpu)
 
     def _free_gpus(self, job: Job) -> None:
         """They go to the next job when they are seen to be free; that has its time."""
         for gpu in self.leases.release(job.id):
+            self._gpu_changed(gpu)
             proof = self.board.vacate(gpu, job)
             if proof is not None:
                 self._effects.append(proof)
+
+    def _gpu_changed(self, gpu: str) -> None:
+        """A lease has been taken or left."""
+        self.looks.changed(gpu)
+        self.plans.slots_changed()
+
+    def _end_expected_anew(self, job: Job) -> None:
+        if job.gpu_ids:
+            self.plans.ends_changed()
 
     def _settle_later(self, job: Job) -> None:
         """A job that shares its GPUs has begun, or was found running: others may join it when it has had its time."""

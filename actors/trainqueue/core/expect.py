@@ -8,12 +8,12 @@ cautious one: it may be free now, and it may be held for ever.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trainqueue.core.job import Pending, Running
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from trainqueue.core.job import Job
     from trainqueue.core.past import Past
@@ -59,9 +59,15 @@ def stays(spec: JobSpec, since: float, now: float, past: Past) -> Window:
 
 def _told(job: Job, now: float) -> float | None:
     """The end that follows from its own words, while they are fresh."""
-    progress = job.progress or {}
+    told = told_end(job.progress)
+    return told[1] if told is not None and 0 <= now - told[0] <= FRESH else None
+
+
+def told_end(progress: Mapping[str, Any] | None) -> tuple[float, float] | None:
+    """When a script has said when it ends, and when that is; None where it has not."""
+    progress = progress or {}
     eta, at = progress.get("eta"), progress.get("updated_at")
-    return at + eta if eta is not None and at is not None and 0 <= now - at <= FRESH else None
+    return (at, at + eta) if eta is not None and at is not None else None
 
 
 def _bounded(window: Window, spec: JobSpec, since: float, now: float) -> Window:

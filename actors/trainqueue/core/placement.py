@@ -12,9 +12,11 @@ to end as soon as it may, and of those who wait further ahead only that they can
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING
 
 from trainqueue.core.expect import eligible, ends, lasts, stays
+from trainqueue.core.line import place
 from trainqueue.core.spot import Spot
 
 if TYPE_CHECKING:
@@ -61,11 +63,15 @@ def kept(line: Line, slots: Sequence[Slot], running: Callable[[int], Job], now: 
 
 
 class Walk:
-    """One walk along the line; `reserved` says of those who found no room when they could start at the earliest."""
+    """One walk along the line; `reserved` says of those who found no room when they could start at the earliest.
+
+    `reached`: whoever stands further back it has not looked at, since nothing was left for them.
+    """
 
     def __init__(self, slots: Sequence[Slot], running: Callable[[int], Job], now: float, past: Past) -> None:
         self.spots = {slot.id: Spot(slot) for slot in slots}
         self.reserved: dict[int, float] = {}
+        self.reached: tuple[float, ...] = ()
         self._slots, self._running, self._now, self._past = slots, running, now, past
         self._ends: dict[int, float] = {}
         self._eligible: dict[object, tuple[list[Spot], int | None]] = {}
@@ -74,8 +80,10 @@ class Walk:
         for looked, job in enumerate(line.walk(needs_gpu=True)):
             if looked >= REACH or len(self.reserved) >= DEPTH or not any(map(self._open, self.spots.values())):
                 return
+            self.reached = place(job)
             if (found := self._place(job)) is not None:
                 yield found
+        self.reached = (inf,)
 
     def kept(self) -> dict[str, int]:
         """GPU id -> the job that it is kept for."""
