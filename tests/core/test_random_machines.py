@@ -131,6 +131,7 @@ class Life:
         card.processes = [process for process in card.processes if process.job is None or active(process.job)]
 
     def lose(self) -> None:
+        self.machine.go_on()  # nor of this
         card = self.card()
         card.lost = not card.lost and self.rarely()
 

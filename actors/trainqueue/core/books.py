@@ -7,7 +7,6 @@ is taken, and when, the core decides (arbiter.py).
 from __future__ import annotations
 
 from collections import Counter
-from copy import copy
 from typing import TYPE_CHECKING
 
 from trainqueue.core import events as ev
@@ -130,20 +129,23 @@ class Books:
         self.leases.take(job.id, gpu_ids, share)
         for gpu in gpu_ids:
             self.board.expect(gpu)
-            self._gpu_changed(gpu)
+        self._gpus_changed(gpu_ids)
 
     def _free_gpus(self, job: Job) -> None:
         """They go to the next job when they are seen to be free; that has its time."""
-        for gpu in self.leases.release(job.id):
-            self._gpu_changed(gpu)
+        gpu_ids = self.leases.release(job.id)
+        self._gpus_changed(gpu_ids)
+        for gpu in gpu_ids:
             proof = self.board.vacate(gpu, job)
             if proof is not None:
                 self._effects.append(proof)
 
-    def _gpu_changed(self, gpu: str) -> None:
-        """A lease has been taken or left."""
-        self.looks.changed(gpu)
-        self.plans.slots_changed()
+    def _gpus_changed(self, gpu_ids: tuple[str, ...]) -> None:
+        """A lease of them has been taken or left."""
+        for gpu in gpu_ids:
+            self.looks.changed(gpu)
+        if gpu_ids:
+            self.plans.slots_changed()
 
     def _end_expected_anew(self, job: Job) -> None:
         if job.gpu_ids:
@@ -181,7 +183,7 @@ class Books:
         self.jobs[job.id] = job
         self._dependencies.add(job, ended)
         self._enqueue(job, now)
-        self._effects.append(ev.Changed(copy(job)))
+        self._effects.append(ev.Changed(job.snapshot()))
 
     def _fail_if_impossible(self, job: Job, ended: Mapping[int, StateName], now: float) -> None:
         for dep in job.spec.after:
@@ -203,7 +205,7 @@ class Books:
             self._become(job, to)
             self._free_gpus(job)
             del self.jobs[job.id]
-            self._effects.append(ev.Changed(copy(job)))
+            self._effects.append(ev.Changed(job.snapshot()))
             for other in self._dependencies.ended(job.id):
                 if job.id in other.spec.after and not isinstance(to, Completed):
                     todo.append((other, unmet(job.id, now)))
@@ -211,4 +213,4 @@ class Books:
                     other.met |= {job.id}
                     self._leave_line(other)
                     self._enqueue(other, now)
-                    self._effects.append(ev.Changed(copy(other)))
+                    self._effects.append(ev.Changed(other.snapshot()))

@@ -106,7 +106,9 @@ def eligible(spec: JobSpec, slots: Sequence[Slot], past: Past) -> tuple[list[Slo
     Where too few GPUs have the memory that "auto" makes, it gets whole ones: nobody asked for so much.
     """
     some, share = matching(spec, slots), share_of(spec, past)
-    large = [slot for slot in some if share is None or slot.memory_total is None or slot.memory_total >= share]
+    if share is None:
+        return some, None
+    large = [slot for slot in some if slot.memory_total is None or slot.memory_total >= share]
     if spec.gpu_memory == "auto" and len(large) < spec.gpus:
         return some, None
     return large, share
@@ -114,6 +116,8 @@ def eligible(spec: JobSpec, slots: Sequence[Slot], past: Past) -> tuple[list[Slo
 
 def matching(spec: JobSpec, slots: Sequence[Slot]) -> list[Slot]:
     """Those of the GPUs that its gpu_from, gpu_name and gpu_min_memory allow, whoever is on them."""
+    if not (spec.gpu_from or spec.gpu_name or spec.gpu_min_memory):
+        return [*slots]
     chosen = {gpu for name in spec.gpu_from for gpu in _named(name, slots)}
     name, least = (spec.gpu_name or "").casefold(), spec.gpu_min_memory or 0
     return [

@@ -7,7 +7,6 @@ whose answer is such a step. GPUs that are not measured are free whenever nobody
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
@@ -75,7 +74,7 @@ class Gpus(Books):
 
     def wanted(self) -> bool:
         """Whether a job that is ready waits for a GPU."""
-        return self.line.first(needs_gpu=True) is not None
+        return self.line.has(needs_gpu=True)
 
     # -- what is told of GPUs
 
@@ -136,7 +135,7 @@ class Gpus(Books):
             job = card.failed if card.proof is not None else None
             if job is not None and job.id not in self.jobs and isinstance(job.state, Failed):
                 job.restate(replace(job.state, message=with_errors(job.state.message, [error])))
-                self._effects.append(ev.Changed(copy(job)))
+                self._effects.append(ev.Changed(job.snapshot()))
 
     def _review(self, now: float) -> None:
         """The GPUs that there are may be others: jobs come back into the line, or out of it."""
@@ -174,7 +173,8 @@ class Gpus(Books):
 
     def is_fresh(self, gpu_ids: tuple[str, ...]) -> bool:
         """Whether this very step shows that they are free, as far as anybody can know."""
-        return all(gpu in self.fresh or not self.board.cards[gpu].reading.measured for gpu in gpu_ids)
+        cards, fresh = self.board.cards, self.fresh
+        return all([gpu in fresh or not cards[gpu].reading.measured for gpu in gpu_ids])
 
     def _start(self, job: Job, gpu_ids: tuple[str, ...], share: int | None, now: float) -> None:
         for gpu in gpu_ids:
@@ -183,7 +183,7 @@ class Gpus(Books):
         self._leave_line(job)
         self._become(job, Pending(gpu_ids, now, share=share))
         self.started.append(gpu_ids)
-        self._effects += [ev.Changed(copy(job)), ev.Start(job, gpu_ids)]
+        self._effects += [ev.Changed(job.snapshot()), ev.Start(job, gpu_ids)]
 
 
 def _tells(reading: Reading) -> bool:

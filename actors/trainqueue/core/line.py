@@ -70,9 +70,17 @@ class Line:
         some = self._by_need[needs_gpu]
         return some.peekitem(0)[1] if some else None
 
+    def has(self, *, needs_gpu: bool) -> bool:
+        """Whether a ready job needs a GPU, or one needs none."""
+        return bool(self._by_need[needs_gpu])
+
     def walk(self, *, needs_gpu: bool) -> Iterator[Job]:
         """Ready jobs that need a GPU, or that need none, in start order; they may leave the line meanwhile."""
-        some, last = self._by_need[needs_gpu], None
+        some = self._by_need[needs_gpu]
+        if not some:
+            return
+        last, job = some.peekitem(0)  # most walks end there
+        yield job
         while keys := [*islice(some.irange(last, inclusive=(False, True)), STRIDE)]:
             for last in keys:
                 if (job := some.get(last)) is not None:
