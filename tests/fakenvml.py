@@ -102,10 +102,16 @@ class FakeNvml:
         for gpu in self.gpus():
             leaf = next((leaf for leaf in gpu["mig"] if leaf["uuid"] == uuid), None)
             if leaf or gpu["uuid"] == uuid:
+                self.stay(gpu["uuid"], function)
                 self.refuse(gpu, function)
                 self.refuse(leaf or {}, function)
                 return gpu, leaf
         raise RefusedError("GPU_IS_LOST")
+
+    def stay(self, uuid: str, function: str | None) -> None:
+        """While the GPU's `block` names it."""
+        while any(gpu["uuid"] == uuid and function in gpu.get("block", ()) for gpu in self.state()["gpus"]):
+            time.sleep(0.01)
 
     def refuse(self, gpu: dict[str, Any], function: str | None) -> None:
         if error := gpu.get("error") or gpu.get("errors", {}).get(function):

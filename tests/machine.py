@@ -55,10 +55,10 @@ class Machine:
         self.write(self.read() | fields)
 
     def gpu(self, index: int, **fields: Any) -> None:
-        """Of a GPU: `error`, of all calls about it; `errors`, {function: error}; `uuid`, `name`, `bus`, `memory`,
-        `reserved` and `base` (used by nobody in the list) in bytes, `utilization`, `temperature`, `power` (mW);
-        `persistence`, 0 for off; `generation`: one more, and it is lost for all that were initialised before; `mig`,
-        leaves with `uuid`, `name`, `memory`, `instance`.
+        """Of a GPU: `error`, of all calls about it; `errors`, {function: error}; `block`, [function] that do not return
+        for it; `uuid`, `name`, `bus`, `memory`, `reserved` and `base` (used by nobody in the list) in bytes,
+        `utilization`, `temperature`, `power` (mW); `persistence`, 0 for off; `generation`: one more, and it is lost for
+        all that were initialised before; `mig`, leaves with `uuid`, `name`, `memory`, `instance`.
         """
         state = self.read()
         state["gpus"][index] |= fields

@@ -47,15 +47,15 @@ def gpus(number: int, memory: int | None = 24 * GIB, name: str = "RTX 4090") -> 
 class Greedy(Walk):
     """Whatever fits starts; nothing is kept for anybody."""
 
-    def _reserve(self, job: Job, spots: list[Spot], share: int | None, longest: float | None) -> None:
+    def _reserve(self, job: Job, spots: list[Spot], share: int | None) -> None:
         pass
 
 
 class Fifo(Walk):
     """Nobody passes anybody."""
 
-    def _reserve(self, job: Job, spots: list[Spot], share: int | None, longest: float | None) -> None:
-        del job, spots, share, longest
+    def _reserve(self, job: Job, spots: list[Spot], share: int | None) -> None:
+        del job, spots, share
         for spot in self.spots.values():
             spot.limit = self._now
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, assert_never, cast
 
 from trainqueue.actor import SelectingActor, stop_and_join, tell
@@ -41,6 +42,8 @@ class GpuWatch(SelectingActor):
         self._all, self._glance = True, False
         """Asked to look at all GPUs with their processes; it is time for a look of our own."""
         self._some: set[str] = set()
+        self._numbers: list[int] = []
+        """Of the core's looks that the next one is for; whatever is asked for while it lasts waits for another."""
         self._processes_at = 0.0
         self._next: Timer | None = None
         self._words: dict[str, str] = {}
@@ -51,9 +54,10 @@ class GpuWatch(SelectingActor):
 
     def receive(self, message: ToGpuWatch) -> None:
         match message:
-            case LookNow(gpu_ids):
+            case LookNow(gpu_ids, number):
                 self._some.update(gpu_ids)
                 self._all = self._all or not gpu_ids
+                self._numbers += [] if number is None else [number]
             case Glance():
                 self._glance = True
             case _:
@@ -68,9 +72,10 @@ class GpuWatch(SelectingActor):
             self._plan(sighting, processes=processes)
         else:
             sighting = self.gpus.look(self._some, processes=True)
+        answers, self._numbers = tuple(self._numbers), []
         self._all, self._glance, self._some = False, False, set()
         self._say(sighting)
-        tell(self.arbiter, Sighted(sighting))
+        tell(self.arbiter, Sighted(replace(sighting, answers=answers)))
 
     def _plan(self, sighting: Sighting, *, processes: bool) -> None:
         """When to look at all of them again."""

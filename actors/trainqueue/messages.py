@@ -274,9 +274,13 @@ class Sighted:
 
 @dataclass(frozen=True, slots=True)
 class LookNow:
-    """Arbiter to GPU watch: these GPUs, with their processes, at once. All of them where none is named."""
+    """Arbiter to GPU watch: these GPUs, with their processes, at once. All of them where none is named.
+
+    `number` is the core's look that it is for, None for none.
+    """
 
     gpu_ids: tuple[str, ...]
+    number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +298,7 @@ class LookDue:
     """Arbiter to itself: the time of an `ev.Look` with a delay has come."""
 
     gpu_ids: tuple[str, ...]
+    number: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,8 +93,8 @@ class Sights:
                 self._sighted(sighting)
             case WatchSilent():
                 self._silent()
-            case LookDue(gpu_ids):
-                self._look(gpu_ids)
+            case LookDue(gpu_ids, number):
+                self._look(gpu_ids, number)
             case ProofTimeOver(gpu, proof):
                 self.arbiter.apply(ev.ProofOverdue(gpu, proof))
             case SettleTimeOver(job, attempt):
@@ -138,10 +138,10 @@ class Sights:
     def perform(self, effect: ev.GpuEffect) -> None:
         after = self.arbiter.inbox.after
         match effect:
-            case ev.Look(gpu_ids, seconds) if seconds > 0:
-                after(seconds, LookDue(gpu_ids))
-            case ev.Look(gpu_ids):
-                self._look(gpu_ids)
+            case ev.Look(gpu_ids, seconds, number) if seconds > 0:
+                after(seconds, LookDue(gpu_ids, number))
+            case ev.Look(gpu_ids, _, number):
+                self._look(gpu_ids, number)
             case ev.ProveWithin(seconds, gpu, proof):
                 after(seconds, ProofTimeOver(gpu, proof))
             case ev.SettleAfter(seconds, job, attempt):
@@ -151,9 +151,9 @@ class Sights:
             case _:
                 assert_never(effect)
 
-    def _look(self, gpu_ids: tuple[str, ...]) -> None:
+    def _look(self, gpu_ids: tuple[str, ...], number: int) -> None:
         if self.watch is not None:
-            tell(self.watch, LookNow(gpu_ids))
+            tell(self.watch, LookNow(gpu_ids, number))
 
     def _changed(self, effect: ev.GpuChanged) -> None:
         told = {"id": effect.gpu, "index": self._index(effect.gpu), "healthy": effect.healthy}

@@ -5,7 +5,7 @@ Whenever the core starts a job, the machine checks that its GPUs are free in tru
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from trainqueue.core import events as ev
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from trainqueue.core.past import Past
 
 GIB = 2**30
+STEP = 0.4
+"""Seconds between events: several fit into the time that a plan holds for."""
 SICK = "the NVIDIA driver does not answer: restart the machine"
 
 
@@ -65,6 +67,8 @@ class Machine:
         self.cards = [Card(f"GPU-{at}", at) for at in range(gpus)]
         self.core = Core([], limits=limits or Limits(), past=past, **options)
         self.driver: str | None = None
+        self.half: tuple[Sighting, ev.Look | None] | None = None
+        """A look that has read some of the GPUs, and stays at the next one for a while."""
         self.looks: list[ev.Look] = []
         self.timers: list[ev.Event] = []
         self.started: list[int] = []
@@ -74,7 +78,7 @@ class Machine:
         self._pid = 100
 
     def do(self, event: ev.Event) -> list[ev.Effect]:
-        self.now += 1.0
+        self.now += STEP
         effects = self.core.handle(event, self.now)
         for effect in effects:
             match effect:
@@ -117,19 +121,47 @@ class Machine:
     # -- the watch
 
     def see(self, *, processes: bool = True) -> list[ev.Effect]:
-        """A round over all GPUs."""
-        if self.driver is not None:
-            return self.do(ev.Seen(Sighting(trouble=self.driver)))
-        there = [card.reading(processes=processes) for card in self.cards if not card.lost]
-        return self.do(ev.Seen(Sighting(tuple(there))))
+        """A round over all GPUs, which nobody has asked for."""
+        self.go_on()
+        return self.do(ev.Seen(self._sighting(self.cards, processes=processes)))
 
     def answer(self, lacking: Collection[str] = ()) -> list[ev.Effect]:
         """The oldest look, with what is true now; without the GPUs that are `lacking`."""
+        self.go_on()
         look = self.looks.pop(0)
+        return self.do(ev.Seen(self._sighting(self._asked(look, lacking), look)))
+
+    def begin_look(self, first: Collection[str], *, asked: bool = False) -> None:
+        """A round, or the oldest look, that reads these GPUs now, and the others when it goes on."""
+        self.go_on()
+        look = self.looks.pop(0) if asked else None
+        cards = self.cards if look is None else self._asked(look)
+        self.half = self._sighting([card for card in cards if card.id in first], look), look
+
+    def go_on(self) -> list[ev.Effect]:
+        """It is told, before any other begins."""
+        if self.half is None:
+            return []
+        (early, look), self.half = self.half, None
+        read = {reading.id: reading for reading in early.readings}
+        cards = self.cards if look is None else self._asked(look)
+        late = self._sighting([card for card in cards if card.id not in read and not card.lost], look)
+        return self.do(ev.Seen(replace(late, readings=() if late.trouble else (*early.readings, *late.readings))))
+
+    def _asked(self, look: ev.Look, lacking: Collection[str] = ()) -> list[Card]:
+        return [card for card in self.cards if card.id in look.gpu_ids and card.id not in lacking]
+
+    def _sighting(self, cards: Collection[Card], look: ev.Look | None = None, *, processes: bool = True) -> Sighting:
+        answers = () if look is None else (look.number,)
         if self.driver is not None:
-            return self.do(ev.Seen(Sighting(trouble=self.driver)))
-        seen = [card for card in self.cards if card.id in look.gpu_ids and not card.lost and card.id not in lacking]
-        return self.do(ev.Seen(Sighting(tuple(card.reading(processes=True) for card in seen), whole=False)))
+            return Sighting(trouble=self.driver, answers=answers)
+        there = tuple(card.reading(processes=processes) for card in cards if not card.lost)
+        return Sighting(there, whole=look is None, answers=answers)
+
+    def round(self) -> None:
+        """A round, and the looks that it leads to."""
+        self.see()
+        self.answer_all()
 
     def answer_all(self, most: int = 50) -> None:
         """Also the looks that follow from the answers; not those that have a delay, which may go on for long."""

@@ -9,7 +9,7 @@ from trainqueue.core import events as ev
 from trainqueue.core.arbiter import Core
 from trainqueue.core.job import Failed, Job, Running
 from trainqueue.core.limits import Limits
-from trainqueue.core.reading import Reading, Sighting
+from trainqueue.core.reading import Process, Reading, Sighting
 from trainqueue.core.why import why
 from trainqueue.errors import RequestError
 
@@ -29,7 +29,7 @@ def seen(machine: Machine) -> Machine:
 def test_a_start_waits_for_a_look_and_happens_in_its_answer() -> None:
     machine = seen(Machine(2))
     [job] = machine.submit()
-    assert machine.looks == [ev.Look(("GPU-0",))]
+    assert machine.looks == [ev.Look(("GPU-0",), number=1)]
     assert machine.state(job) == "queued"
     machine.answer()
     assert machine.started == [job]
@@ -41,17 +41,124 @@ def test_a_look_is_not_asked_for_twice() -> None:
     machine.submit()
     machine.do(ev.Tick())
     machine.see(processes=False)
-    assert machine.looks == [ev.Look(("GPU-0",))]
-
-
-def test_a_job_starts_in_any_step_that_shows_its_gpus() -> None:
-    machine = seen(Machine(2))
-    [job] = machine.submit(spec(gpus=2))
-    machine.looks.clear()  # the answer never comes
-    machine.see(processes=False)
-    assert machine.started == []
     machine.see()
+    assert machine.looks == [ev.Look(("GPU-0",), number=1)]
+
+
+def test_a_round_that_nobody_asked_for_starts_nothing() -> None:
+    machine = seen(Machine(2))
+    machine.stranger("GPU-1")
+    machine.see()
+    [job] = machine.submit(spec(gpus=2))
+    machine.card("GPU-1").processes.clear()
+    machine.see()
+    assert machine.started == []
+    [look] = machine.looks
+    assert look.gpu_ids == ("GPU-0", "GPU-1")
+    machine.answer()
     assert machine.started == [job]
+
+
+# -- a reading may be older than it seems
+
+
+def test_an_answer_from_before_a_job_began_does_not_prove_that_its_memory_is_back() -> None:
+    machine = running(2)
+    machine.end(1)
+    machine.begin_look(["GPU-0"], asked=True)  # the driver blocks at the next one
+    machine.card("GPU-0").lingers = 5 * GIB
+    [job] = machine.submit()
+    machine.do(ev.Adopt(job, ("GPU-0",)))
+    machine.end(job)
+    machine.go_on()
+    assert machine.core.use("GPU-0") == "memory"
+    machine.card("GPU-0").lingers = 0
+    for _ in [*machine.looks]:
+        machine.answer()
+    assert machine.core.use("GPU-0") == "free"
+
+
+def test_a_round_from_before_a_job_began_does_not_prove_that_its_memory_is_back() -> None:
+    machine = seen(Machine(2))
+    machine.submit(spec(gpu_from=(0,)), spec(gpu_from=(0,)))
+    machine.answer()
+    machine.begin_look(["GPU-0"])
+    machine.run(1)
+    machine.end(1, lingers=5 * GIB)
+    machine.go_on()
+    assert (machine.started, machine.core.use("GPU-0")) == ([1], "memory")
+    machine.card("GPU-0").lingers = 0
+    machine.answer()
+    assert machine.started == [1, 2]
+
+
+def test_an_answer_from_before_a_start_was_wanted_does_not_start_it() -> None:
+    machine = seen(Machine(1))
+    machine.submit()
+    machine.begin_look(["GPU-0"], asked=True)
+    machine.do(ev.Cancel(1))
+    machine.stranger("GPU-0")
+    machine.submit()
+    machine.go_on()
+    assert machine.started == []
+    machine.answer()
+    assert says(machine, 2)[0] == "gpu-foreign"
+
+
+def test_an_answer_from_before_a_sharer_left_does_not_prove_that_it_has() -> None:
+    machine = seen(Machine(1))
+    machine.submit(spec(gpu_memory=8 * GIB))
+    machine.answer()
+    machine.run(1)
+    machine.do(ev.Settled(1, 1))
+    machine.submit(spec(gpu_memory=8 * GIB))
+    machine.answer()
+    machine.submit(spec(gpu_memory=4 * GIB))
+    machine.do(ev.AttemptStarted(2, 1, 4242, machine.now, 1.0))
+    machine.do(ev.Settled(2, 1))
+    machine.begin_look(["GPU-0"], asked=True)  # before its process is there
+    machine.card("GPU-0").processes.append(Process(4242, GIB, 2))
+    machine.end(2, listed=True)
+    machine.go_on()
+    assert (machine.started, machine.core.use("GPU-0")) == ([1, 2], "held")
+    assert machine.core.board.cards["GPU-0"].proof is not None
+
+
+def test_what_a_driver_that_was_silent_tells_at_last_is_old() -> None:
+    machine = seen(Machine(1))
+    machine.submit()
+    machine.begin_look(["GPU-0"], asked=True)
+    machine.do(ev.Seen(Sighting(trouble=SICK)))
+    machine.stranger("GPU-0")
+    machine.go_on()
+    assert machine.started == []
+    machine.answer()
+    assert says(machine, 1)[0] == "gpu-foreign"
+
+
+def test_looks_that_become_one_are_all_answered() -> None:
+    machine = seen(Machine(2))
+    machine.submit(spec(gpu_from=(0,)), spec(gpu_from=(1,)))
+    machine.looks.clear()
+    readings = tuple(card.reading(processes=True) for card in machine.cards)
+    machine.do(ev.Seen(Sighting(readings, answers=(1, 2))))
+    assert machine.started == [1, 2]
+
+
+def test_memory_that_is_back_after_all_is_looked_at_again() -> None:
+    machine = running()
+    machine.end(1, lingers=5 * GIB)
+    machine.answer()
+    machine.do(machine.timers[0])
+    machine.looks.clear()
+    machine.do(ev.Seen(Sighting((), whole=False, answers=(3,))))
+    machine.see()
+    assert machine.looks == []
+    machine.card("GPU-0").lingers = 0
+    machine.see()
+    assert machine.core.use("GPU-0") == "unhealthy"
+    machine.answer()
+    assert machine.core.use("GPU-0") == "free"
 
 
 def test_an_answer_without_the_gpu_is_asked_for_again_ever_later() -> None:
@@ -71,7 +178,7 @@ def test_an_empty_answer_does_not_silence_us() -> None:
     machine = seen(Machine(1))
     machine.submit()
     machine.answer(lacking=["GPU-0"])
-    assert machine.looks == [ev.Look(("GPU-0",), 0.05)]
+    assert machine.looks == [ev.Look(("GPU-0",), 0.05, 2)]
 
 
 def test_a_gpu_that_does_not_tell_its_processes_is_not_given_out_and_the_next_is() -> None:
@@ -79,15 +186,15 @@ def test_a_gpu_that_does_not_tell_its_processes_is_not_given_out_and_the_next_is
     machine.submit()
     machine.looks.clear()
     mute = machine.cards[0].reading(processes=False)
-    machine.do(ev.Seen(Sighting((mute,), whole=False)))
+    machine.do(ev.Seen(Sighting((mute,), whole=False, answers=(1,))))
     assert machine.core.use("GPU-0") == "foreign"
-    assert machine.looks == [ev.Look(("GPU-1",))]
+    assert machine.looks == [ev.Look(("GPU-1",), number=2)]
     machine.answer()
     assert machine.core.jobs[1].gpu_ids == ("GPU-1",)
     machine.submit()
     assert says(machine, 2)[0] == "gpu-foreign"
     assert "the driver does not tell which processes are on GPU 0" in str(says(machine, 2)[1])
-    machine.see()
+    machine.round()
     assert machine.started == [1, 2]
 
 
@@ -113,7 +220,7 @@ def test_a_foreign_process_keeps_a_gpu_until_it_goes() -> None:
     assert says(machine, 1) == ("gpu-foreign", f"GPU 0 is used by eve (pid {eve.pid}, 6.1 GiB)")
     assert machine.core.use("GPU-0") == "foreign"
     machine.cards[0].processes.clear()
-    machine.see()
+    machine.round()
     assert machine.started == [1]
 
 
@@ -169,7 +276,7 @@ def test_the_hand_over_takes_one_look() -> None:
     machine = running()
     machine.submit()
     machine.end(1)
-    assert machine.looks == [ev.Look(("GPU-0",))]
+    assert machine.looks == [ev.Look(("GPU-0",), number=2)]
     machine.answer()
     assert machine.started == [1, 2]
     assert machine.looks == []
@@ -197,13 +304,13 @@ def test_memory_that_does_not_come_back_makes_a_gpu_unhealthy_and_the_others_go_
     sentence = "GPU 0 waits for the memory of job 1 to come back (5 GiB of it); it has been given up until that changes"
     assert (told.gpu, told.healthy, told.enabled, told.why) == ("GPU-0", False, True, sentence)
     assert says(machine, 2) == ("gpu-count", f"needs 2 GPUs; {sentence}")
-    machine.see()
+    machine.round()
     assert machine.started == [1, 3]
     machine.cards[0].lingers = 0
-    machine.see()
+    machine.round()
     assert machine.told[1:] == [ev.GpuChanged("GPU-0", healthy=True, enabled=True, why=None)]
     machine.end(3)
-    machine.see()
+    machine.answer_all()
     assert machine.started == [1, 3, 2]
 
 
@@ -251,13 +358,13 @@ def test_baselines_survive_the_daemon() -> None:
     other.cards = machine.cards
     other.core.restore([], {}, 0.0, paused=False, draining=False, baselines=machine.core.baselines())
     other.submit()
-    other.see()
+    other.round()
     assert (other.started, other.core.use("GPU-0")) == ([], "memory")
     other.cards[0].lingers = 0
-    other.see()
+    other.answer()
     assert other.started == [1]
     machine.cards[0].lingers = 0
-    machine.see()
+    machine.answer()
     assert machine.core.baselines() == {}
 
 
@@ -302,7 +409,7 @@ def test_a_look_at_a_gpu_that_is_lost_meanwhile() -> None:
     machine = seen(Machine(2))
     machine.submit()
     machine.card("GPU-0").lost = True
-    machine.see()
+    machine.round()
     assert machine.core.jobs[1].gpu_ids == ("GPU-1",)
 
 
@@ -333,7 +440,7 @@ def test_before_anybody_has_looked_jobs_keep_their_places() -> None:
     machine.see()
     assert says(machine, 1) == ("gpu-count", SICK)
     machine.driver = None
-    machine.see()
+    machine.round()
     assert says(machine, 1) == ("gpu-count", "needs 4 GPUs, this machine has 2")
     assert machine.started == [2]
 
@@ -424,7 +531,7 @@ def test_a_disabled_gpu_is_left_alone_and_comes_back() -> None:
     machine.do(ev.SetGpu("1", enabled=True))
     assert machine.core.line.position(machine.core.jobs[2]) == 1
     machine.end(1)
-    machine.see()
+    machine.answer_all()
     assert machine.started == [1, 2]
 
 
@@ -463,6 +570,9 @@ def test_to_enable_a_gpu_takes_its_missing_memory_for_lost() -> None:
     machine.cards[0].lingers = 0
     machine.do(ev.SetGpu("0", enabled=True))
     machine.see()
+    machine.answer()  # asked for before a start was wanted
+    assert machine.started == [1]
+    machine.answer()
     assert machine.started == [1, 2]
 
 

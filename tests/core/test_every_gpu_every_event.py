@@ -40,7 +40,7 @@ def made(state: str) -> Machine:
     return machine
 
 
-EVENTS = ("round", "glance", "overdue", "settled", "enable", "disable", "trouble", "gone", "well")
+EVENTS = ("round", "answer", "glance", "overdue", "settled", "enable", "disable", "trouble", "gone", "well")
 SAME = {
     "free": "free",
     "asked": "free",
@@ -55,7 +55,8 @@ NOT_HELD = [state for state in STATES if state != "held"]
 DISABLED = dict.fromkeys(NOT_HELD, "disabled")
 UNHEALTHY = dict.fromkeys([state for state in NOT_HELD if state != "disabled"], "unhealthy")
 EXPECTED: dict[str, dict[str, str]] = {
-    "round": {"asked": "started"},
+    "round": {},
+    "answer": {"asked": "started"},
     "glance": {},
     "overdue": {"memory": "unhealthy"},
     "settled": {},
@@ -72,6 +73,8 @@ def happen(machine: Machine, event: str) -> None:
     card = machine.cards[0]
     if event in {"round", "glance"}:
         machine.see(processes=event == "round")
+    elif event == "answer":
+        machine.round()
     elif event == "overdue":
         proof = machine.core.board.cards["GPU-0"].proof
         machine.do(ev.ProofOverdue("GPU-0", proof or 99))
@@ -89,6 +92,8 @@ def happen(machine: Machine, event: str) -> None:
         machine.driver, card.lost, card.lingers = None, False, 0
         card.processes = [process for process in card.processes if process.job in machine.core.leases.on("GPU-0")]
         machine.see()
+        for _ in range(len(machine.looks)):
+            machine.answer()
 
 
 @pytest.mark.parametrize("state", STATES)

@@ -78,12 +78,15 @@ class Life:
             self.timer,
             machine.see,
             lambda: machine.see(processes=False),
+            lambda: machine.begin_look([self.card().id, self.card().id]),
+            machine.go_on,
             lambda: self.card().xids.append(79 if self.rarely() else 31),
             lambda: machine.do(ev.SetMode(paused=self.rarely(), draining=False)),
             lambda: machine.do(ev.Block("the disk is full")) if self.rarely() else None,
         ]
         if machine.looks:
             choices += [machine.answer] * 4
+            choices.append(lambda: machine.begin_look([self.card().id], asked=True))
             choices.append(lambda: machine.answer(lacking=[self.card().id]))
         self.some(choices)()
         for job in machine.core.jobs.values():
@@ -114,6 +117,7 @@ class Life:
             self.machine.do(ev.AttemptVoid(job.id, job.attempt))
 
     def stranger(self) -> None:
+        self.machine.go_on()  # nobody can know of one that comes behind the back of a look
         self.machine.stranger(self.card().id, self.some([None, GIB]), ignored=not self.rarely())
 
     def strangers_leave(self) -> None:
@@ -127,6 +131,7 @@ class Life:
         card.processes = [process for process in card.processes if process.job is None or active(process.job)]
 
     def lose(self) -> None:
+        self.machine.go_on()  # nor of this
         card = self.card()
         card.lost = not card.lost and self.rarely()
 

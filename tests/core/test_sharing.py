@@ -81,7 +81,7 @@ def test_a_sharer_that_has_reached_its_share_has_settled() -> None:
     assert machine.started == [1]
     machine.reap(machine.cards[0], 1)
     machine.run(1, SHARE * 91 // 100)
-    machine.see()
+    machine.round()
     assert machine.started == [1, 2]
 
 
@@ -212,5 +212,5 @@ def test_what_is_in_use_beside_all_shares_is_not_given_away() -> None:
     sentence = "needs 7 GiB, on GPU 0 5.8 GiB are free beside what others may use; 1 of 1 GPUs are in use"
     assert why(machine.core, machine.core.jobs[3], 0.0) == ("gpu-memory", sentence)
     machine.cards[0].processes = [process for process in machine.cards[0].processes if process.job is not None]
-    machine.see()
+    machine.round()
     assert machine.started == [1, 2, 3]

@@ -12,7 +12,10 @@ from machine import GIB
 from support import wait_until
 
 from trainqueue import gpuwatch
+from trainqueue.core import events as ev
+from trainqueue.core.arbiter import Core
 from trainqueue.core.reading import Reading, Sighting
+from trainqueue.core.spec import JobSpec
 from trainqueue.gpus import FakeGpus, NoGpu, nvml
 from trainqueue.gpuwatch import GpuWatch
 from trainqueue.messages import LookNow, Sighted
@@ -169,6 +172,71 @@ def test_what_goes_wrong_is_in_the_log_once(
     said = [record.getMessage() for record in caplog.records if record.name == "trainqueue.gpuwatch"]
     [line] = said
     assert line.startswith(f"GPU 0 ({machine.uuids()[0]}): the driver cannot read it")
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_look_names_those_that_were_asked_for_before_it_began(arbiter: Told, start: Any) -> None:
+    stub = Stub()
+    stub.gate.clear()
+    watch = start(stub)
+    wait_until(lambda: stub.asked)
+    for number in (1, 2):
+        watch.tell(LookNow(("a",), number))
+    stub.gate.set()
+    sightings(arbiter, 2)
+    watch.tell(LookNow(("a",)))
+    assert [sighting.answers for sighting in sightings(arbiter, 3)] == [(), (1, 2), ()]
+
+
+class Decided:
+    """A core that is told what the watch sees, and whose looks go to it."""
+
+    def __init__(self, watch: Any, arbiter: Told) -> None:
+        self.core, self.watch, self.arbiter = Core([]), watch, arbiter
+        self.heard = 0
+        self.started: list[tuple[int, tuple[str, ...]]] = []
+
+    def do(self, event: ev.Event) -> None:
+        for effect in self.core.handle(event, time.time()):
+            if isinstance(effect, ev.Look):
+                self.watch.tell(LookNow(effect.gpu_ids, effect.number))
+            elif isinstance(effect, ev.Start):
+                self.started.append((effect.job.id, effect.gpu_ids))
+        self.core.validate()
+
+    def hear(self) -> None:
+        """The next that is seen."""
+        self.heard += 1
+        self.do(ev.Seen(sightings(self.arbiter, self.heard)[self.heard - 1]))
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_job_that_comes_and_goes_behind_the_back_of_a_look(
+    arbiter: Told, machine: Machine, gpus: NvmlGpus, start: Any
+) -> None:
+    watch, uuid = start(gpus), machine.uuids()[0]
+    decided = Decided(watch, arbiter)
+    decided.hear()
+    decided.do(ev.Submit((JobSpec(command=("true",), cwd="/", gpu_from=(0,)),) * 2, "me"))
+    decided.hear()
+    assert decided.started == [(1, (uuid,))]
+
+    machine.gpu(1, block=["nvmlDeviceGetTemperature"])
+    before = machine.calls("nvmlDeviceGetTemperature")
+    watch.tell(LookNow(()))
+    wait_until(lambda: machine.calls("nvmlDeviceGetTemperature") == before + 2)  # GPU 0 has been read
+    decided.do(ev.AttemptStarted(1, 1, 2**22 + 1, time.time(), 1.0))
+    base = machine.read()["gpus"][0]["base"]
+    machine.gpu(0, base=base + 5 * GIB)  # it has ended, and its memory is not back
+    decided.do(ev.AttemptEnded(1, 1, ev.Result(0, None, None, "", time.time(), time.time())))
+    machine.gpu(1, block=[])
+
+    decided.hear()  # of the time before it
+    decided.hear()
+    assert (len(decided.started), decided.core.use(uuid)) == (1, "memory")
+    machine.gpu(0, base=base)
+    wait_until(lambda: decided.hear() or decided.started[1:])
+    assert decided.started[1:] == [(2, (uuid,))]
 
 
 @pytest.mark.usefixtures("quiet")

@@ -7,13 +7,12 @@ the memory as soon as the effect that writes them down is returned.
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from trainqueue.core import events as ev
 from trainqueue.core import invariants
-from trainqueue.core.expect import share_of
+from trainqueue.core.expect import share_of, told_end
 from trainqueue.core.gpus import Gpus
 from trainqueue.core.job import Cancelled, Completed, Ended, Failed, Job, Pending, Queued, Running
 from trainqueue.core.line import GAP, between
@@ -80,6 +79,8 @@ class Core(Gpus):
         """
         self.fresh, self.started, self.keeping, self.now = set(), [], None, now
         match event:
+            case ev.AttemptEnded() | ev.AttemptStarted() | ev.AttemptLost() | ev.AttemptVoid():
+                self._attempt(event, now)
             case ev.Submit():
                 self._submit(event, now)
             case ev.Cancel():
@@ -110,8 +111,6 @@ class Core(Gpus):
                 self._of_gpus(event, now)
             case ev.Forgotten():
                 self.counts.subtract(event.counts)
-            case ev.AttemptStarted() | ev.AttemptEnded() | ev.AttemptLost() | ev.AttemptVoid():
-                self._attempt(event, now)
             case _:
                 assert_never(event)
         if dispatch:
@@ -136,7 +135,7 @@ class Core(Gpus):
             self.counts["queued"] += 1
             self._dependencies.add(job, event.ended)
             self._enqueue(job, now)
-            self._effects.append(ev.Changed(copy(job)))
+            self._effects.append(ev.Changed(job.snapshot()))
             self._fail_if_impossible(job, event.ended, now)
 
     def _cancel(self, job: Job, now: float, *, force: bool) -> None:
@@ -145,7 +144,8 @@ class Core(Gpus):
                 self._end(job, Cancelled(ended_at=now), now)
             case Pending() | Running():
                 job.restate(replace(job.state, stopping=True))
-                self._effects += [ev.Changed(copy(job)), ev.Stop(job.id, job.attempt, force)]
+                self._end_expected_anew(job)
+                self._effects += [ev.Changed(job.snapshot()), ev.Stop(job.id, job.attempt, force)]
             case _:
                 raise RequestError("conflict", f"job {job.id} has ended already ({job.state.name})")
 
@@ -153,7 +153,7 @@ class Core(Gpus):
         self._leave_line(job)
         job.restate(Queued(held=held))
         self._enqueue(job, now)
-        self._effects.append(ev.Changed(copy(job)))
+        self._effects.append(ev.Changed(job.snapshot()))
 
     def _retry(self, event: ev.Retry, now: float) -> None:
         job = event.job
@@ -173,12 +173,12 @@ class Core(Gpus):
         self._leave_line(job)
         spot = self._spot(event, job)
         if spot is None:
-            self._effects += [ev.Moved(copy(other)) for other in self.line.renumber()]
+            self._effects += [ev.Moved(other.snapshot()) for other in self.line.renumber()]
             spot = self._spot(event, job) or (job.band, self.next_rank)
         job.band, job.rank = spot
         self.next_rank = max(self.next_rank, job.rank + GAP)
         self._enqueue(job, now)
-        self._effects.append(ev.Moved(copy(job)))
+        self._effects.append(ev.Moved(job.snapshot()))
 
     def _spot(self, event: ev.Move, job: Job) -> tuple[int, int] | None:
         position = event.position
@@ -199,7 +199,7 @@ class Core(Gpus):
         self._dependencies.remove(job)
         self._dependencies.add(job, event.ended)
         self._enqueue(job, now)
-        self._effects.append(ev.Changed(copy(job)))
+        self._effects.append(ev.Changed(job.snapshot()))
         self._fail_if_impossible(job, event.ended, now)
 
     # -- what runners say
@@ -210,13 +210,15 @@ class Core(Gpus):
         self._hold_gpus(job, event.gpu_ids, share)
         self._leave_line(job)
         self._become(job, Pending(event.gpu_ids, now, share=share))
-        self._effects.append(ev.Changed(copy(job)))
+        self._effects.append(ev.Changed(job.snapshot()))
 
     def _progressed(self, event: ev.Progressed) -> None:
         job = self.jobs.get(event.job)
         if job is not None and job.attempt == event.attempt and isinstance(job.state, Pending | Running):
+            if told_end(event.progress) != told_end(job.progress):
+                self._end_expected_anew(job)
             job.progress = event.progress
-            self._effects.append(ev.Reported(copy(job)))
+            self._effects.append(ev.Reported(job.snapshot()))
 
     def _attempt(
         self,
@@ -260,7 +262,7 @@ class Core(Gpus):
         self._become(job, Queued())
         self._free_gpus(job)
         self._enqueue(job, now)
-        self._effects.append(ev.Changed(copy(job)))
+        self._effects.append(ev.Changed(job.snapshot()))
         if runner_died:
             self._block(f"the runner of job {job.id} died before it could start it")
 
@@ -272,7 +274,8 @@ class Core(Gpus):
     def _run(self, job: Job, pid: int | None, at: float, began: float | None) -> None:
         assert isinstance(job.state, Pending)
         self._become(job, Running(job.state.gpu_ids, pid, at, job.state.stopping, began, job.state.share))
-        self._effects.append(ev.Changed(copy(job)))
+        self._end_expected_anew(job)
+        self._effects.append(ev.Changed(job.snapshot()))
 
     def _finish(self, job: Job, to: Ended, now: float) -> None:
         """End it, or retry it where its spec says so; somebody's wish for its end sticks."""

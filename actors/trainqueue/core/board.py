@@ -122,15 +122,19 @@ class Board:
                 card.used[job] = sum(parts)
                 if share is not None and card.used[job] >= NEAR_ITS_SHARE * share:
                     card.settled.add(job)
-        left = [process.job for process in processes if process.job is not None and self._has_left(process.job)]
-        if card.proof is None:
-            return self.begin_proof(card, left[0]) if left else None
-        if not left and (tenants or self._is_back(card)):
-            self.end_proof(card)
-        return None
+        left = self._left_behind(card)
+        return self.begin_proof(card, left[0]) if left and card.proof is None else None
 
-    def _has_left(self, job: int) -> bool:
-        return not self._leases.active(job)
+    def seems_proven(self, card: Card) -> bool:
+        """Whether what was last seen of it is what the proof waits for."""
+        if card.proof is None or self._left_behind(card):
+            return False
+        return bool(self._leases.on(card.id)) or self._is_back(card)
+
+    def _left_behind(self, card: Card) -> list[int]:
+        """The jobs that have left and have processes listed."""
+        listed = [process.job for process in card.reading.processes or () if process.job is not None]
+        return [job for job in listed if not self._leases.active(job)]
 
     def _is_stranger(self, card: Card, process: Process) -> bool:
         """Not of a job of this GPU, nor of one that has just left it."""
@@ -140,7 +144,9 @@ class Board:
 
     def strangers(self, card: Card) -> list[Process]:
         """Those that keep it from being given out."""
-        processes = card.reading.processes or ()
+        processes = card.reading.processes
+        if not processes:
+            return []
         return [process for process in processes if not process.ignored and self._is_stranger(card, process)]
 
     # -- proofs
@@ -243,15 +249,19 @@ class Board:
         free = None
         if reading.measured and reading.memory_total is not None and reading.memory_used is not None:
             free = max(0, reading.memory_total - reading.memory_reserved - reading.memory_used)
-        tenants = {
+        tenants = self._tenants(card)
+        return Slot(reading.id, reading.index, reading.name, reading.memory_total, self._usable(card), free, tenants)
+
+    def _tenants(self, card: Card) -> dict[int, Tenant]:
+        return {
             job: Tenant(share, settled=share is None or job in card.settled, used=card.used.get(job))
-            for job, share in self._leases.on(card.id).items()
+            for job, share in self._leases.on(card.reading.id).items()
         }
-        return Slot(card.id, reading.index, reading.name, reading.memory_total, self._usable(card), free, tenants)
 
     def _usable(self, card: Card) -> bool:
-        known = card.seen and not card.mute and card.proof is None
-        return known and card.enabled and self.ailment(card) is None and not self.strangers(card)
+        if not card.seen or card.mute or card.proof is not None or not card.enabled:
+            return False
+        return self.ailment(card) is None and not self.strangers(card)
 
     def slots(self) -> list[Slot]:
         """Those that jobs may count on, in the order of their indices."""
@@ -260,7 +270,7 @@ class Board:
     def counted(self) -> list[Card]:
         """Those that jobs may count on; where that is none, all: then nothing starts, and all wait in their places."""
         seen = [card for card in self.cards.values() if card.seen]
-        return [card for card in seen if self.is_available(card)] or seen
+        return [card for card in seen if card.enabled and card.ailment is None] or seen
 
     def news(self) -> list[GpuChanged]:
         """Of whose health, or of who may have it, the world knows something else."""

@@ -7,7 +7,6 @@ is taken, and when, the core decides (arbiter.py).
 from __future__ import annotations
 
 from collections import Counter
-from copy import copy
 from typing import TYPE_CHECKING
 
 from trainqueue.core import events as ev
@@ -22,6 +21,7 @@ from trainqueue.core.looks import Looks
 from trainqueue.core.needs import Needs
 from trainqueue.core.outcome import unmet
 from trainqueue.core.past import NoPast
+from trainqueue.core.plans import Plans
 from trainqueue.errors import RequestError
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ class Books:
         self._errors: dict[int, dict[str, None]] = {}
         """What the driver has reported of the GPUs of a job while it ran."""
         self.looks = Looks()
+        self.plans = Plans(self.line)
         self.fresh: set[str] = set()
         """The GPUs whose processes the step under way has told."""
         self.started: list[tuple[str, ...]] = []
@@ -128,13 +129,27 @@ class Books:
         self.leases.take(job.id, gpu_ids, share)
         for gpu in gpu_ids:
             self.board.expect(gpu)
+        self._gpus_changed(gpu_ids)
 
     def _free_gpus(self, job: Job) -> None:
         """They go to the next job when they are seen to be free; that has its time."""
-        for gpu in self.leases.release(job.id):
+        gpu_ids = self.leases.release(job.id)
+        self._gpus_changed(gpu_ids)
+        for gpu in gpu_ids:
             proof = self.board.vacate(gpu, job)
             if proof is not None:
                 self._effects.append(proof)
+
+    def _gpus_changed(self, gpu_ids: tuple[str, ...]) -> None:
+        """A lease of them has been taken or left."""
+        for gpu in gpu_ids:
+            self.looks.changed(gpu)
+        if gpu_ids:
+            self.plans.slots_changed()
+
+    def _end_expected_anew(self, job: Job) -> None:
+        if job.gpu_ids:
+            self.plans.ends_changed()
 
     def _settle_later(self, job: Job) -> None:
         """A job that shares its GPUs has begun, or was found running: others may join it when it has had its time."""
@@ -168,7 +183,7 @@ class Books:
         self.jobs[job.id] = job
         self._dependencies.add(job, ended)
         self._enqueue(job, now)
-        self._effects.append(ev.Changed(copy(job)))
+        self._effects.append(ev.Changed(job.snapshot()))
 
     def _fail_if_impossible(self, job: Job, ended: Mapping[int, StateName], now: float) -> None:
         for dep in job.spec.after:
@@ -190,7 +205,7 @@ class Books:
             self._become(job, to)
             self._free_gpus(job)
             del self.jobs[job.id]
-            self._effects.append(ev.Changed(copy(job)))
+            self._effects.append(ev.Changed(job.snapshot()))
             for other in self._dependencies.ended(job.id):
                 if job.id in other.spec.after and not isinstance(to, Completed):
                     todo.append((other, unmet(job.id, now)))
@@ -198,4 +213,4 @@ class Books:
                     other.met |= {job.id}
                     self._leave_line(other)
                     self._enqueue(other, now)
-                    self._effects.append(ev.Changed(copy(other)))
+                    self._effects.append(ev.Changed(other.snapshot()))

@@ -162,7 +162,7 @@ class AttemptVoid:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The watch has looked at the GPUs. Readings with processes are fresh for this step, and only for it."""
+    """The watch has looked at the GPUs. What answers a look (looks.py) is fresh for this step, and only for it."""
 
     sighting: Sighting
 
@@ -286,10 +286,14 @@ class UnblockAfter:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Have the watch look at these GPUs, processes included, after so many seconds (monotonic); a Seen follows."""
+    """Have the watch look at these GPUs, processes included, after so many seconds (monotonic); a Seen follows.
+
+    It names the `number` among the looks that it answers.
+    """
 
     gpu_ids: tuple[str, ...]
     after: float = 0.0
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)

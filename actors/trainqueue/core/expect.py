@@ -8,12 +8,12 @@ cautious one: it may be free now, and it may be held for ever.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trainqueue.core.job import Pending, Running
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from trainqueue.core.job import Job
     from trainqueue.core.past import Past
@@ -59,9 +59,15 @@ def stays(spec: JobSpec, since: float, now: float, past: Past) -> Window:
 
 def _told(job: Job, now: float) -> float | None:
     """The end that follows from its own words, while they are fresh."""
-    progress = job.progress or {}
+    told = told_end(job.progress)
+    return told[1] if told is not None and 0 <= now - told[0] <= FRESH else None
+
+
+def told_end(progress: Mapping[str, Any] | None) -> tuple[float, float] | None:
+    """When a script has said when it ends, and when that is; None where it has not."""
+    progress = progress or {}
     eta, at = progress.get("eta"), progress.get("updated_at")
-    return at + eta if eta is not None and at is not None and 0 <= now - at <= FRESH else None
+    return (at, at + eta) if eta is not None and at is not None else None
 
 
 def _bounded(window: Window, spec: JobSpec, since: float, now: float) -> Window:
@@ -100,7 +106,9 @@ def eligible(spec: JobSpec, slots: Sequence[Slot], past: Past) -> tuple[list[Slo
     Where too few GPUs have the memory that "auto" makes, it gets whole ones: nobody asked for so much.
     """
     some, share = matching(spec, slots), share_of(spec, past)
-    large = [slot for slot in some if share is None or slot.memory_total is None or slot.memory_total >= share]
+    if share is None:
+        return some, None
+    large = [slot for slot in some if slot.memory_total is None or slot.memory_total >= share]
     if spec.gpu_memory == "auto" and len(large) < spec.gpus:
         return some, None
     return large, share
@@ -108,6 +116,8 @@ def eligible(spec: JobSpec, slots: Sequence[Slot], past: Past) -> tuple[list[Slo
 
 def matching(spec: JobSpec, slots: Sequence[Slot]) -> list[Slot]:
     """Those of the GPUs that its gpu_from, gpu_name and gpu_min_memory allow, whoever is on them."""
+    if not (spec.gpu_from or spec.gpu_name or spec.gpu_min_memory):
+        return [*slots]
     chosen = {gpu for name in spec.gpu_from for gpu in _named(name, slots)}
     name, least = (spec.gpu_name or "").casefold(), spec.gpu_min_memory or 0
     return [

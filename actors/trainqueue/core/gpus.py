@@ -1,13 +1,12 @@
 """Decisions over GPUs: what follows from what is seen of them, and which jobs start on them.
 
-A job starts on a measured GPU only in the step that brings a fresh list of the processes of each of its GPUs. In
-any other step the wish to start becomes a look at them, whose answer is such a step. GPUs that are not measured are
-free whenever nobody holds them.
+A job starts on a measured GPU only in the step that brings a fresh list of the processes of each of its GPUs, and only
+such a list proves that a GPU is free again; what is fresh, looks.py says. In any other step the wish becomes a look,
+whose answer is such a step. GPUs that are not measured are free whenever nobody holds them.
 """
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
@@ -16,7 +15,7 @@ from trainqueue.core.books import Books
 from trainqueue.core.job import Failed, Job, Pending, Running
 from trainqueue.core.looks import delay
 from trainqueue.core.outcome import with_errors
-from trainqueue.core.placement import kept, plan
+from trainqueue.core.placement import Walk, kept
 from trainqueue.core.xids import said
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
     from trainqueue.core.board import Use
     from trainqueue.core.card import Card
-    from trainqueue.core.reading import Sighting
+    from trainqueue.core.reading import Reading, Sighting
 
 SLOWEST = 1.0
 """Seconds between two looks at a GPU whose memory has not come back."""
@@ -41,6 +40,7 @@ class Gpus(Books):
             card.baseline = baseline
             if not self.leases.on(gpu) and card.reading.measured:
                 self._effects.append(self.board.begin_proof(card, None))
+        self.plans.slots_changed()
         self._review(now)
 
     # -- what others ask
@@ -63,13 +63,18 @@ class Gpus(Books):
     def kept(self) -> dict[str, int]:
         """GPUs with room that are kept from those further back in the line, and for which waiting job."""
         if self.keeping is None:
-            args = (self.line, self.board.slots(), self.jobs.__getitem__, self.now, self.past)
-            self.keeping = kept(*args) if self.wanted() and self.may_start() else {}
+            self.keeping = self._kept() if self.wanted() and self.may_start() else {}
         return self.keeping
+
+    def _kept(self) -> dict[str, int]:
+        walk = self.plans.newest(self.now)
+        if walk is not None:
+            return walk.kept()
+        return kept(self.line, self.board.slots(), self.jobs.__getitem__, self.now, self.past)
 
     def wanted(self) -> bool:
         """Whether a job that is ready waits for a GPU."""
-        return self.line.first(needs_gpu=True) is not None
+        return self.line.has(needs_gpu=True)
 
     # -- what is told of GPUs
 
@@ -91,34 +96,36 @@ class Gpus(Books):
             case _:
                 assert_never(event)
         self._effects += self.board.news()
+        self.plans.slots_changed()
         self._review(now)
 
     def _seen(self, sighting: Sighting) -> None:
-        for card, reading in self.board.merge(sighting):
+        seen = self.board.merge(sighting)
+        told = {card.id: card for card, reading in seen if _tells(reading)}
+        looked, self.fresh = self.looks.answered(sighting.answers, told)
+        for card, reading in seen:
             self._note_xids(card, reading.xids)
-            if reading.processes is not None and reading.trouble is None and reading.measured:
-                self.fresh.add(card.id)
-                self._judge(card)
-        self._answered(sighting)
+            if card.id in looked and card.id not in told:
+                card.mute = reading.measured
+        for card in told.values():
+            self._judge(card)
+        if sighting.trouble is not None:  # what was asked of the driver before that may be told after it, and be old
+            for gpu in self.board.cards:
+                self.looks.changed(gpu)
 
     def _judge(self, card: Card) -> None:
         proof = self.board.judge(card)
         if proof is not None:
+            self.looks.changed(card.id)
             self._effects.append(proof)
+        elif self.board.seems_proven(card):
+            if card.id in self.fresh:
+                self.board.end_proof(card)
+            elif not self.looks.pending(card.id):
+                self.looks.want((card.id,), 0.0)
         for job_id, used in card.used.items():
             job = self.jobs[job_id]
             job.peak_memory = max(job.peak_memory or 0, used)
-
-    def _answered(self, sighting: Sighting) -> None:
-        """A round without processes answers nobody; trouble, and an answer of which nothing is known, all."""
-        if not self.fresh and sighting.whole and sighting.trouble is None:
-            gone = [card.id for card in self.board.cards.values() if card.lost]
-            self.looks.answered(gone, all_of_them=False)
-            return
-        for reading in sighting.readings:
-            if reading.id not in self.fresh and self.looks.pending(reading.id):
-                self.board.cards[reading.id].mute = True
-        self.looks.answered(self.fresh, all_of_them=not self.fresh or sighting.whole)
 
     def _note_xids(self, card: Card, xids: tuple[int, ...]) -> None:
         """For the message of who runs there, should it fail, or has just failed: news may come after the end."""
@@ -128,7 +135,7 @@ class Gpus(Books):
             job = card.failed if card.proof is not None else None
             if job is not None and job.id not in self.jobs and isinstance(job.state, Failed):
                 job.restate(replace(job.state, message=with_errors(job.state.message, [error])))
-                self._effects.append(ev.Changed(copy(job)))
+                self._effects.append(ev.Changed(job.snapshot()))
 
     def _review(self, now: float) -> None:
         """The GPUs that there are may be others: jobs come back into the line, or out of it."""
@@ -154,17 +161,20 @@ class Gpus(Books):
             self._start(job, (), None, now)
 
     def _start_on_gpus(self, now: float) -> None:
-        if not self.wanted():
+        if not self.wanted() or self.plans.newest(now) is not None:
             return
-        for placement in [*plan(self.line, self.board.slots(), self.jobs.__getitem__, now, self.past)]:
+        walk = Walk(self.board.slots(), self.jobs.__getitem__, now, self.past)
+        for placement in [*walk.along(self.line)]:
             if self.is_fresh(placement.gpu_ids):
                 self._start(placement.job, placement.gpu_ids, placement.share, now)
             else:
-                self.looks.want_together(placement.gpu_ids)
+                self.looks.want_start(placement.job.id, placement.gpu_ids)
+        self.plans.keep(walk, now)
 
     def is_fresh(self, gpu_ids: tuple[str, ...]) -> bool:
         """Whether this very step shows that they are free, as far as anybody can know."""
-        return all(gpu in self.fresh or not self.board.cards[gpu].reading.measured for gpu in gpu_ids)
+        cards, fresh = self.board.cards, self.fresh
+        return all([gpu in fresh or not cards[gpu].reading.measured for gpu in gpu_ids])
 
     def _start(self, job: Job, gpu_ids: tuple[str, ...], share: int | None, now: float) -> None:
         for gpu in gpu_ids:
@@ -173,4 +183,9 @@ class Gpus(Books):
         self._leave_line(job)
         self._become(job, Pending(gpu_ids, now, share=share))
         self.started.append(gpu_ids)
-        self._effects += [ev.Changed(copy(job)), ev.Start(job, gpu_ids)]
+        self._effects += [ev.Changed(job.snapshot()), ev.Start(job, gpu_ids)]
+
+
+def _tells(reading: Reading) -> bool:
+    """Who is on the GPU."""
+    return reading.processes is not None and reading.trouble is None and reading.measured

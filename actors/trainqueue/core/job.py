@@ -188,12 +188,14 @@ class Job:
     removed: tuple[float, int] | None = None
     """When retention removed its logs (wall time), and up to which attempt."""
 
-    def __copy__(self) -> Job:
+    def snapshot(self) -> Job:
         """As it is now; by hand, since each change makes one, and the copy module's way takes five times as long."""
         made = Job(self.id, self.spec, self.user, self.submitted_at, self.band, self.rank, self.attempt, self.state)
         made.waits_for, made.met, made.retried, made.progress = self.waits_for, self.met, self.retried, self.progress
         made.peak_memory, made.stood, made.removed = self.peak_memory, self.stood, self.removed
         return made
+
+    __copy__ = snapshot
 
     def become(self, to: State) -> None:
         """Take the next state. Raises IllegalTransitionError and changes nothing if the table forbids it."""

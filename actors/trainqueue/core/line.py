@@ -35,22 +35,31 @@ class Line:
         self._by_need: dict[bool, SortedDict[Place, Job]] = {False: SortedDict(), True: SortedDict()}
         """The ready ones again, apart: those that need no GPU and those that do."""
         self._parked: SortedDict[Place, Job] = SortedDict()
+        self.touched: tuple[float, ...] | None = None
+        """The foremost place at which a job that needs a GPU has come or gone, since the newest plan (plans.py)."""
 
     def __len__(self) -> int:
         return len(self._ready) + len(self._parked)
 
     def add(self, job: Job, *, ready: bool) -> None:
+        key = place(job)
         if not ready:
-            self._parked[place(job)] = job
+            self._parked[key] = job
             return
-        self._ready[place(job)] = job
-        self._by_need[job.spec.gpus > 0][place(job)] = job
+        self._ready[key] = self._by_need[job.spec.gpus > 0][key] = job
+        self._touch(job, key)
 
     def remove(self, job: Job) -> None:
         key = place(job)
         if self._ready.pop(key, None) is None:
             self._parked.pop(key, None)
-        self._by_need[job.spec.gpus > 0].pop(key, None)
+            return
+        del self._by_need[job.spec.gpus > 0][key]
+        self._touch(job, key)
+
+    def _touch(self, job: Job, key: Place) -> None:
+        if job.spec.gpus and (self.touched is None or key < self.touched):
+            self.touched = key
 
     def head(self) -> Job | None:
         """The job that starts next."""
@@ -61,9 +70,17 @@ class Line:
         some = self._by_need[needs_gpu]
         return some.peekitem(0)[1] if some else None
 
+    def has(self, *, needs_gpu: bool) -> bool:
+        """Whether a ready job needs a GPU, or one needs none."""
+        return bool(self._by_need[needs_gpu])
+
     def walk(self, *, needs_gpu: bool) -> Iterator[Job]:
         """Ready jobs that need a GPU, or that need none, in start order; they may leave the line meanwhile."""
-        some, last = self._by_need[needs_gpu], None
+        some = self._by_need[needs_gpu]
+        if not some:
+            return
+        last, job = some.peekitem(0)  # most walks end there
+        yield job
         while keys := [*islice(some.irange(last, inclusive=(False, True)), STRIDE)]:
             for last in keys:
                 if (job := some.get(last)) is not None:
@@ -102,6 +119,7 @@ class Line:
         jobs = sorted([*self._ready.values(), *self._parked.values()], key=place)
         for part in (self._ready, self._parked, *self._by_need.values()):
             part.clear()
+        self.touched = ()
         for at, job in enumerate(jobs):
             job.rank = at * GAP
             self.add(job, ready=job.id in ready)

@@ -12,9 +12,11 @@ to end as soon as it may, and of those who wait further ahead only that they can
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING
 
 from trainqueue.core.expect import eligible, ends, lasts, stays
+from trainqueue.core.line import place
 from trainqueue.core.spot import Spot
 
 if TYPE_CHECKING:
@@ -61,29 +63,45 @@ def kept(line: Line, slots: Sequence[Slot], running: Callable[[int], Job], now: 
 
 
 class Walk:
-    """One walk along the line; `reserved` says of those who found no room when they could start at the earliest."""
+    """One walk along the line; `reserved` says of those who found no room when they could start at the earliest.
+
+    `reached`: whoever stands further back it has not looked at, since nothing was left for them.
+    """
 
     def __init__(self, slots: Sequence[Slot], running: Callable[[int], Job], now: float, past: Past) -> None:
         self.spots = {slot.id: Spot(slot) for slot in slots}
         self.reserved: dict[int, float] = {}
+        self.reached: tuple[float, ...] = ()
         self._slots, self._running, self._now, self._past = slots, running, now, past
+        self._given: dict[int, JobSpec] = {}
+        """The jobs that have found room."""
         self._ends: dict[int, float] = {}
         self._eligible: dict[object, tuple[list[Spot], int | None]] = {}
 
     def along(self, line: Line) -> Iterator[Placement]:
-        for looked, job in enumerate(line.walk(needs_gpu=True)):
-            if looked >= REACH or len(self.reserved) >= DEPTH or not any(map(self._open, self.spots.values())):
-                return
+        if self._is_over(0):
+            return
+        for looked, job in enumerate(line.walk(needs_gpu=True), 1):
+            self.reached = place(job)
             if (found := self._place(job)) is not None:
                 yield found
+            if self._is_over(looked):
+                return
+        self.reached = (inf,)
 
     def kept(self) -> dict[str, int]:
         """GPU id -> the job that it is kept for."""
         spots = self.spots.values()
         return {spot.slot.id: spot.keeper for spot in spots if spot.keeper is not None and spot.left > 0}
 
-    def _open(self, spot: Spot) -> bool:
-        return spot.left > 0 and spot.limit > self._now
+    def _is_over(self, looked: int) -> bool:
+        """Whether nothing is left for those behind, or enough have been looked at."""
+        if looked >= REACH or len(self.reserved) >= DEPTH:
+            return True
+        for spot in self.spots.values():  # a plain loop: this is asked for each job
+            if spot.left > 0 and spot.limit > self._now:
+                return False
+        return True
 
     def _place(self, job: Job) -> Placement | None:
         """Where it starts now; or else it gets a reservation, if this machine could ever run it."""
@@ -91,19 +109,21 @@ class Walk:
         gpus = job.spec.gpus
         if len(spots) < gpus:
             return None
-        longest = lasts(job.spec, self._past).latest
+        longest = lasts(job.spec, self._past).latest if self.reserved else None  # before that all may stay for ever
         able = [spot for spot in spots if spot.room(share) and spot.lets(self._now, longest)]
         if len(able) < gpus:
-            self._reserve(job, spots, share, longest)
+            self._reserve(job, spots, share)
             return None
         able.sort(key=_whole if share is None else _shared)
-        for spot in able[:gpus]:
+        given = able[:gpus]
+        for spot in given:
             spot.give(job.id, share)
-        self._ends[job.id] = stays(job.spec, self._now, self._now, self._past).earliest
-        gpu_ids = tuple(spot.slot.id for spot in sorted(able[:gpus], key=_index))
-        return Placement(job, gpu_ids, share)
+        self._given[job.id] = job.spec
+        given.sort(key=_index)
+        return Placement(job, tuple([spot.slot.id for spot in given]), share)
 
-    def _reserve(self, job: Job, spots: list[Spot], share: int | None, longest: float | None) -> None:
+    def _reserve(self, job: Job, spots: list[Spot], share: int | None) -> None:
+        longest = lasts(job.spec, self._past).latest
         opens = [spot.opening(share, self._now, self._end) for spot in spots]
         start = _start(spots, opens, job.spec.gpus, longest)
         self.reserved[job.id] = start
@@ -126,7 +146,12 @@ class Walk:
     def _end(self, job_id: int) -> float:
         """When a job on a GPU ends at the earliest."""
         if job_id not in self._ends:
-            self._ends[job_id] = ends(self._running(job_id), self._now, self._past).earliest
+            spec = self._given.get(job_id)
+            if spec is not None:
+                window = stays(spec, self._now, self._now, self._past)
+            else:
+                window = ends(self._running(job_id), self._now, self._past)
+            self._ends[job_id] = window.earliest
         return self._ends[job_id]
 
 

@@ -52,9 +52,11 @@ class Reading:
 class Sighting:
     """One look at the machine. `whole`: these are all its GPUs, so that one that is missing has gone.
 
-    `trouble` is what is wrong with the driver, in words with what to do; there are no readings then.
+    `trouble` is what is wrong with the driver, in words with what to do; there are no readings then. `answers` are the
+    numbers of the looks that had been asked for before it began; none where the watch looks of its own accord.
     """
 
     readings: tuple[Reading, ...] = ()
     whole: bool = True
     trouble: str | None = None
+    answers: tuple[int, ...] = ()
