@@ -74,6 +74,7 @@ class Machine:
         self.started: list[int] = []
         self.told: list[ev.GpuChanged] = []
         self.changed: list[ev.Changed] = []
+        self.explained: list[ev.Explained] = []
         self.now = 1000.0
         self._pid = 100
 
@@ -94,6 +95,8 @@ class Machine:
                     self.timers.append(ev.Unblock(block))
                 case ev.GpuChanged():
                     self.told.append(effect)
+                case ev.Explained():
+                    self.explained.append(effect)
                 case ev.Changed():
                     self.changed.append(effect)
                 case _:
@@ -113,7 +116,7 @@ class Machine:
             assert not card.lost
             if len(tenants) > 1:
                 assert card.promised(tenants) <= card.total, f"it may be too much for {card}: {tenants}"
-            else:
+            elif all(process.memory is not None for process in card.processes):  # else nobody can know
                 assert card.lingers <= self.core.limits.release_tolerance, f"memory of another job is on {card}"
             assert known.enabled
             assert [process for process in card.processes if process.job not in tenants and not process.ignored] == []

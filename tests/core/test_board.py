@@ -7,6 +7,7 @@ from core.machine import GIB, SICK, Machine, running, spec
 
 from trainqueue.core import events as ev
 from trainqueue.core.arbiter import Core
+from trainqueue.core.card import Trace
 from trainqueue.core.job import Failed, Job, Running
 from trainqueue.core.limits import Limits
 from trainqueue.core.reading import Process, Reading, Sighting
@@ -352,11 +353,11 @@ def test_without_a_known_baseline_a_gibibyte_may_be_in_use() -> None:
 
 def test_baselines_survive_the_daemon() -> None:
     machine = running()
-    assert machine.core.baselines() == {"GPU-0": GIB // 4}
+    assert machine.core.traces() == {"GPU-0": Trace(GIB // 4, due=True)}
     machine.end(1, lingers=5 * GIB)
     other = Machine(1)
     other.cards = machine.cards
-    other.core.restore([], {}, 0.0, paused=False, draining=False, baselines=machine.core.baselines())
+    other.core.restore([], {}, 0.0, paused=False, draining=False, traces=machine.core.traces())
     other.submit()
     other.round()
     assert (other.started, other.core.use("GPU-0")) == ([], "memory")
@@ -365,12 +366,12 @@ def test_baselines_survive_the_daemon() -> None:
     assert other.started == [1]
     machine.cards[0].lingers = 0
     machine.answer()
-    assert machine.core.baselines() == {}
+    assert machine.core.traces() == {"GPU-0": Trace(GIB // 4)}
 
 
 def test_a_gpu_of_an_old_baseline_that_is_not_there_any_more_is_forgotten() -> None:
     machine = Machine(1)
-    machine.core.restore([], {}, 0.0, paused=False, draining=False, baselines={"GPU-old": 0})
+    machine.core.restore([], {}, 0.0, paused=False, draining=False, traces={"GPU-old": Trace(0, due=True, xid=79)})
     machine.see()
     assert [*machine.core.board.cards] == ["GPU-0"]
 
@@ -488,14 +489,11 @@ def test_a_fault_that_is_reported_after_the_end_is_told_as_well() -> None:
     machine.end(1, code=1)
     machine.card("GPU-0").xids = [31]
     machine.answer()
-    [late] = [change.job for change in machine.changed if change.job.id == 1 and change.job.ended][1:]
-    assert isinstance(late.state, Failed)
-    assert "Xid 31" in late.state.message
+    assert machine.explained == [ev.Explained(1, 1, "Xid 31 (GPU memory page fault) on GPU 0")]
     machine.run(2)
     machine.card("GPU-0").xids = [13]
-    before = len(machine.changed)
     machine.see()
-    assert len(machine.changed) == before
+    assert len(machine.explained) == 1
 
 
 def test_a_success_has_no_faults() -> None:

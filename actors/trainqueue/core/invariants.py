@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from trainqueue.core.expect import matches
+from trainqueue.core.expect import would_do
 from trainqueue.core.job import Pending, Queued, Running
 from trainqueue.core.placement import plan
 from trainqueue.errors import FaultError
@@ -102,7 +102,7 @@ def gpus(core: Core) -> Iterator[str]:
             yield f"nobody looks whether {card.label} is free"
     for job in core.jobs.values():
         if isinstance(job.state, Queued) and job.spec.gpus:
-            enough = sum(matches(job.spec, board.slot(card)) for card in board.counted()) >= job.spec.gpus
+            enough = len(would_do(job.spec, [board.slot(card) for card in board.counted()])) >= job.spec.gpus
             if core.needs.met(job) != (enough or not board.known):
                 yield f"job {job.id} is parked, or not, with {job.spec.gpus} GPUs of {board.cards}"
 
