@@ -13,6 +13,7 @@ from trainqueue.core.limits import Limits
 from trainqueue.core.reading import Process, Reading, Sighting
 from trainqueue.core.why import why
 from trainqueue.errors import RequestError
+from trainqueue.gpuview import gpu_views
 
 
 def says(machine: Machine, job: int) -> tuple[str | None, str | None]:
@@ -650,3 +651,47 @@ def test_without_anybody_who_waits_a_gpu_is_free() -> None:
     machine.card("GPU-1").lost = True
     machine.see()
     assert machine.core.use("GPU-1") == "unhealthy"
+
+
+# -- names
+
+
+def test_the_beginning_of_two_names_is_said_and_stops_nobody() -> None:
+    machine = seen(Machine(2))
+    machine.cards[0].id, machine.cards[1].id = "GPU-fake-a", "GPU-fake-b"
+    machine.see()
+    machine.submit(spec(gpu_from=("GPU-fake",)), spec(gpu_from=("GPU-fake-b",)))
+    machine.answer_all()
+    assert machine.core.jobs[2].gpu_ids == ("GPU-fake-b",)
+    assert says(machine, 1) == ("gpu-count", "GPU-fake is the beginning of several GPUs: GPU-fake-a, GPU-fake-b")
+    assert machine.core.line.position(machine.core.jobs[1]) is None
+
+
+# -- what people see
+
+
+def shown(machine: Machine, gpu: int) -> tuple[str, bool, str | None]:
+    view = gpu_views(machine.core)[gpu]
+    return view["use"], view["healthy"], view["why"]
+
+
+def test_a_gpu_that_is_not_given_out_says_why() -> None:
+    machine = running(3)
+    assert [shown(machine, at) for at in range(3)] == [("held", True, None), ("free", True, None), ("free", True, None)]
+    [process] = machine.card("GPU-0").processes
+    machine.card("GPU-1").processes.append(process)
+    eve, bob = machine.stranger("GPU-2", GIB), machine.stranger("GPU-2", 2 * GIB)
+    machine.see()
+    assert shown(machine, 1) == ("foreign", True, "GPU 1 is used by job 1, which was not given it (pid 101, 6 GiB)")
+    assert shown(machine, 2) == ("foreign", True, f"GPU 2 is used by eve (pid {bob.pid}, 2 GiB) and 1 other")
+    machine.card("GPU-1").processes.clear()
+    machine.card("GPU-2").processes.remove(bob)
+    machine.card("GPU-2").processes.remove(eve)
+    machine.see()
+    machine.submit(spec(gpu_from=(2,)))
+    machine.do(ev.Seen(Sighting((machine.card("GPU-2").reading(processes=False),), whole=False)))
+    assert shown(machine, 2) == ("foreign", True, "the driver does not tell which processes are on GPU 2")
+    machine.submit(spec(gpus=3), spec())
+    machine.see()
+    machine.do(ev.AttemptVoid(2, 1))
+    assert shown(machine, 1)[0] == "reserved"
