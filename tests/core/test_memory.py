@@ -251,3 +251,22 @@ def test_a_part_with_a_job_stays_until_the_job_has_gone() -> None:
     core.handle(ev.AttemptEnded(1, 1, ev.Result(1, None, None, "", 4.0, 4.0)), 4.0)
     assert [*core.board.cards] == ["MIG-2"]
     core.validate()
+
+
+def test_what_a_person_forgives_is_measured_by_the_first_look_that_can() -> None:
+    """Not by one that does not tell how much is in use, nor by none where the daemon dies before it."""
+    machine = running()
+    machine.end(1, lingers=5 * GIB)
+    machine.answer()
+    machine.do(machine.timers[0])
+    machine.do(ev.SetGpu("0", enabled=True))
+    machine.cards[0].blind = True
+    machine.round()
+    assert machine.core.traces() == {"GPU-0": Trace(GIB // 4, forgiven=True)}
+    other = later(machine)
+    other.cards[0].blind = False
+    other.round()
+    assert other.core.traces() == {"GPU-0": Trace(5 * GIB + GIB // 4)}
+    other.submit()
+    other.answer_all()
+    assert other.started == [2]

@@ -117,7 +117,7 @@ class Board:
         known = [memory for memory in strangers if memory is not None]
         unknown = total is None or len(known) < len(strangers)
         card.residual = None if unknown else max(0, (total or 0) - sum(known))
-        if card.forgiven:
+        if card.forgiven and card.residual is not None:
             card.forgiven, card.baseline = False, self._unexplained(card)
         tenants = self._leases.on(card.id)
         for job, share in tenants.items():
@@ -195,6 +195,7 @@ class Board:
     def occupy(self, gpu: str) -> None:
         """It is about to be leased; how much is in use on it now is what must come back, if not less."""
         card = self.expect(gpu)
+        card.forgiven = False
         if card.reading.measured and card.residual is not None and not self._leases.on(gpu):
             card.baseline = min(card.residual, card.residual if card.baseline is None else card.baseline)
 

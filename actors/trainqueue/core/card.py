@@ -14,14 +14,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What outlives the daemon of what it knows of a GPU: `baseline` in bytes and `xid` as in Card, None for none.
+    """What outlives the daemon of what it knows of a GPU; `baseline` in bytes.
 
-    `due`: a job held it, or its memory was not back.
+    `xid` has condemned it, `due`: a job held it, or its memory was not back.
     """
 
     baseline: int | None = None
     due: bool = False
     xid: int | None = None
+    forgiven: bool = False
 
 
 @dataclass(slots=True)
@@ -58,7 +59,7 @@ class Card:
     overdue: bool = False
     """That wait has lasted too long."""
     forgiven: bool = False
-    """Somebody has taken what has not come back for lost: the next look says how much that is."""
+    """Somebody has taken what has not come back for lost: the next look that can says how much that is."""
     used: dict[int, int] = field(default_factory=dict[int, int])
     """Bytes that each of its jobs was last seen to use."""
     settled: set[int] = field(default_factory=set[int])

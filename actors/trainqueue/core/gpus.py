@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from trainqueue.core.card import Card
     from trainqueue.core.reading import Reading, Sighting
 
+NOTHING = Trace()
 SLOWEST = 1.0
 """Seconds between two looks at a GPU whose memory has not come back."""
 
@@ -36,7 +37,7 @@ class Gpus(Books):
         self.board.choices_made(choices)
         for gpu, trace in traces.items():
             card = self.board.expect(gpu)
-            card.baseline, card.condemned = trace.baseline, trace.xid
+            card.baseline, card.condemned, card.forgiven = trace.baseline, trace.xid, trace.forgiven
             card.told = (card.ailment is None, card.enabled)
             if trace.due and not self.leases.on(gpu) and card.reading.measured:
                 self._effects.append(self.board.begin_proof(card, None))
@@ -54,8 +55,9 @@ class Gpus(Books):
         found = dict[str, Trace]()
         for card in self.board.cards.values():
             due = card.reading.measured and (card.proof is not None or bool(self.leases.on(card.id)))
-            if due or card.baseline is not None or card.condemned is not None:
-                found[card.id] = Trace(card.baseline, due, card.condemned)
+            trace = Trace(card.baseline, due, card.condemned, card.forgiven)
+            if trace != NOTHING:
+                found[card.id] = trace
         return found
 
     def use(self, gpu_id: str) -> Use:

@@ -111,10 +111,11 @@ def idle(core: Core, now: float) -> Iterator[str]:
     if core.leases.room_without_gpu() and (job := core.line.first(needs_gpu=False)) is not None:
         yield f"job {job.id} could start and does not"
     at = now if core.plans.newest(now) is None else core.plans.at  # time alone need not bring a plan at once
+    looking = any(core.looks.pending(gpu) for gpu in core.board.cards)
     for placement in plan(core.line, core.board.slots(), core.jobs.__getitem__, at, core.past):
         if core.is_fresh(placement.gpu_ids):
             yield f"job {placement.job.id} could start on {placement.gpu_ids} and does not"
-        elif not any(core.looks.pending(gpu) for gpu in placement.gpu_ids):
+        elif not looking:  # what is told next is decided anew
             yield f"job {placement.job.id} could start on {placement.gpu_ids}, and nobody looks"
 
 
