@@ -10,13 +10,16 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections import deque
+from copy import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, assert_never
 
 from trainqueue import wire
 from trainqueue.actor import SelectingActor, tell
 from trainqueue.clock import elapsed
 from trainqueue.core import events as ev
-from trainqueue.core.job import Queued
+from trainqueue.core.job import Failed, Queued
+from trainqueue.core.outcome import with_errors
 from trainqueue.ledger import Ledger
 from trainqueue.messages import (
     Answers,
@@ -220,6 +223,8 @@ class GPUArbiter(SelectingActor):
             match effect:
                 case ev.Changed(job):
                     self._job_changed(job)
+                case ev.Explained(job_id, attempt, error):
+                    self._explain(job_id, attempt, error)
                 case ev.Moved(job):
                     self.ledger.batch.jobs[job.id] = job
                     self.event(f"job.{job.id}", {"type": "moved", **news(job)})
@@ -258,6 +263,14 @@ class GPUArbiter(SelectingActor):
                 self.past.ended(job)
             self.bench.discard(job.id, job.attempt)
             self.ledger.batch.rows[job.id, job.attempt] = None
+
+    def _explain(self, job_id: int, attempt: int, error: str) -> None:
+        """An error that was reported after a job had failed; not of one that has been retried or removed since."""
+        job = copy(self.ledger.batch.jobs.get(job_id) or self.journal.job(job_id))
+        if job is not None and job.attempt == attempt and isinstance(job.state, Failed):
+            job.restate(replace(job.state, message=with_errors(job.state.message, [error])))
+            self.ledger.batch.jobs[job_id] = job
+            self.event(f"job.{job_id}", {"type": "job", **news(job)})
 
     def event(self, topic: str, body: dict[str, Any]) -> None:
         self.ledger.note(topic, body, self.clock.now())

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from trainqueue.core import events as ev
+from trainqueue.core.card import Trace
+from trainqueue.core.limits import UNKNOWN_BASELINE
 from trainqueue.errors import RequestError
 from trainqueue.gpuview import gpu_views, some_views
 
@@ -17,8 +21,8 @@ if TYPE_CHECKING:
     from trainqueue.core.card import Card
     from trainqueue.journal import Journal
 
-CHOICES, BASELINES = "gpu_choices", "gpu_baselines"
-"""Settings of the journal: what people have enabled and disabled; bytes in use on each GPU before its job came."""
+CHOICES, TRACES = "gpu_choices", "gpu_traces"
+"""Settings of the journal: what people have enabled and disabled; what the next daemon has to know of the GPUs."""
 
 
 def gpus(arbiter: GPUArbiter) -> object:
@@ -49,10 +53,36 @@ def find(board: Board, name: int | str, where: str) -> Card:
     return found[0]
 
 
-def kept(journal: Journal, name: str) -> Mapping[str, Any]:
-    """One of the two settings; empty where it cannot be read."""
+def kept_choices(journal: Journal) -> Mapping[str, bool]:
+    """Empty where they cannot be read."""
     try:
-        found = json.loads(journal.setting(name) or "{}")
+        return msgspec.json.decode(journal.setting(CHOICES) or "{}", type=dict[str, bool])
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+
+
+class Traces(msgspec.Struct, frozen=True):
+    """As the journal has them: of which boot of the machine they are, and of each GPU by its id."""
+
+    boot: str = ""
+    gpus: dict[str, Trace] = {}
+
+
+def kept_traces(journal: Journal, boot: str) -> Mapping[str, Trace]:
+    """Empty where they cannot be read. Where the machine was restarted since, memory is back and errors are over.
+
+    What is left then is what a person has said may be in use (more than anybody but a person lets pass).
+    """
+    try:
+        found = msgspec.json.decode(journal.setting(TRACES) or "{}", type=Traces)
+    except ValueError:
+        return {}
+    if found.boot == boot:
+        return found.gpus
+    said = {gpu: trace.baseline for gpu, trace in found.gpus.items()}
+    return {gpu: Trace(baseline) for gpu, baseline in said.items() if (baseline or 0) > UNKNOWN_BASELINE}
+
+
+def written(traces: Mapping[str, Trace], boot: str) -> str:
+    """For the journal, what `kept_traces` reads."""
+    return msgspec.json.encode(Traces(boot, dict(traces))).decode()

@@ -44,6 +44,7 @@ def gpu_view(core: Core, card: Card, keeper: int | None) -> dict[str, Any]:
         "foreign": shown(process for process in processes if process.job is None and not process.ignored),
         "ignored": shown(process for process in processes if process.job is None and process.ignored),
         "processes": [{**show(process), "job": process.job} for process in processes if process.job is not None],
+        "use": core.use(card.id),
         "healthy": ailment is None,
         "enabled": card.enabled,
         "waiting_for_memory": card.proof is not None,
@@ -54,10 +55,7 @@ def gpu_view(core: Core, card: Card, keeper: int | None) -> dict[str, Any]:
 
 def in_the_way(core: Core, card: Card) -> str | None:
     """What keeps it from being given out although it is healthy, as a sentence."""
-    strangers = core.board.strangers(card)
-    if strangers:
-        return card.used_by(strangers[0])
-    return card.waiting if card.proof is not None else None
+    return core.board.used_by(card) or (card.waiting if card.proof is not None else None)
 
 
 def shown(processes: Iterable[Process]) -> list[dict[str, Any]]:

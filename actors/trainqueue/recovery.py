@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from trainqueue.core import events as ev
 from trainqueue.core.events import Result
-from trainqueue.core.expect import share_of
 from trainqueue.core.job import Queued, Running
 from trainqueue.damage import BOOT
 from trainqueue.errors import TrainqError
@@ -188,7 +187,7 @@ def hold_gpus(arbiter: GPUArbiter, job: Job, gpu_ids: tuple[str, ...]) -> None:
     if not isinstance(job.state, Queued):
         return
     held = verdict.gpus_in(arbiter.home.attempt(job.id, job.attempt)) or gpu_ids
-    for before in arbiter.core.leases.in_the_way(job.id, held, share_of(job.spec, arbiter.core.past)):
+    for before in arbiter.core.leases.in_the_way(job.id, held, None):
         finish(arbiter, arbiter.core.jobs[before])
     arbiter.apply_quietly(ev.Adopt(job.id, held))
 

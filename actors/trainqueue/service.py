@@ -32,6 +32,7 @@ from trainqueue.gpus import FakeGpus, NoGpu, inventory
 from trainqueue.home import EVENTS, REQUESTS
 from trainqueue.janitor import Janitor
 from trainqueue.journal import Journal, JournalError
+from trainqueue.launch import local
 from trainqueue.launch.nursery import Nursery
 from trainqueue.messages import Open
 from trainqueue.past import JournalPast
@@ -197,8 +198,8 @@ def restore(core: Core, journal: Journal, now: float) -> None:
         paused=paused,
         draining=draining,
         pause_reason=reason,
-        choices=gpuops.kept(journal, gpuops.CHOICES),
-        baselines=gpuops.kept(journal, gpuops.BASELINES),
+        choices=gpuops.kept_choices(journal),
+        traces=gpuops.kept_traces(journal, local.boot_id()),
     )
 
 

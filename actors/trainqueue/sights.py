@@ -6,7 +6,6 @@ been heard of for too long, that is what the core is told, and the jobs wait wit
 
 from __future__ import annotations
 
-import json
 import logging
 from typing import TYPE_CHECKING, assert_never
 
@@ -14,7 +13,7 @@ from trainqueue import wire
 from trainqueue.actor import tell
 from trainqueue.core import events as ev
 from trainqueue.core.reading import Sighting
-from trainqueue.gpuops import BASELINES, kept
+from trainqueue.gpuops import TRACES, kept_traces, written
 from trainqueue.gpuview import gpu_views
 from trainqueue.messages import (
     LookDue,
@@ -58,7 +57,7 @@ class Sights:
         self._first: Sighting | None = None
         """What was seen before the arbiter was open, and may be told to nobody yet."""
         self._silence: Timer | None = None
-        self._baselines = dict(kept(arbiter.journal, BASELINES))
+        self._traces = kept_traces(arbiter.journal, arbiter.bench.boot)
         """As they are written down."""
 
     def begin(self, watch: pykka.ActorRef[Any] | None, sighting: Sighting | None) -> bool:
@@ -127,11 +126,11 @@ class Sights:
             tell(self.arbiter.feed, Publish([(TOPIC, wire.pack(sample))], self.arbiter.ledger.seq))
 
     def write(self, batch: Batch) -> None:
-        """How much was in use on each GPU before its job came, when that has changed: it must come back to that."""
-        baselines = self.arbiter.core.baselines()
-        if baselines != self._baselines:
-            self._baselines = baselines
-            batch.settings[BASELINES] = json.dumps(baselines)
+        """What the next daemon has to know of the GPUs, when that has changed."""
+        traces = self.arbiter.core.traces()
+        if traces != self._traces:
+            self._traces = traces
+            batch.settings[TRACES] = written(traces, self.arbiter.bench.boot)
 
     # -- what the core wants
 

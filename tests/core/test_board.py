@@ -7,11 +7,13 @@ from core.machine import GIB, SICK, Machine, running, spec
 
 from trainqueue.core import events as ev
 from trainqueue.core.arbiter import Core
+from trainqueue.core.card import Trace
 from trainqueue.core.job import Failed, Job, Running
 from trainqueue.core.limits import Limits
 from trainqueue.core.reading import Process, Reading, Sighting
 from trainqueue.core.why import why
 from trainqueue.errors import RequestError
+from trainqueue.gpuview import gpu_views
 
 
 def says(machine: Machine, job: int) -> tuple[str | None, str | None]:
@@ -352,11 +354,11 @@ def test_without_a_known_baseline_a_gibibyte_may_be_in_use() -> None:
 
 def test_baselines_survive_the_daemon() -> None:
     machine = running()
-    assert machine.core.baselines() == {"GPU-0": GIB // 4}
+    assert machine.core.traces() == {"GPU-0": Trace(GIB // 4, due=True)}
     machine.end(1, lingers=5 * GIB)
     other = Machine(1)
     other.cards = machine.cards
-    other.core.restore([], {}, 0.0, paused=False, draining=False, baselines=machine.core.baselines())
+    other.core.restore([], {}, 0.0, paused=False, draining=False, traces=machine.core.traces())
     other.submit()
     other.round()
     assert (other.started, other.core.use("GPU-0")) == ([], "memory")
@@ -365,12 +367,12 @@ def test_baselines_survive_the_daemon() -> None:
     assert other.started == [1]
     machine.cards[0].lingers = 0
     machine.answer()
-    assert machine.core.baselines() == {}
+    assert machine.core.traces() == {"GPU-0": Trace(GIB // 4)}
 
 
 def test_a_gpu_of_an_old_baseline_that_is_not_there_any_more_is_forgotten() -> None:
     machine = Machine(1)
-    machine.core.restore([], {}, 0.0, paused=False, draining=False, baselines={"GPU-old": 0})
+    machine.core.restore([], {}, 0.0, paused=False, draining=False, traces={"GPU-old": Trace(0, due=True, xid=79)})
     machine.see()
     assert [*machine.core.board.cards] == ["GPU-0"]
 
@@ -488,14 +490,11 @@ def test_a_fault_that_is_reported_after_the_end_is_told_as_well() -> None:
     machine.end(1, code=1)
     machine.card("GPU-0").xids = [31]
     machine.answer()
-    [late] = [change.job for change in machine.changed if change.job.id == 1 and change.job.ended][1:]
-    assert isinstance(late.state, Failed)
-    assert "Xid 31" in late.state.message
+    assert machine.explained == [ev.Explained(1, 1, "Xid 31 (GPU memory page fault) on GPU 0")]
     machine.run(2)
     machine.card("GPU-0").xids = [13]
-    before = len(machine.changed)
     machine.see()
-    assert len(machine.changed) == before
+    assert len(machine.explained) == 1
 
 
 def test_a_success_has_no_faults() -> None:
@@ -652,3 +651,49 @@ def test_without_anybody_who_waits_a_gpu_is_free() -> None:
     machine.card("GPU-1").lost = True
     machine.see()
     assert machine.core.use("GPU-1") == "unhealthy"
+
+
+# -- names
+
+
+def test_the_beginning_of_two_names_is_said_and_stops_nobody() -> None:
+    machine = seen(Machine(2))
+    machine.cards[0].id, machine.cards[1].id = "GPU-fake-a", "GPU-fake-b"
+    machine.see()
+    machine.submit(spec(gpu_from=("GPU-fake",)), spec(gpu_from=("GPU-fake-b",)))
+    machine.answer_all()
+    assert machine.core.jobs[2].gpu_ids == ("GPU-fake-b",)
+    assert says(machine, 1) == ("gpu-count", "GPU-fake is the beginning of several GPUs: GPU-fake-a, GPU-fake-b")
+    assert machine.core.line.position(machine.core.jobs[1]) is None
+
+
+# -- what people see
+
+
+def shown(machine: Machine, gpu: int) -> tuple[str, bool, str | None]:
+    view = gpu_views(machine.core)[gpu]
+    return view["use"], view["healthy"], view["why"]
+
+
+def test_a_gpu_that_is_not_given_out_says_why() -> None:
+    machine = running(3)
+    assert [shown(machine, at) for at in range(3)] == [("held", True, None), ("free", True, None), ("free", True, None)]
+    [process] = machine.card("GPU-0").processes
+    machine.card("GPU-1").processes.append(process)
+    eve, bob = machine.stranger("GPU-2", GIB), machine.stranger("GPU-2", 2 * GIB)
+    machine.see()
+    assert shown(machine, 1) == ("foreign", True, "GPU 1 is used by job 1, which was not given it (pid 101, 6 GiB)")
+    assert shown(machine, 2) == ("foreign", True, f"GPU 2 is used by eve (pid {bob.pid}, 2 GiB) and 1 other")
+    machine.card("GPU-1").processes.clear()
+    machine.card("GPU-2").processes.remove(bob)
+    machine.card("GPU-2").processes.remove(eve)
+    machine.see()
+    machine.submit(spec(gpu_from=(2,)))
+    machine.card("GPU-2").silent = True
+    machine.answer()
+    assert shown(machine, 2) == ("foreign", True, "the driver does not tell which processes are on GPU 2")
+    machine.card("GPU-2").silent = False
+    machine.submit(spec(gpus=3))
+    machine.round()
+    machine.do(ev.Cancel(2))
+    assert shown(machine, 1)[0] == "reserved"

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from trainqueue.core import events as ev
 from trainqueue.core.job import Pending, Queued, Running
+from trainqueue.core.past import Runs
 from trainqueue.core.why import why
 from trainqueue.errors import RequestError
 
@@ -26,13 +27,30 @@ if TYPE_CHECKING:
     from trainqueue.core.spec import JobSpec
 
 GPUS = 3
+PREFIX = "GPU-fake"
+"""The beginning of all their names."""
+
+
+class Peaks:
+    """Of the last run of whatever command."""
+
+    peak: int | None = None
+
+    def runs(self, spec: JobSpec) -> Runs:
+        del spec
+        return Runs(peak_memory=self.peak)
 
 
 class Life:
     """Chooses what happens next, each thing as often as the others: only then do the long stories happen."""
 
     def __init__(self, random: Random) -> None:
-        self.some, self.machine = random.choice, Machine(GPUS)
+        self.some, self.past = random.choice, Peaks()
+        self.machine = Machine(GPUS, past=self.past)
+        for card in self.machine.cards:
+            card.id = f"{PREFIX}-{card.index}"
+        self.hides = self.chance()
+        """In half of all lives it is always known how much memory is whose: only then can all be checked."""
 
     def chance(self) -> bool:
         return self.some([True, False])
@@ -42,10 +60,11 @@ class Life:
         return self.some([True, False, False, False, False])
 
     def wanted(self) -> JobSpec:
+        named = self.some([(), (), (0, 1, 2), (0, 1, 2), (f"{PREFIX}-1",), (PREFIX,)])
         return spec(
-            gpus=self.some([0, 1, 1, 1, 2, GPUS]),
-            gpu_memory=self.some([None, None, 6 * GIB, 12 * GIB]),
-            gpu_from=(0, 1, 2) if self.chance() else (),
+            gpus=self.some([0, 1, 1, 1, 2, GPUS]) if len(named) != 1 else 1,
+            gpu_memory=self.some([None, None, 6 * GIB, 12 * GIB, "auto"]),
+            gpu_from=named,
             hold=self.some([False, False, False, True]),
             retries={"exit": 1} if self.chance() else {},
         )
@@ -83,6 +102,10 @@ class Life:
             lambda: self.card().xids.append(79 if self.rarely() else 31),
             lambda: machine.do(ev.SetMode(paused=self.rarely(), draining=False)),
             lambda: machine.do(ev.Block("the disk is full")) if self.rarely() else None,
+            self.retry,
+            self.hide,
+            self.fall_silent,
+            lambda: machine.restart() if self.rarely() else None,
         ]
         if machine.looks:
             choices += [machine.answer] * 4
@@ -103,7 +126,9 @@ class Life:
     def end(self) -> None:
         job = self.job(Running, Pending)
         if job is not None:
-            lingers, code = self.some([0, 0, 3 * GIB]), self.some([0, 1])
+            if job.gpu_ids:
+                self.past.peak = self.some([None, 4 * GIB, 40 * GIB])
+            lingers, code = self.some([0, 0, 200 * 2**20, 3 * GIB]), self.some([0, 1])
             self.machine.end(job.id, code, lingers=lingers, listed=self.chance() and self.chance())
 
     def cancel(self) -> None:
@@ -118,7 +143,23 @@ class Life:
 
     def stranger(self) -> None:
         self.machine.go_on()  # nobody can know of one that comes behind the back of a look
-        self.machine.stranger(self.card().id, self.some([None, GIB]), ignored=not self.rarely())
+        unknown = self.hides and self.chance()
+        self.machine.stranger(self.card().id, None if unknown else GIB, ignored=not self.rarely())
+
+    def hide(self) -> None:
+        card = self.card()
+        card.blind = self.hides and not card.blind
+
+    def fall_silent(self) -> None:
+        card = self.card()
+        card.silent = not card.silent and self.rarely()
+
+    def retry(self) -> None:
+        """Somebody wants a job again that has ended."""
+        ended = {change.job.id: change.job for change in self.machine.changed if change.job.ended}
+        some = [job for job in ended.values() if job.id not in self.machine.core.jobs]
+        if some:
+            self.machine.do(ev.Retry(self.some(some).snapshot()))
 
     def strangers_leave(self) -> None:
         card = self.card()
@@ -141,9 +182,8 @@ class Life:
     def switch(self) -> None:
         card, enabled = self.card(), not self.rarely()
         known = self.machine.core.board.cards.get(card.id)
-        if (
-            enabled and known is not None and known.overdue and not self.machine.core.leases.on(card.id)
-        ):  # a person says that it is lost for good
+        waits = known is not None and (known.overdue or known.nobodys)
+        if enabled and waits and not self.machine.core.leases.on(card.id):  # a person says that it is lost for good
             card.rest, card.lingers = card.rest + card.lingers, 0
         with contextlib.suppress(RequestError):
             self.machine.do(ev.SetGpu(card.id, enabled=enabled))
@@ -159,15 +199,19 @@ class Life:
         machine, core = self.machine, self.machine.core
         machine.driver = None
         for card in machine.cards:
-            card.lost, card.lingers = False, 0
+            card.lost, card.lingers, card.blind, card.silent = False, 0, False, False
             card.processes = [process for process in card.processes if process.job in core.leases.on(card.id)]
         machine.see()
         for card in machine.cards:
             machine.do(ev.SetGpu(card.id, enabled=True))
         machine.do(ev.SetMode(paused=False, draining=False))
+        for job in [job.id for job in core.jobs.values() if job.spec.gpu_from == (PREFIX,)]:
+            machine.do(ev.Cancel(job))  # with all GPUs there, nobody knows which one it means
         for job in [job.id for job in core.jobs.values() if isinstance(job.state, Queued) and job.state.held]:
             machine.do(ev.Release(job))
         for _ in range(200):
+            for gpu in [known.id for known in core.board.cards.values() if known.overdue and self.hides]:
+                machine.do(ev.SetGpu(gpu, enabled=True))  # what it had to come back to nobody could know
             while machine.timers:
                 machine.do(machine.timers.pop(0))
             while machine.looks:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from core.machine import GIB, Machine, spec
 
@@ -9,7 +11,11 @@ from trainqueue.core import events as ev
 from trainqueue.core.job import Job, Pending, Queued, Running
 from trainqueue.core.leases import LeaseError, Leases
 from trainqueue.core.limits import Limits
+from trainqueue.core.past import Runs
 from trainqueue.core.why import why
+
+if TYPE_CHECKING:
+    from trainqueue.core.spec import JobSpec
 
 SHARE = 7 * GIB
 
@@ -63,7 +69,7 @@ def test_the_next_sharer_waits_until_the_one_before_has_settled() -> None:
     machine.see()
     assert machine.started == [1]
     sentence = "waits until job 1 on GPU 0 has its full memory, or has run for a while; 1 of 1 GPUs are in use"
-    assert why(machine.core, machine.core.jobs[2], 0.0) == ("gpu-memory", sentence)
+    assert why(machine.core, machine.core.jobs[2], 0.0) == ("position", sentence)
     machine.do(machine.timers[0])
     assert machine.started == [1]
     machine.answer()
@@ -190,17 +196,49 @@ def test_peaks_are_kept_until_the_end_and_begin_anew() -> None:
     assert machine.changed[-1].job.peak_memory == 4 * GIB
 
 
-def test_an_adopted_sharer_joins_the_others() -> None:
-    machine = Machine(1)
-    left = Job(1, spec(gpu_memory=SHARE), "me", 0.0, 0, 0, state=Running(("GPU-0",), 7, 1.0, share=SHARE))
-    found = Job(2, spec(gpu_memory=SHARE), "me", 0.0, 0, 0, state=Queued())
-    whole = Job(3, spec(), "me", 0.0, 0, 1, state=Queued())
-    machine.core.restore([left, found, whole], {}, 0.0, paused=False, draining=False)
-    machine.core.handle(ev.Adopt(2, ("GPU-0",)), 0.0, dispatch=False)
+class Remembered:
+    """Every command has run before, and used 4 GiB."""
+
+    def runs(self, spec: JobSpec) -> Runs:
+        del spec
+        return Runs(1.0, 1.0, 4 * GIB)
+
+
+def test_a_job_that_is_adopted_has_its_gpus_for_itself() -> None:
+    """Who shares does not go before its row is written. What "auto" comes to now it was not when the job went."""
+    machine = Machine(1, past=Remembered())
+    running = Running(("GPU-0",), 7, 1.0, share=SHARE)
+    left = Job(1, spec(gpu_memory=SHARE), "me", 0.0, 0, 0, state=running)
+    found = Job(2, spec(gpu_memory="auto"), "me", 0.0, 0, 0, state=Queued())
+    machine.core.restore([left, found], {}, 0.0, paused=False, draining=False)
     with pytest.raises(LeaseError):
-        machine.core.handle(ev.Adopt(3, ("GPU-0",)), 0.0, dispatch=False)
-    assert machine.core.leases.held() == {"GPU-0": {1: SHARE, 2: SHARE}}
+        machine.core.handle(ev.Adopt(2, ("GPU-0",)), 0.0, dispatch=False)
+    machine.core.handle(ev.AttemptVoid(1, 1), 0.0, dispatch=False)
+    machine.core.handle(ev.Adopt(2, ("GPU-0",)), 0.0, dispatch=False)
+    assert machine.core.leases.held() == {"GPU-0": {2: None}}
     machine.core.validate()
+
+
+def test_the_first_sharer_waits_for_its_memory_as_well() -> None:
+    machine = Machine(1)
+    machine.stranger("GPU-0", 10 * GIB, ignored=True)
+    machine.see()
+    machine.submit(spec(gpu_memory=15 * GIB))
+    machine.answer_all()
+    assert machine.started == []
+    sentence = "needs 15 GiB, on GPU 0 14.8 GiB are free"
+    assert why(machine.core, machine.core.jobs[1], 0.0) == ("position", sentence)
+    machine.cards[0].processes.clear()
+    machine.round()
+    assert machine.started == [1]
+
+
+def test_what_an_idle_gpu_needs_itself_is_no_reason_to_wait() -> None:
+    machine = Machine(1)
+    machine.see()
+    machine.submit(spec(gpu_memory=24 * GIB))
+    machine.answer_all()
+    assert machine.started == [1]
 
 
 def test_what_is_in_use_beside_all_shares_is_not_given_away() -> None:
@@ -210,7 +248,7 @@ def test_what_is_in_use_beside_all_shares_is_not_given_away() -> None:
     machine.submit(spec(gpu_memory=SHARE))
     machine.answer_all()
     sentence = "needs 7 GiB, on GPU 0 5.8 GiB are free beside what others may use; 1 of 1 GPUs are in use"
-    assert why(machine.core, machine.core.jobs[3], 0.0) == ("gpu-memory", sentence)
+    assert why(machine.core, machine.core.jobs[3], 0.0) == ("position", sentence)
     machine.cards[0].processes = [process for process in machine.cards[0].processes if process.job is not None]
     machine.round()
     assert machine.started == [1, 2, 3]

@@ -42,7 +42,7 @@ def test_jobs_share_a_gpu_and_the_next_comes_when_the_first_has_its_memory(home:
         slow = on.submit(GIB, until=gate, gpu_memory=10 * GIB)  # never near its share
         on.until_on_gpu(slow)
         second = on.submit(8 * GIB, until=gate, gpu_memory=8 * GIB)
-        on.until_why(second, "gpu-memory", f"waits until job {slow} on GPU 0 has its full memory")
+        on.until_why(second, "position", f"waits until job {slow} on GPU 0 has its full memory")
         on.client.cancel([slow])
         on.until(second, "running")
         third = on.submit(4 * GIB, until=gate, gpu_memory=4 * GIB)
@@ -120,6 +120,9 @@ def test_a_death_of_the_daemon_leaves_shares_and_baselines(home: Home) -> None:
         on.machine.gpu(0, base=3 * GIB)  # in use by nobody, before and after
         gate = on.gate()
         shared = [on.submit(size * GIB, until=gate, gpu_memory=size * GIB, linger=1.0) for size in (4, 6)]
+        on.until_why(shared[0], "gpu-memory", "3 GiB of GPU 0 are in use by nobody that the driver lists")
+        assert on.gpu()["use"] == "memory"
+        switch(on, "enable", 0)
         for job in shared:
             on.until_on_gpu(job)
         on.daemon.kill()
@@ -129,7 +132,7 @@ def test_a_death_of_the_daemon_leaves_shares_and_baselines(home: Home) -> None:
         assert [process["job"] for process in on.gpu()["processes"]] != []
         assert on.gpu()["foreign"] == []
         third = on.submit(gpu_memory=20 * GIB)  # beside them there is no room
-        assert on.until_why(third, "gpu-memory", "GPU 0 has 14 GiB to give")
+        assert on.until_why(third, "position", "GPU 0 has 14 GiB to give")
         gate.touch()
         sentence = on.until_why(third, "gpu-memory", "to come back")
         assert sentence.startswith("GPU 0 waits for the memory of job")

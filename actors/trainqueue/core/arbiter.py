@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from trainqueue.core import events as ev
 from trainqueue.core import invariants
-from trainqueue.core.expect import share_of, told_end
+from trainqueue.core.expect import told_end
 from trainqueue.core.gpus import Gpus
 from trainqueue.core.job import Cancelled, Completed, Ended, Failed, Job, Pending, Queued, Running
 from trainqueue.core.line import GAP, between
@@ -23,6 +23,7 @@ from trainqueue.errors import RequestError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from trainqueue.core.card import Trace
     from trainqueue.core.job import StateName
     from trainqueue.core.limits import Limits
     from trainqueue.core.past import Past
@@ -61,12 +62,12 @@ class Core(Gpus):
         draining: bool,
         pause_reason: str | None = None,
         choices: Mapping[str, bool] | None = None,
-        baselines: Mapping[str, int] | None = None,
+        traces: Mapping[str, Trace] | None = None,
     ) -> None:
         """What the journal holds, see `load` and `recall`. Nothing is dispatched before the first event."""
         self.paused, self.draining, self.pause_reason = paused, draining, pause_reason
         self.load(jobs, ended, now)
-        self.recall(choices or {}, baselines or {}, now)
+        self.recall(choices or {}, traces or {}, now)
 
     # -- the one door
 
@@ -206,10 +207,9 @@ class Core(Gpus):
 
     def _adopt(self, event: ev.Adopt, now: float) -> None:
         job = self._queued(event.job, "adopted")
-        share = share_of(job.spec, self.past) if event.gpu_ids else None
-        self._hold_gpus(job, event.gpu_ids, share)
+        self._hold_gpus(job, event.gpu_ids, None)
         self._leave_line(job)
-        self._become(job, Pending(event.gpu_ids, now, share=share))
+        self._become(job, Pending(event.gpu_ids, now))
         self._effects.append(ev.Changed(job.snapshot()))
 
     def _progressed(self, event: ev.Progressed) -> None:

@@ -2,8 +2,9 @@
 
 A GPU is usable when it is healthy and enabled, no stranger is on it, and no proof is open. A proof is the wait that
 begins when a job leaves a measured GPU: it is over when no process of a job that has left is listed on it and, with
-nobody on it, its memory is back. `residual` is what is in use beside the listed processes of strangers; when a GPU is
-leased out of idleness, its residual becomes its baseline, which it must come back to.
+nobody on it, its memory is back. `residual` is what is in use beside the listed processes of strangers; the least of
+it with which a GPU was ever leased out of idleness is its baseline, which it must come back to: what each job leaves
+behind must not add up. Much memory that nobody uses who is listed opens a proof as well, since somebody must use it.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from typing import TYPE_CHECKING, Literal
 from trainqueue.core.card import Card
 from trainqueue.core.events import GpuChanged, ProveWithin
 from trainqueue.core.job import Failed
+from trainqueue.core.limits import UNKNOWN_BASELINE
 from trainqueue.core.reading import Reading
 from trainqueue.core.slot import Slot, Tenant
+from trainqueue.core.words import number
 from trainqueue.errors import RequestError
 
 if TYPE_CHECKING:
@@ -25,8 +28,6 @@ if TYPE_CHECKING:
     from trainqueue.core.limits import Limits
     from trainqueue.core.reading import Process, Sighting
 
-UNKNOWN_BASELINE = 2**30
-"""Bytes that may be in use on an idle GPU of which nobody knows how much it was before."""
 NEAR_ITS_SHARE = 0.9
 """A job that uses so much of its share has reached its peak."""
 Use = Literal["held", "foreign", "memory", "reserved", "unhealthy", "disabled", "free"]
@@ -81,9 +82,10 @@ class Board:
         told = [(self._merge(reading), reading) for reading in sighting.readings]
         if sighting.whole:
             there = {reading.id for reading in sighting.readings}
+            filled = {place for reading in sighting.readings for place in (reading.id, reading.part_of)} - {None}
             for card in [card for gpu, card in self.cards.items() if gpu not in there]:
-                card.lost = True
-                self.drop_unseen(card)
+                card.lost, card.replaced = True, not filled.isdisjoint((card.id, card.reading.part_of))
+                self.drop_gone(card)
         places = [card.reading.index for card in self.cards.values()]
         if places != sorted(places):
             self.cards = dict(sorted(self.cards.items(), key=lambda item: item[1].reading.index))
@@ -102,18 +104,20 @@ class Board:
             self.end_proof(card)
         return card
 
-    def drop_unseen(self, card: Card) -> None:
-        """It is not in the machine, and nobody of this daemon has ever seen it: without a job it is nothing."""
-        if card.lost and not card.seen and not self._leases.on(card.id):
+    def drop_gone(self, card: Card) -> None:
+        """Without a job it is nothing: not there, and nobody of this daemon has seen it, or others are in its place."""
+        if card.lost and (card.replaced or not card.seen) and not self._leases.on(card.id):
             self.end_proof(card)
             del self.cards[card.id]
 
     def judge(self, card: Card) -> ProveWithin | None:
         """What the newest list of its processes says of them, and of its memory."""
         processes, total = card.reading.processes or (), card.reading.memory_used
-        strangers = sum(process.memory or 0 for process in processes if self._is_stranger(card, process))
-        card.residual = None if total is None else max(0, total - strangers)
-        if card.forgiven:
+        strangers = [process.memory for process in processes if self._is_stranger(card, process)]
+        known = [memory for memory in strangers if memory is not None]
+        unknown = total is None or len(known) < len(strangers)
+        card.residual = None if unknown else max(0, (total or 0) - sum(known))
+        if card.forgiven and card.residual is not None:
             card.forgiven, card.baseline = False, self._unexplained(card)
         tenants = self._leases.on(card.id)
         for job, share in tenants.items():
@@ -122,19 +126,22 @@ class Board:
                 card.used[job] = sum(parts)
                 if share is not None and card.used[job] >= NEAR_ITS_SHARE * share:
                     card.settled.add(job)
-        left = self._left_behind(card)
-        return self.begin_proof(card, left[0]) if left and card.proof is None else None
+        ours = {process.pid: process.job for process in processes if process.job is not None}
+        left = {pid: job for pid, job in ours.items() if not self._leases.active(job)}
+        card.lingering = tuple(left)
+        if card.proof is not None:
+            return None
+        if left:
+            return self.begin_proof(card, next(iter(left.values())))
+        if tenants or self.strangers(card) or self._is_back(card, nobodys=True):
+            return None
+        return self.begin_proof(card, None, nobodys=True)
 
     def seems_proven(self, card: Card) -> bool:
         """Whether what was last seen of it is what the proof waits for."""
-        if card.proof is None or self._left_behind(card):
+        if card.proof is None or card.lingering:
             return False
-        return bool(self._leases.on(card.id)) or self._is_back(card)
-
-    def _left_behind(self, card: Card) -> list[int]:
-        """The jobs that have left and have processes listed."""
-        listed = [process.job for process in card.reading.processes or () if process.job is not None]
-        return [job for job in listed if not self._leases.active(job)]
+        return bool(self._leases.on(card.id)) or self._is_back(card, nobodys=card.nobodys)
 
     def _is_stranger(self, card: Card, process: Process) -> bool:
         """Not of a job of this GPU, nor of one that has just left it."""
@@ -149,47 +156,59 @@ class Board:
             return []
         return [process for process in processes if not process.ignored and self._is_stranger(card, process)]
 
+    def used_by(self, card: Card) -> str | None:
+        """Who keeps it from being given out, as a sentence: the largest, and how many others there are."""
+        if card.mute:
+            return f"the driver does not tell which processes are on {card.label}"
+        strangers = sorted(self.strangers(card), key=lambda process: -(process.memory or 0))
+        others = f" and {number(len(strangers) - 1, 'other')}" if len(strangers) > 1 else ""
+        return card.used_by(strangers[0]) + others if strangers else None
+
     # -- proofs
 
-    def _is_back(self, card: Card) -> bool:
+    def _is_back(self, card: Card, *, nobodys: bool) -> bool:
+        """`nobodys`: no job has left it just now, and who works beside us may be using a little more than before."""
         if card.residual is None:
             return True  # the driver does not tell: its processes are all that can be known
-        bound = UNKNOWN_BASELINE if card.baseline is None else card.baseline + self._limits.release_tolerance
-        return card.residual <= bound
+        if card.baseline is None:
+            return card.residual <= UNKNOWN_BASELINE
+        bound = card.baseline + self._limits.release_tolerance
+        return card.residual <= (max(bound, UNKNOWN_BASELINE) if nobodys else bound)
 
-    def begin_proof(self, card: Card, job: int | None) -> ProveWithin:
+    def begin_proof(self, card: Card, job: int | None, *, nobodys: bool = False) -> ProveWithin:
         self._proofs += 1
-        card.proof, card.looks, card.left, card.overdue = self._proofs, 0, job, False
+        card.proof, card.looks, card.left, card.overdue, card.nobodys = self._proofs, 0, job, False, nobodys
         self.proving[card.id] = None
         return ProveWithin(self._limits.release_timeout, card.id, card.proof)
 
     def end_proof(self, card: Card) -> None:
-        card.proof, card.overdue = None, False
+        card.proof, card.overdue, card.nobodys, card.failed = None, False, False, None
         self.proving.pop(card.id, None)
 
     def overdue(self, card: Card) -> None:
         """Whoever waits for it waits in vain; it is looked at as often as all the others."""
-        card.overdue = True
+        card.overdue, card.failed = True, None
         self.proving.pop(card.id, None)
 
     # -- leases
 
     def occupy(self, gpu: str) -> None:
-        """It is about to be leased; how much is in use on it now is what must come back."""
+        """It is about to be leased; how much is in use on it now is what must come back, if not less."""
         card = self.expect(gpu)
-        if card.reading.measured and not self._leases.on(gpu):
-            card.baseline = card.residual
+        card.forgiven = False
+        if card.reading.measured and card.residual is not None and not self._leases.on(gpu):
+            card.baseline = min(card.residual, card.residual if card.baseline is None else card.baseline)
 
     def vacate(self, gpu: str, job: Job) -> ProveWithin | None:
         """The job has left it; a measured GPU must now be seen to be free."""
         card = self.expect(gpu)
         card.used.pop(job.id, None)
         card.settled.discard(job.id)
-        card.failed = job if isinstance(job.state, Failed) else None
         if not card.reading.measured or card.overdue:  # it has been given up on account of another one
             return None
+        card.failed = (job.id, job.attempt) if isinstance(job.state, Failed) else None
         proof = self.begin_proof(card, job.id)
-        self.drop_unseen(card)
+        self.drop_gone(card)
         return proof
 
     # -- people
@@ -199,11 +218,11 @@ class Board:
         return self.choices.get(card.id, not left_out)
 
     def choose(self, card: Card, *, enabled: bool) -> None:
-        """To enable it forgives its errors, and takes the memory that has not come back for lost."""
+        """To enable it forgives its errors, and takes memory for lost that has not come back, or is nobody's."""
         self.choices[card.id] = card.enabled = enabled
         if enabled:
             card.condemned = None
-            if card.overdue:
+            if card.overdue or card.nobodys:
                 self.end_proof(card)
                 card.forgiven = True
 

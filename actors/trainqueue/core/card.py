@@ -9,8 +9,20 @@ from trainqueue.core.words import size
 from trainqueue.core.xids import CRITICAL
 
 if TYPE_CHECKING:
-    from trainqueue.core.job import Job
     from trainqueue.core.reading import Process, Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What outlives the daemon of what it knows of a GPU; `baseline` in bytes.
+
+    `xid` has condemned it, `due`: a job held it, or its memory was not back.
+    """
+
+    baseline: int | None = None
+    due: bool = False
+    xid: int | None = None
+    forgiven: bool = False
 
 
 @dataclass(slots=True)
@@ -22,26 +34,32 @@ class Card:
     seen: bool = True
     """False: known only because a job of an earlier daemon holds it, or its memory was not back then."""
     lost: bool = False
+    replaced: bool = False
+    """It is lost since its GPU was divided in another way (MIG)."""
     mute: bool = False
     """It was looked at and did not tell its processes: nobody knows whether it is free."""
     condemned: int | None = None
     """The critical error (Xid) that it has had, until somebody forgives it or it was away and is back."""
     residual: int | None = None
-    """Bytes in use beside what strangers use, when its processes were last looked at."""
+    """Bytes in use beside what strangers use, when its processes were last looked at; None where nobody knows."""
     baseline: int | None = None
-    """The residual of its idle time, from when it was leased; None where nobody knows it."""
+    """The least residual of its idle times, from when it was leased; None where nobody knows it."""
     proof: int | None = None
     """The number of the wait for its memory (or for the processes of a job that has left), while there is one."""
     looks: int = 0
     """How many looks that wait has asked for."""
     left: int | None = None
     """The job that has left it last."""
-    failed: Job | None = None
-    """That job, where it failed: while its memory is awaited, errors that the driver reports late are still its own."""
+    nobodys: bool = False
+    """That wait is not for a job: its memory is in use, and the driver lists nobody who uses it."""
+    lingering: tuple[int, ...] = ()
+    """Pids of jobs that have left it, as listed last."""
+    failed: tuple[int, int] | None = None
+    """Job and attempt that have left it last, failed: while its memory is awaited, errors are still theirs."""
     overdue: bool = False
     """That wait has lasted too long."""
     forgiven: bool = False
-    """Somebody has taken what has not come back for lost: the next look says how much that is."""
+    """Somebody has taken what has not come back for lost: the next look that can says how much that is."""
     used: dict[int, int] = field(default_factory=dict[int, int])
     """Bytes that each of its jobs was last seen to use."""
     settled: set[int] = field(default_factory=set[int])
@@ -64,7 +82,7 @@ class Card:
         """Processes that were not looked at are as they were; to be well after having been away forgives errors."""
         before = self.reading
         away = self.lost or before.trouble is not None
-        self.seen, self.lost = True, False
+        self.seen, self.lost, self.replaced = True, False, False
         if reading.processes is not None:
             self.mute = False
         self.reading = replace(
@@ -93,7 +111,7 @@ class Card:
             error = f"{self.label} has had {CRITICAL[self.condemned]} (Xid {self.condemned})"
             return f"{error}: trainq-cli gpus --enable {self.name} trusts it again"
         if self.overdue:
-            return f"{self.waiting}; it has been given up until that changes"
+            return self.waiting if self.nobodys else f"{self.waiting}; it has been given up until that changes"
         return None
 
     @property
@@ -109,9 +127,11 @@ class Card:
     def waiting(self) -> str:
         """What it waits for, as a sentence."""
         whose = f"job {self.left}" if self.left is not None else "the last job"
-        pids = [process.pid for process in self.reading.processes or () if process.job not in {None, *self.used}]
-        if pids:
+        if pids := self.lingering:
             return f"{self.label} still has {len(pids)} of {whose}'s processes (pid {pids[0]})"
+        if self.nobodys:
+            what = f"{size(self.residual or 0)} of {self.label} are in use by nobody that the driver lists"
+            return f"{what}: trainq-cli gpus --enable {self.name} accepts that"
         used = None if self.residual is None else max(0, self.residual - (self.baseline or 0))
         much = f" ({size(used)} of it)" if used else ""
         return f"{self.label} waits for the memory of {whose} to come back{much}"

@@ -95,7 +95,10 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Adopt:
-    """At start: a waiting job turns out to have been handed over just before the last daemon died."""
+    """At start: a waiting job turns out to have been handed over just before the last daemon died.
+
+    Its GPUs were its own: one that shares them goes only when its row says so (starts.py).
+    """
 
     job: int
     gpu_ids: tuple[str, ...]
@@ -232,6 +235,17 @@ class Changed:
 
 
 @dataclass(frozen=True, slots=True)
+class Explained:
+    """What the driver has reported late about an attempt that failed. Add it to the job's message, where the journal
+    still has the job as it was then: it may have been retried or removed since.
+    """
+
+    job: int
+    attempt: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class Moved:
     """Write the job's place down; its state is the same."""
 
@@ -333,4 +347,5 @@ class Drained:
 
 
 GpuEffect = Look | ProveWithin | SettleAfter | GpuChanged
-Effect = Changed | Moved | Reported | ModeChanged | Start | Stop | WakeAt | UnblockAfter | Drained | GpuEffect
+JobEffect = Changed | Explained | Moved | Reported | Start | Stop
+Effect = JobEffect | ModeChanged | WakeAt | UnblockAfter | Drained | GpuEffect

@@ -105,13 +105,21 @@ def eligible(spec: JobSpec, slots: Sequence[Slot], past: Past) -> tuple[list[Slo
 
     Where too few GPUs have the memory that "auto" makes, it gets whole ones: nobody asked for so much.
     """
-    some, share = matching(spec, slots), share_of(spec, past)
-    if share is None:
-        return some, None
-    large = [slot for slot in some if slot.memory_total is None or slot.memory_total >= share]
-    if spec.gpu_memory == "auto" and len(large) < spec.gpus:
-        return some, None
-    return large, share
+    some, share = would_do(spec, slots), share_of(spec, past)
+    large = _so_large(some, share or 0)
+    return (some, None) if len(large) < spec.gpus and spec.gpu_memory == "auto" else (large, share)
+
+
+def would_do(spec: JobSpec, slots: Sequence[Slot]) -> list[Slot]:
+    """Those that it could ever be given, if it came to that, but for what "auto" may come to.
+
+    Asked of all GPUs together, since what stands in gpu_from may be the beginning of several names.
+    """
+    return _so_large(matching(spec, slots), spec.gpu_memory if isinstance(spec.gpu_memory, int) else 0)
+
+
+def _so_large(slots: Sequence[Slot], share: int) -> list[Slot]:
+    return [slot for slot in slots if slot.memory_total is None or slot.memory_total >= share]
 
 
 def matching(spec: JobSpec, slots: Sequence[Slot]) -> list[Slot]:
@@ -135,11 +143,18 @@ def _named(name: GpuName, slots: Sequence[Slot]) -> list[str]:
         return [slot.id for slot in slots if slot.index == int(name)]
     if any(slot.id == name for slot in slots):
         return [name]
-    found = [slot.id for slot in slots if slot.id.startswith(name)] if len(name) >= SHORTEST_PREFIX else []
+    found = _beginning(name, slots)
     return found if len(found) == 1 else []
 
 
-def matches(spec: JobSpec, slot: Slot) -> bool:
-    """Whether this GPU would do, but for what "auto" may come to."""
-    share = spec.gpu_memory if isinstance(spec.gpu_memory, int) else 0
-    return bool(matching(spec, [slot])) and (slot.memory_total is None or slot.memory_total >= share)
+def _beginning(name: GpuName, slots: Sequence[Slot]) -> list[str]:
+    """UUIDs that begin so, where it is long enough to stand for one."""
+    return [slot.id for slot in slots if slot.id.startswith(str(name))] if len(str(name)) >= SHORTEST_PREFIX else []
+
+
+def ambiguous(spec: JobSpec, slots: Sequence[Slot]) -> tuple[str, list[str]] | None:
+    """What stands in its gpu_from and may mean several GPUs, and which; None where all is clear."""
+    for name in spec.gpu_from:
+        if not _named(name, slots) and (several := _beginning(name, slots)):
+            return str(name), several
+    return None

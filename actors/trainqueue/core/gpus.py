@@ -7,14 +7,13 @@ whose answer is such a step. GPUs that are not measured are free whenever nobody
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from trainqueue.core import events as ev
 from trainqueue.core.books import Books
-from trainqueue.core.job import Failed, Job, Pending, Running
+from trainqueue.core.card import Trace
+from trainqueue.core.job import Job, Pending, Running
 from trainqueue.core.looks import delay
-from trainqueue.core.outcome import with_errors
 from trainqueue.core.placement import Walk, kept
 from trainqueue.core.xids import said
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from trainqueue.core.card import Card
     from trainqueue.core.reading import Reading, Sighting
 
+NOTHING = Trace()
 SLOWEST = 1.0
 """Seconds between two looks at a GPU whose memory has not come back."""
 
@@ -32,13 +32,14 @@ SLOWEST = 1.0
 class Gpus(Books):
     """Between the books, which hold the state, and the core, which decides when starts may happen."""
 
-    def recall(self, choices: Mapping[str, bool], baselines: Mapping[str, int], now: float) -> None:
-        """What people have chosen, and the GPUs that were held, or whose memory was not back, with their baselines."""
+    def recall(self, choices: Mapping[str, bool], traces: Mapping[str, Trace], now: float) -> None:
+        """What people have chosen, and what an earlier daemon has known of the GPUs."""
         self.board.choices_made(choices)
-        for gpu, baseline in baselines.items():
+        for gpu, trace in traces.items():
             card = self.board.expect(gpu)
-            card.baseline = baseline
-            if not self.leases.on(gpu) and card.reading.measured:
+            card.baseline, card.condemned, card.forgiven = trace.baseline, trace.xid, trace.forgiven
+            card.told = (card.ailment is None, card.enabled)
+            if trace.due and not self.leases.on(gpu) and card.reading.measured:
                 self._effects.append(self.board.begin_proof(card, None))
         self.plans.slots_changed()
         self._review(now)
@@ -49,11 +50,15 @@ class Gpus(Books):
         """Which GPUs people have enabled and disabled, for the journal."""
         return dict(self.board.choices)
 
-    def baselines(self) -> dict[str, int]:
-        """What the GPUs that are held, or whose memory is not back, have to come back to, in bytes; for the journal."""
-        cards = self.board.cards.values()
-        due = [card for card in cards if card.proof is not None or self.leases.on(card.id)]
-        return {card.id: card.baseline for card in due if card.baseline is not None}
+    def traces(self) -> dict[str, Trace]:
+        """What the next daemon has to know of the GPUs, for the journal; nothing of those that are not measured."""
+        found = dict[str, Trace]()
+        for card in self.board.cards.values():
+            due = card.reading.measured and (card.proof is not None or bool(self.leases.on(card.id)))
+            trace = Trace(card.baseline, due, card.condemned, card.forgiven)
+            if trace != NOTHING:
+                found[card.id] = trace
+        return found
 
     def use(self, gpu_id: str) -> Use:
         """What a GPU does, or what keeps it from being given out. Raises KeyError for one that nobody knows."""
@@ -132,10 +137,8 @@ class Gpus(Books):
         for error in (f"{said(xid)} on {card.label}" for xid in xids):
             for job_id in self.leases.on(card.id):
                 self._errors.setdefault(job_id, {})[error] = None
-            job = card.failed if card.proof is not None else None
-            if job is not None and job.id not in self.jobs and isinstance(job.state, Failed):
-                job.restate(replace(job.state, message=with_errors(job.state.message, [error])))
-                self._effects.append(ev.Changed(job.snapshot()))
+            if card.failed is not None and card.failed[0] not in self.jobs:
+                self._effects.append(ev.Explained(*card.failed, error))
 
     def _review(self, now: float) -> None:
         """The GPUs that there are may be others: jobs come back into the line, or out of it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from trainqueue.core.expect import matches
+from trainqueue.core.expect import would_do
 from trainqueue.core.job import Pending, Queued, Running
 from trainqueue.core.placement import plan
 from trainqueue.errors import FaultError
@@ -102,7 +102,7 @@ def gpus(core: Core) -> Iterator[str]:
             yield f"nobody looks whether {card.label} is free"
     for job in core.jobs.values():
         if isinstance(job.state, Queued) and job.spec.gpus:
-            enough = sum(matches(job.spec, board.slot(card)) for card in board.counted()) >= job.spec.gpus
+            enough = len(would_do(job.spec, [board.slot(card) for card in board.counted()])) >= job.spec.gpus
             if core.needs.met(job) != (enough or not board.known):
                 yield f"job {job.id} is parked, or not, with {job.spec.gpus} GPUs of {board.cards}"
 
@@ -111,10 +111,11 @@ def idle(core: Core, now: float) -> Iterator[str]:
     if core.leases.room_without_gpu() and (job := core.line.first(needs_gpu=False)) is not None:
         yield f"job {job.id} could start and does not"
     at = now if core.plans.newest(now) is None else core.plans.at  # time alone need not bring a plan at once
+    looking = any(core.looks.pending(gpu) for gpu in core.board.cards)
     for placement in plan(core.line, core.board.slots(), core.jobs.__getitem__, at, core.past):
         if core.is_fresh(placement.gpu_ids):
             yield f"job {placement.job.id} could start on {placement.gpu_ids} and does not"
-        elif not any(core.looks.pending(gpu) for gpu in placement.gpu_ids):
+        elif not looking:  # what is told next is decided anew
             yield f"job {placement.job.id} could start on {placement.gpu_ids}, and nobody looks"
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+UNKNOWN_BASELINE = 2**30
+"""Bytes that may be in use on an idle GPU without anybody who is listed, where nobody knows of more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

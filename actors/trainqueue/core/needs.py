@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from trainqueue.core.expect import matches
+from trainqueue.core.expect import would_do
 
 if TYPE_CHECKING:
     from trainqueue.core.board import Board
@@ -21,6 +21,7 @@ Need = tuple[object, ...]
 
 
 def need(spec: JobSpec) -> Need:
+    """Equal for jobs that ask for the same GPUs, whatever "auto" may come to for each."""
     return (spec.gpus, spec.gpu_memory, spec.gpu_from, spec.gpu_name, spec.gpu_min_memory)
 
 
@@ -90,4 +91,4 @@ class Needs:
 
     def _is_possible(self, spec: JobSpec) -> bool:
         """Before anybody has seen which GPUs there are, everything is."""
-        return not self._board.known or sum(matches(spec, slot) for slot in self._slots) >= spec.gpus
+        return not self._board.known or len(would_do(spec, self._slots)) >= spec.gpus

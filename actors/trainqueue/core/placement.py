@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from trainqueue.core.expect import eligible, ends, lasts, stays
 from trainqueue.core.line import place
+from trainqueue.core.needs import need
 from trainqueue.core.spot import Spot
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ class Walk:
     def _asks(self, spec: JobSpec) -> tuple[list[Spot], int | None]:
         """See `eligible`; many jobs ask for the same, and only "auto" means something else for each command."""
         command = (spec.command, spec.cwd) if spec.gpu_memory == "auto" else None
-        key = (spec.gpus, spec.gpu_memory, spec.gpu_from, spec.gpu_name, spec.gpu_min_memory, command)
+        key = need(spec), command
         found = self._eligible.get(key)
         if found is None:
             slots, share = eligible(spec, self._slots, self._past)

@@ -46,6 +46,8 @@ class Reading:
     """Why it cannot be used, in words: it is lost, it does not answer."""
     xids: tuple[int, ...] = ()
     """Errors that the driver has reported of it since the last look."""
+    part_of: str | None = None
+    """The id of the GPU that was divided (MIG), of which it is a part."""
 
 
 @dataclass(frozen=True, slots=True)

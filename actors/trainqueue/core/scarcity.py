@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trainqueue.core.expect import matches, share_of
+from trainqueue.core.expect import ambiguous, eligible, would_do
 from trainqueue.core.spot import Spot
 from trainqueue.core.words import number, size
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from trainqueue.core.arbiter import Core
     from trainqueue.core.board import Board
     from trainqueue.core.card import Card
     from trainqueue.core.job import Job
+    from trainqueue.core.slot import Slot
     from trainqueue.core.spec import JobSpec
 
 SOME = 3
@@ -22,16 +25,22 @@ SOME = 3
 def missing(board: Board, spec: JobSpec) -> str:
     """Why the GPUs that there are can never be enough."""
     cards = [card for card in board.cards.values() if card.seen]
-    there = [card for card in cards if not card.lost]
-    fitting = [card for card in cards if matches(spec, board.slot(card))]
+    there, slots = [card for card in cards if not card.lost], [board.slot(card) for card in cards]
+    fitting = _cards(board, would_do(spec, slots))
     if spec.gpus > len(cards):
         return f"needs {number(spec.gpus, 'GPU')}, this machine has {len(there)}"
+    if len(fitting) < spec.gpus and (found := ambiguous(spec, slots)) is not None:
+        return f"{found[0]} is the beginning of several GPUs: {', '.join(found[1][:SOME])}"
     if not fitting:
         return f"no GPU here {_wish(spec)}"
     if len(fitting) < spec.gpus:
         return f"needs {number(spec.gpus, 'GPU')}, and only {_labels(fitting)} here {_wish(spec)}"
     reasons = [board.ailment(card) or card.disabled or "" for card in fitting if not board.is_available(card)]
     return _lead(spec) + _some(reasons)
+
+
+def _cards(board: Board, slots: Sequence[Slot]) -> list[Card]:
+    return [board.cards[slot.id] for slot in slots]
 
 
 def _wish(spec: JobSpec) -> str:
@@ -64,13 +73,16 @@ def obstacle(core: Core, job: Job) -> tuple[str, str] | None:
         return "gpu-count", board.trouble
     if not board.known:
         return "gpu-count", "which GPUs this machine has is being found out"
-    fitting = [card for card in board.counted() if matches(job.spec, board.slot(card))]
+    slots, share = eligible(job.spec, board.slots(), core.past)
+    fitting = _cards(board, slots)
     by_use = {use: [card for card in fitting if board.use(card) == use] for use in map(board.use, fitting)}
-    reasons = [("gpu-foreign", _strangers(board, card)) for card in by_use.get("foreign", [])]
+    reasons = [("gpu-foreign", board.used_by(card) or "") for card in by_use.get("foreign", [])]
     reasons += [("gpu-memory", card.waiting) for card in by_use.get("memory", [])]
     away = [*by_use.get("unhealthy", []), *by_use.get("disabled", [])]
     reasons += [("gpu-count", board.ailment(card) or card.disabled or "") for card in away]
-    reasons += [("gpu-memory", sentence) for card in by_use.get("held", []) for sentence in _sharing(core, job, card)]
+    if share is not None:
+        some = [*by_use.get("held", []), *by_use.get("free", [])]
+        reasons += [reason for card in some if (reason := _sharing(core, share, card)) is not None]
     if not reasons:
         return None
     rest = f"; {in_use(core)}" if any(board.use(card) == "held" for card in fitting) else ""
@@ -79,9 +91,10 @@ def obstacle(core: Core, job: Job) -> tuple[str, str] | None:
 
 def reserved(core: Core, job: Job) -> str:
     """What a job that stands further back might have, were it not kept for somebody in front of it."""
-    for gpu, keeper in core.kept().items():
-        card = core.board.cards[gpu]
-        if keeper != job.id and matches(job.spec, core.board.slot(card)):
+    kept = core.kept()
+    for card in _cards(core.board, would_do(job.spec, core.board.slots()) if kept else []):
+        keeper = kept.get(card.id, job.id)
+        if keeper != job.id:
             return f"; {card.label} is kept for job {keeper}, which needs {number(core.jobs[keeper].spec.gpus, 'GPU')}"
     return ""
 
@@ -92,31 +105,30 @@ def in_use(core: Core) -> str:
     return f"{busy} of {len(cards)} GPUs are in use"
 
 
-def _strangers(board: Board, card: Card) -> str:
-    """The largest of them, and how many others there are."""
-    strangers = sorted(board.strangers(card), key=lambda process: -(process.memory or 0))
-    if not strangers:
-        return f"the driver does not tell which processes are on {card.label}"
-    others = f" and {number(len(strangers) - 1, 'other')}" if len(strangers) > 1 else ""
-    return card.used_by(strangers[0]) + others
-
-
-def _sharing(core: Core, job: Job, card: Card) -> list[str]:
-    """Why a job that would share does not join those that share this GPU."""
-    share, tenants = share_of(job.spec, core.past), core.leases.on(card.id)
-    if share is None or None in tenants.values():
-        return []
-    if strangers := core.board.strangers(card):
-        return [card.used_by(strangers[0])]
+def _sharing(core: Core, share: int, card: Card) -> tuple[str, str] | None:
+    """Why a job that would share does not join those that share this GPU, or be the first."""
+    tenants = core.leases.on(card.id)
+    if None in tenants.values():
+        return None
+    if (used := core.board.used_by(card)) is not None:
+        return "gpu-foreign", used
     if card.proof is not None:
-        return [card.waiting]
+        return "gpu-memory", card.waiting
+    sentence = _room(core, share, card)
+    return None if sentence is None else ("position", sentence)
+
+
+def _room(core: Core, share: int, card: Card) -> str | None:
+    """What it waits for where nothing but the others' shares is in its way."""
+    tenants = core.leases.on(card.id)
     left = (card.reading.memory_total or 0) - sum(its or 0 for its in tenants.values())
     if left < share:
-        return [f"needs {size(share)}, {card.label} has {size(left)} to give"]
+        return f"needs {size(share)}, {card.label} has {size(left)} to give"
     waits = [other for other in tenants if other not in card.settled]
     if waits:
-        return [f"waits until job {waits[0]} on {card.label} has its full memory, or has run for a while"]
+        return f"waits until job {waits[0]} on {card.label} has its full memory, or has run for a while"
     measured = Spot(core.board.slot(card)).left
     if measured >= share:
-        return []
-    return [f"needs {size(share)}, on {card.label} {size(max(0, measured))} are free beside what others may use"]
+        return None
+    beside = " beside what others may use" if tenants else ""
+    return f"needs {size(share)}, on {card.label} {size(max(0, measured))} are free{beside}"

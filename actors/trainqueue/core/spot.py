@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
+from trainqueue.core.limits import UNKNOWN_BASELINE
 from trainqueue.core.slot import Tenant
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ class Spot:
         total, free = self.slot.memory_total, self.slot.memory_free
         if not self.slot.usable:
             return -1
-        if not self.tenants:
-            return inf
+        if not self.tenants:  # what an idle GPU may have in use is nobody's share
+            return inf if free is None else free + UNKNOWN_BASELINE
         shares = [tenant.share for tenant in self.tenants.values() if tenant.share is not None]
         if total is None or len(shares) < len(self.tenants) or not all(one.settled for one in self.tenants.values()):
             return -1

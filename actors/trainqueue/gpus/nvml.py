@@ -147,6 +147,8 @@ class NvmlGpus:
         """Raises DriverError."""
         xids = tuple(self._xids.pop(device.uuid, ()))
         bare = Reading(device.uuid, device.index, device.name, device.memory_total, trouble=device.trouble, xids=xids)
+        if device.gpu != device.uuid:
+            bare = replace(bare, part_of=device.gpu)
         if device.trouble is not None:
             return bare
         try:
