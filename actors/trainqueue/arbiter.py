@@ -319,15 +319,15 @@ class GPUArbiter(SelectingActor):
     def _flush(self) -> None:
         self.inbox.drop(self._again)
         self._flushing = False
-        self.meter.note(self.clock.now())
-        self.meter.write(self.ledger.batch)
+        self.meter.write(self.ledger.batch, self.clock.now())
         self.sights.write(self.ledger.batch)
         try:
             self.ledger.commit()
         except sqlite3.Error as error:
             self._disk_refuses(error)
-            return
-        self._after_commit()
+        else:
+            self._after_commit()
+        self.meter.note(self.clock.now())  # last: nobody waits for it
 
     def _disk_refuses(self, error: sqlite3.Error) -> None:
         """Try again later. Raises DamagedError."""

@@ -68,11 +68,12 @@ class Meter:
         job.stood = self.usage.of(job)
         self.usage.forget(job.id)
 
-    def write(self, batch: Batch) -> None:
+    def write(self, batch: Batch, wall: float) -> None:
         """Into a batch that is about to be written."""
         now = time.monotonic()
         if batch and now - self._written >= APART:
             self._written = now
+            self.note(wall)
             batch.settings[SETTING] = self.usage.text()
 
     def close(self, wall: float) -> None:

@@ -38,7 +38,23 @@ def timed(core: Core, event: ev.Event, times: int = 200) -> float:
     return 1000 * median(found)
 
 
+def submits(*, kept: bool, count: int = 2000) -> float:
+    """Processor time of a submit, in milliseconds: all GPUs are busy, or one is kept for a wide job."""
+    core = Core([f"GPU-{at}" for at in range(GPUS)])
+    job = JobSpec(command=("train",), cwd="/")
+    blocked = [JobSpec(command=("train",), cwd="/", gpus=GPUS), *[job] * 200]
+    core.handle(ev.Submit((*[job] * (GPUS - kept), *blocked), "me"), 0.0)
+    began = time.process_time()
+    for at in range(count):
+        core.handle(ev.Submit((job,), "me"), at / 1000)
+        core.kept()
+    return 1000 * (time.process_time() - began) / count
+
+
 def main() -> None:
+    plain, kept = submits(kept=False), submits(kept=True)
+    sys.stdout.write(f"a submit, all GPUs busy     {plain:8.3f} ms\n")
+    sys.stdout.write(f"a submit, a GPU is kept     {kept:8.3f} ms, {kept / plain:.1f} times that\n")
     waiting = 100_000
     core = Core([])
     core.handle(ev.Seen(sighting(core)), 0.0)

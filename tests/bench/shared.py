@@ -113,12 +113,12 @@ def environment(home: Path) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def serving() -> Generator[Server, None, None]:
-    """A daemon in a home that goes away with it; its jobs are cancelled at the end."""
+def serving(**settings: str) -> Generator[Server, None, None]:
+    """A daemon in a home that goes away with it; its jobs are cancelled at the end. `settings` are environment."""
     with tempfile.TemporaryDirectory(prefix="trainq-bench-", ignore_cleanup_errors=True) as folder:
         home = Path(folder, "home")
         command = [sys.executable, "-m", "trainqueue.daemon", "--home", str(home), "--foreground"]
-        env = environment(home)
+        env = environment(home) | settings
         with Path(folder, "words").open("wb") as words:
             process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=words, stderr=words)
         try:

@@ -72,6 +72,14 @@ def sqlite_commits(folder: Path, rows: int, each: int) -> float:
     return took
 
 
+def behind(*first: dict[str, object]) -> float:
+    """One client's submits a second, while one of two pretend GPUs is busy, behind these and many that wait."""
+    with serving(TRAINQ_FAKE_GPUS="2x24GiB") as server:
+        blocked = [spec("true") for _ in range(200)]
+        server.client.submit([spec("sleep", "600"), *first, *blocked])
+        return per_second(endpoint_of(server), "submit", 1, ALONE)
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="trainq-bench-") as name:
         plain = 2_000 / sqlite_commits(Path(name), 2_000, 1)
@@ -83,13 +91,15 @@ def main() -> None:
         alone = per_second(endpoint, "submit", 1, ALONE)
         together = per_second(endpoint, "submit", CLIENTS, EACH)
         pings = per_second(endpoint, "ping", CLIENTS, EACH)
+    busy, kept = behind(spec("sleep", "600")), behind(spec("true", gpus=2))
     rows = [
         Row(f"{CLIENTS} clients together", together, "/s", 15_000, plain, more=True),
         Row(f"{CLIENTS} clients that only ping", pings, "/s"),
         Row("one client", alone, "/s", 1_500, plain, more=True),
+        Row("one client, a GPU is kept for a wide job", kept, "/s", 0.7 * busy, busy, more=True),
         Row(f"one request with {BATCH:,} jobs", batch, "s", 1.5, at_once),
     ]
-    show("submits", "SQLite (WAL, FULL) alone: one row a commit; for the last row 10,000 in one", rows)
+    show("submits", "SQLite (WAL, FULL) alone: one row a commit; for the last row 10,000 in one", rows, "where a GPU is kept: both are busy")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from trainqueue.core import events as ev
 from trainqueue.core import invariants
 from trainqueue.core.expect import told_end
 from trainqueue.core.gpus import Gpus
-from trainqueue.core.job import Cancelled, Completed, Ended, Failed, Job, Pending, Queued, Running
+from trainqueue.core.job import ACTIVE, Cancelled, Completed, Ended, Failed, Job, Pending, Queued, Running
 from trainqueue.core.line import GAP, between
 from trainqueue.core.outcome import lost, outcome, with_errors
 from trainqueue.core.spec import band
@@ -226,7 +226,7 @@ class Core(Gpus):
         now: float,
     ) -> None:
         job = self.jobs.get(event.job)
-        if job is None or job.attempt != event.attempt or not isinstance(job.state, Pending | Running):
+        if job is None or job.attempt != event.attempt or not isinstance(job.state, ACTIVE):
             return  # stale: of an attempt that is over
         match event:
             case ev.AttemptStarted():
@@ -279,7 +279,7 @@ class Core(Gpus):
 
     def _finish(self, job: Job, to: Ended, now: float) -> None:
         """End it, or retry it where its spec says so; somebody's wish for its end sticks."""
-        wanted = isinstance(job.state, Pending | Running) and job.state.stopping
+        wanted = isinstance(job.state, ACTIVE) and job.state.stopping
         cause = None if wanted or isinstance(to, Completed) else to.cause
         if cause is not None and job.retried.get(cause, 0) < job.spec.retries.get(cause, 0):
             job.retried[cause] = job.retried.get(cause, 0) + 1

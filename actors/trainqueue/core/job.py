@@ -126,6 +126,8 @@ class Lost:
     name: StateName = field(default="lost", init=False)
 
 
+ACTIVE = (Pending, Running)
+"""For isinstance, where it is asked often."""
 Ended = Completed | Failed | Cancelled | Lost
 State = Queued | Pending | Running | Ended
 
@@ -216,7 +218,7 @@ class Job:
     @property
     def gpu_ids(self) -> tuple[str, ...]:
         """The GPUs it holds now."""
-        return self.state.gpu_ids if isinstance(self.state, Pending | Running) else ()
+        return self.state.gpu_ids if isinstance(self.state, ACTIVE) else ()
 
     def log_removed_at(self, attempt: int) -> float | None:
         """When retention removed this attempt's log, if it did."""

@@ -47,6 +47,8 @@ class Leases:
         """The jobs with which this one cannot have these GPUs, so much of each."""
         found = dict[int, None]()
         for gpu in gpu_ids:
+            if gpu not in self._held:
+                continue
             others = {other: its for other, its in self.on(gpu).items() if other != job}
             if others and not self._fit(gpu, [share, *others.values()]):
                 found |= dict.fromkeys(others)
@@ -63,7 +65,8 @@ class Leases:
             shares = {gpu: dict(self.on(gpu)) for gpu in gpu_ids}
             msg = f"job {job} cannot have {share or 'all'} of {gpu_ids}: jobs {others} are in its way ({shares})"
             raise LeaseError(msg)
-        self.release(job)
+        if self.active(job):
+            self.release(job)
         for gpu in gpu_ids:
             self._held.setdefault(gpu, {})[job] = share
         if gpu_ids:

@@ -47,7 +47,8 @@ class Line:
             self._parked[key] = job
             return
         self._ready[key] = self._by_need[job.spec.gpus > 0][key] = job
-        self._touch(job, key)
+        if job.spec.gpus:
+            self._touch(key)
 
     def remove(self, job: Job) -> None:
         key = place(job)
@@ -55,10 +56,11 @@ class Line:
             self._parked.pop(key, None)
             return
         del self._by_need[job.spec.gpus > 0][key]
-        self._touch(job, key)
+        if job.spec.gpus:
+            self._touch(key)
 
-    def _touch(self, job: Job, key: Place) -> None:
-        if job.spec.gpus and (self.touched is None or key < self.touched):
+    def _touch(self, key: Place) -> None:
+        if self.touched is None or key < self.touched:
             self.touched = key
 
     def head(self) -> Job | None:

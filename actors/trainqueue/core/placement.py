@@ -35,9 +35,12 @@ REACH = 10_000
 """So many jobs are looked at: those that this machine has too few GPUs for are in nobody's way, but cost time."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Placement:
-    """A start that may happen now. `share` in bytes of each of its GPUs; None: they are its own."""
+    """A start that may happen now. `share` in bytes of each of its GPUs; None: they are its own.
+
+    Not frozen, like a Slot: that takes longer to make.
+    """
 
     job: Job
     gpu_ids: tuple[str, ...]
@@ -71,6 +74,7 @@ class Walk:
 
     def __init__(self, slots: Sequence[Slot], running: Callable[[int], Job], now: float, past: Past) -> None:
         self.spots = {slot.id: Spot(slot) for slot in slots}
+        self._all = [*self.spots.values()]
         self.reserved: dict[int, float] = {}
         self.reached: tuple[float, ...] = ()
         self._slots, self._running, self._now, self._past = slots, running, now, past
@@ -99,7 +103,7 @@ class Walk:
         """Whether nothing is left for those behind, or enough have been looked at."""
         if looked >= REACH or len(self.reserved) >= DEPTH:
             return True
-        for spot in self.spots.values():  # a plain loop: this is asked for each job
+        for spot in self._all:  # noqa: SIM110  (asked for each job: a generator costs more than the answer)
             if spot.left > 0 and spot.limit > self._now:
                 return False
         return True
@@ -115,13 +119,13 @@ class Walk:
         if len(able) < gpus:
             self._reserve(job, spots, share)
             return None
-        able.sort(key=_whole if share is None else _shared)
-        given = able[:gpus]
-        for spot in given:
+        if len(able) > gpus:
+            able.sort(key=_whole if share is None else _shared)
+            able = sorted(able[:gpus], key=_index)
+        for spot in able:
             spot.give(job.id, share)
         self._given[job.id] = job.spec
-        given.sort(key=_index)
-        return Placement(job, tuple([spot.slot.id for spot in given]), share)
+        return Placement(job, tuple([spot.slot.id for spot in able]), share)
 
     def _reserve(self, job: Job, spots: list[Spot], share: int | None) -> None:
         longest = lasts(job.spec, self._past).latest
@@ -136,6 +140,8 @@ class Walk:
 
     def _asks(self, spec: JobSpec) -> tuple[list[Spot], int | None]:
         """See `eligible`; many jobs ask for the same, and only "auto" means something else for each command."""
+        if spec.gpu_memory is None and not (spec.gpu_from or spec.gpu_name or spec.gpu_min_memory):
+            return self._all, None
         command = (spec.command, spec.cwd) if spec.gpu_memory == "auto" else None
         key = need(spec), command
         found = self._eligible.get(key)

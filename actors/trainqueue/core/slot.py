@@ -18,9 +18,12 @@ class Tenant:
     used: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Slot:
-    """`usable`: nothing but its tenants keeps a job from it. `memory_free` in bytes as measured, else None."""
+    """`usable`: nothing but its tenants keeps a job from it. `memory_free` in bytes as measured, else None.
+
+    Not frozen, since that takes as long to make again, in each hand-over; nobody changes one.
+    """
 
     id: str
     index: int

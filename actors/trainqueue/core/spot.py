@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from trainqueue.core.slot import Slot
 
 
+OWNER = Tenant(None, settled=False)
+
+
 class Spot:
     """`limit` is the earliest time at which a job that waits further ahead could start here; `keeper` is that job.
 
@@ -33,7 +36,7 @@ class Spot:
 
     def give(self, job_id: int, share: int | None) -> None:
         """To one more. Nobody else joins it in the same step: it has not settled."""
-        self.tenants = self.tenants | {job_id: Tenant(share, settled=False)}
+        self.tenants = {**self.tenants, job_id: OWNER if share is None else Tenant(share, settled=False)}
         self.free, self.left = False, -1.0
 
     def _left(self) -> float:
