@@ -29,6 +29,9 @@ SOONER = {
 """Waits of the daemon in seconds, shorter than they are for users."""
 
 
+LISTING = "nvmlDeviceGetComputeRunningProcesses_v3"
+
+
 class Lab:
     """`settings` is the section [gpus] of the daemon's settings, in TOML."""
 
@@ -77,6 +80,12 @@ class Lab:
         """Until the driver lists its process."""
         self.until(job, "running")
         wait_until(lambda: any(entry["pid"] == self.status(job).pid for entry in self.listed(gpu)))
+
+    def until_looked_at(self, job: int, times: int) -> None:
+        """Until the daemon has listed the processes of its GPU so many times more, while it runs."""
+        before = self.machine.calls(LISTING)
+        wait_until(lambda: self.machine.calls(LISTING) >= before + 2 * times)  # one call for how many, one for which
+        assert self.status(job).state == "running"
 
     def listed(self, gpu: int) -> list[dict[str, Any]]:
         return self.machine.listed(self.machine.uuids()[gpu], "compute")

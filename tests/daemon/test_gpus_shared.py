@@ -65,6 +65,7 @@ def test_auto_takes_the_peak_of_the_last_run_of_the_same_command(home: Home) -> 
         on.until_on_gpu(first)
         assert on.status(first).gpu_share is None
         wait_until(lambda: on.status(first).peak_memory == 6 * GIB)
+        on.until_looked_at(first, 3)
         gate.touch()
         on.until(first, "completed")
         gate.unlink()
