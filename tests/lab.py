@@ -53,9 +53,19 @@ class Lab:
         self._gates += 1
         return self.folder / f"gate-{self._gates}"
 
-    def submit(self, memory: int = GIB, *, until: Path | None = None, linger: float = 0.0, **fields: Any) -> int:
-        """A job with so much memory on each of its GPUs, that ends at once or when `until` is there."""
-        command = gpujob(self.machine, memory, linger=linger, **({} if until is None else {"until": until}))
+    def keeper(self) -> Path:
+        """A file that is there; whoever ends gives its memory back when it is gone."""
+        made = self.gate()
+        made.touch()
+        return made
+
+    def submit(self, memory: int = GIB, *, until: Path | None = None, kept: Path | None = None, **fields: Any) -> int:
+        """A job with so much memory on each of its GPUs, that ends at once or when `until` is there.
+
+        Its memory comes back when it has ended and `kept` is gone.
+        """
+        files = {name: path for name, path in (("until", until), ("kept", kept)) if path is not None}
+        command = gpujob(self.machine, memory, **files)
         spec = {"command": command, "cwd": str(self.folder), "grace": 0.5, **fields}
         return int(self.client.submit([spec])[0]["id"])
 

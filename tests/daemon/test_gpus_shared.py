@@ -119,8 +119,8 @@ def test_a_gpu_that_is_not_meant_changes_nothing(home: Home, name: int | str, co
 def test_a_death_of_the_daemon_leaves_shares_and_baselines(home: Home) -> None:
     with lab(home, settings="release_timeout = 600") as on:
         on.machine.gpu(0, base=3 * GIB)  # in use by nobody, before and after
-        gate = on.gate()
-        shared = [on.submit(size * GIB, until=gate, gpu_memory=size * GIB, linger=1.0) for size in (4, 6)]
+        gate, keeper = on.gate(), on.keeper()
+        shared = [on.submit(size * GIB, until=gate, gpu_memory=size * GIB, kept=keeper) for size in (4, 6)]
         for job in shared:
             on.until_on_gpu(job)
         on.daemon.kill()
@@ -134,6 +134,7 @@ def test_a_death_of_the_daemon_leaves_shares_and_baselines(home: Home) -> None:
         gate.touch()
         sentence = on.until_why(third, "gpu-memory", "to come back")
         assert sentence.startswith("GPU 0 waits for the memory of job")
+        keeper.unlink()
         on.until(third, "completed")  # it does not wait for the 3 GiB that were there before
         assert all(on.status(job).state == "completed" for job in shared)
         assert on.client.call("stats")["gpus"][0]["held"] > 0

@@ -262,12 +262,10 @@ def test_it_stops_though_the_driver_does_not_answer(
     watch = start(gpus)
     sightings(arbiter, 1)
     machine.change(block=["nvmlDeviceGetMemoryInfo_v2"])
-    watch.tell(LookNow(()))
     before = machine.calls("nvmlDeviceGetMemoryInfo_v2")
+    watch.tell(LookNow(()))
     wait_until(lambda: machine.calls("nvmlDeviceGetMemoryInfo_v2") > before)
-    began = time.monotonic()
-    gpuwatch.stop(watch)
-    assert time.monotonic() - began < 1.0
+    gpuwatch.stop(watch)  # which returns while the driver does not
     assert watch.actor_inbox.thread.is_alive()
     assert "the NVIDIA driver does not answer" in caplog.text
     machine.change(block=[])
@@ -280,9 +278,8 @@ def test_it_stops_though_the_driver_has_never_answered(machine: Machine, gpus: N
     machine.change(block=["*"])
     watch = start(gpus)
     wait_until(lambda: machine.calls("nvmlInitWithFlags"))
-    began = time.monotonic()
     gpuwatch.stop(watch)
-    assert time.monotonic() - began < 1.0
+    assert watch.actor_inbox.thread.is_alive()
     machine.change(block=[])
     wait_until(lambda: not watch.actor_inbox.thread.is_alive())
 
