@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from trainqueue.jobinfo import Job
 
 
+SILENCE = "trainqueue.sights:SILENCE"
 SOONER = {
     "trainqueue.gpuwatch:GLANCE": 0.3,
     "trainqueue.gpuwatch:PROCESSES": 0.6,
     "trainqueue.gpus.nvml:RETRY": 1.0,
     "trainqueue.sights:FIRST": 1.0,
-    "trainqueue.sights:SILENCE": 1.5,
+    SILENCE: 1.5,
 }
 """Waits of the daemon in seconds, shorter than they are for users."""
 
@@ -42,9 +43,13 @@ class Lab:
         config = self.folder / "trainq.toml"
         config.write_text(f"[gpus]\n{settings}\n", encoding="utf-8")
         self.daemon.env["TRAINQ_CONFIG"] = str(config)
-        self.daemon.env["SOONER"] = " ".join(f"{name}={seconds}" for name, seconds in SOONER.items())
+        self.sooner({})
         self.client = Client(home)
         self._gates = 0
+
+    def sooner(self, waits: dict[str, float]) -> None:
+        """For daemons that start from now on."""
+        self.daemon.env["SOONER"] = " ".join(f"{name}={seconds}" for name, seconds in (SOONER | waits).items())
 
     # -- jobs
 
@@ -115,10 +120,13 @@ class Lab:
 
 
 @contextlib.contextmanager
-def lab(home: Home, *, gpus: int = 1, settings: str = "", started: bool = True) -> Generator[Lab, None, None]:
-    """At the end all its jobs are cancelled."""
+def lab(
+    home: Home, *, gpus: int = 1, settings: str = "", started: bool = True, silence: float = SOONER[SILENCE]
+) -> Generator[Lab, None, None]:
+    """At the end all its jobs are cancelled. `silence`: seconds until a driver that says nothing is called sick."""
     machine = Machine.build(home.path.parent / "machine", gpus)
     made = Lab(home, machine, settings)
+    made.sooner({SILENCE: silence})
     try:
         if started:
             made.daemon.start()

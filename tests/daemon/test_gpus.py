@@ -144,6 +144,25 @@ def test_a_driver_that_does_not_answer_lets_the_daemon_serve(home: Home) -> None
         assert on.client.call("gpus")["trouble"] is None
 
 
+def test_a_driver_that_is_slow_at_the_start_is_no_alarm(home: Home) -> None:
+    with lab(home, silence=3600) as on:
+        gate = on.gate()
+        running = on.submit(until=gate)
+        on.until_on_gpu(running)
+        waits = on.submit()
+        on.daemon.kill()
+        on.machine.change(block=["*"])
+        on.daemon.start()
+        on.until_why(waits, "gpu-count", "which GPUs this machine has is being found out")
+        told = on.client.call("gpus")
+        assert (told["trouble"], [gpu["healthy"] for gpu in told["gpus"]]) == (None, [True])
+        assert on.status(running).state == "running"
+        on.machine.change(block=[])
+        gate.touch()
+        on.until(waits, "completed")
+        assert on.gpu_events() == []
+
+
 def test_a_driver_that_is_broken_at_the_start_is_tried_again(home: Home) -> None:
     with lab(home, started=False) as on:
         on.machine.change(init_error="DRIVER_NOT_LOADED")
