@@ -77,13 +77,27 @@ def meet(driver: Driver, at: int, before: Survey) -> tuple[Device, ...]:
         leaves = driver.leaves(handle)
         if leaves is None:
             return (replace(whole, memory_total=driver.memory(handle).total),)
-        known = {one.uuid: one for one in before.devices if one.at == at}
-        return tuple(leaf_of(driver, whole, leaf, known) for leaf in leaves)
+        return parts_of(driver, whole, leaves, before)
     except GpuError as error:
-        return (replace(whole, trouble=str(error)),)
+        return missed(before, at, str(error)) or (replace(whole, trouble=str(error)),)
 
 
-def leaf_of(driver: Driver, whole: Device, handle: Any, before: Mapping[str, Device]) -> Device:
+def parts_of(driver: Driver, whole: Device, leaves: Sequence[Any], before: Survey) -> tuple[Device, ...]:
+    """One that does not even say its name is still there, if it was `before`. Raises DriverError."""
+    known = {one.uuid: one for one in before.devices if one.at == whole.at and one.uuid != whole.uuid}
+    found, trouble = dict[str, Device](), None
+    for handle in leaves:
+        try:
+            leaf = leaf_of(driver, whole, handle, known)
+            found[leaf.uuid] = leaf
+        except GpuError as error:
+            trouble = str(error)
+    if trouble is not None:
+        found |= {uuid: replace(one, trouble=trouble) for uuid, one in known.items() if uuid not in found}
+    return tuple(found.values())
+
+
+def leaf_of(driver: Driver, whole: Device, handle: Any, known: Mapping[str, Device]) -> Device:
     """One that does not answer is in trouble by itself. Raises GpuError while it has no name, DriverError."""
     leaf = replace(whole, uuid=driver.uuid(handle), handle=handle)
     try:
@@ -94,7 +108,7 @@ def leaf_of(driver: Driver, whole: Device, handle: Any, before: Mapping[str, Dev
             instance=driver.optional("nvmlDeviceGetGpuInstanceId", handle),
         )
     except GpuError as error:
-        return replace(before.get(leaf.uuid, leaf), handle=handle, trouble=str(error))
+        return replace(known.get(leaf.uuid, leaf), handle=handle, trouble=str(error))
 
 
 def missed(before: Survey, at: int, trouble: str) -> tuple[Device, ...]:
