@@ -19,14 +19,18 @@ if TYPE_CHECKING:
     from trainqueue.jobinfo import Job
 
 
+SILENCE = "trainqueue.sights:SILENCE"
 SOONER = {
     "trainqueue.gpuwatch:GLANCE": 0.3,
     "trainqueue.gpuwatch:PROCESSES": 0.6,
     "trainqueue.gpus.nvml:RETRY": 1.0,
     "trainqueue.sights:FIRST": 1.0,
-    "trainqueue.sights:SILENCE": 1.5,
+    SILENCE: 1.5,
 }
 """Waits of the daemon in seconds, shorter than they are for users."""
+
+
+LISTING = "nvmlDeviceGetComputeRunningProcesses_v3"
 
 
 class Lab:
@@ -39,9 +43,13 @@ class Lab:
         config = self.folder / "trainq.toml"
         config.write_text(f"[gpus]\n{settings}\n", encoding="utf-8")
         self.daemon.env["TRAINQ_CONFIG"] = str(config)
-        self.daemon.env["SOONER"] = " ".join(f"{name}={seconds}" for name, seconds in SOONER.items())
+        self.sooner({})
         self.client = Client(home)
         self._gates = 0
+
+    def sooner(self, waits: dict[str, float]) -> None:
+        """For daemons that start from now on."""
+        self.daemon.env["SOONER"] = " ".join(f"{name}={seconds}" for name, seconds in (SOONER | waits).items())
 
     # -- jobs
 
@@ -50,9 +58,19 @@ class Lab:
         self._gates += 1
         return self.folder / f"gate-{self._gates}"
 
-    def submit(self, memory: int = GIB, *, until: Path | None = None, linger: float = 0.0, **fields: Any) -> int:
-        """A job with so much memory on each of its GPUs, that ends at once or when `until` is there."""
-        command = gpujob(self.machine, memory, linger=linger, **({} if until is None else {"until": until}))
+    def keeper(self) -> Path:
+        """A file that is there; whoever ends gives its memory back when it is gone."""
+        made = self.gate()
+        made.touch()
+        return made
+
+    def submit(self, memory: int = GIB, *, until: Path | None = None, kept: Path | None = None, **fields: Any) -> int:
+        """A job with so much memory on each of its GPUs, that ends at once or when `until` is there.
+
+        Its memory comes back when it has ended and `kept` is gone.
+        """
+        files = {name: path for name, path in (("until", until), ("kept", kept)) if path is not None}
+        command = gpujob(self.machine, memory, **files)
         spec = {"command": command, "cwd": str(self.folder), "grace": 0.5, **fields}
         return int(self.client.submit([spec])[0]["id"])
 
@@ -78,6 +96,12 @@ class Lab:
         self.until(job, "running")
         wait_until(lambda: any(entry["pid"] == self.status(job).pid for entry in self.listed(gpu)))
 
+    def until_looked_at(self, job: int, times: int) -> None:
+        """Until the daemon has listed the processes of its GPU so many times more, while it runs."""
+        before = self.machine.calls(LISTING)
+        wait_until(lambda: self.machine.calls(LISTING) >= before + 2 * times)  # one call for how many, one for which
+        assert self.status(job).state == "running"
+
     def listed(self, gpu: int) -> list[dict[str, Any]]:
         return self.machine.listed(self.machine.uuids()[gpu], "compute")
 
@@ -96,10 +120,13 @@ class Lab:
 
 
 @contextlib.contextmanager
-def lab(home: Home, *, gpus: int = 1, settings: str = "", started: bool = True) -> Generator[Lab, None, None]:
-    """At the end all its jobs are cancelled."""
+def lab(
+    home: Home, *, gpus: int = 1, settings: str = "", started: bool = True, silence: float = SOONER[SILENCE]
+) -> Generator[Lab, None, None]:
+    """At the end all its jobs are cancelled. `silence`: seconds until a driver that says nothing is called sick."""
     machine = Machine.build(home.path.parent / "machine", gpus)
     made = Lab(home, machine, settings)
+    made.sooner({SILENCE: silence})
     try:
         if started:
             made.daemon.start()

@@ -11,6 +11,7 @@ GPU is a file of its own, so that many can come and go at once.
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import time
@@ -52,6 +53,10 @@ class Machine:
         """Of the driver: `driver`, its version; `init_error`; `errors`, {function: error}; `missing`, [function] that
         it is too old for (read at the first call only); `block`, [function] that do not return while they stand here.
         """
+        for name in (*fields.get("errors", ()), *fields.get("missing", ()), *fields.get("block", ())):
+            refuse_unknown(name, {*functions(), "*"})
+        for error in fields.get("errors", {}).values():
+            refuse_unknown(error, errors())
         self.write(self.read() | fields)
 
     def gpu(self, index: int, **fields: Any) -> None:
@@ -60,6 +65,11 @@ class Machine:
         `utilization`, `temperature`, `power` (mW); `persistence`, 0 for off; `generation`: one more, and it is lost for
         all that were initialised before; `mig`, leaves with `uuid`, `name`, `memory`, `instance`.
         """
+        for name, error in fields.get("errors", {}).items():
+            refuse_unknown(name, {*functions(), *(known.partition("_v")[0] for known in functions())})
+            refuse_unknown(error, errors())
+        if fields.get("error"):
+            refuse_unknown(fields["error"], errors())
         state = self.read()
         state["gpus"][index] |= fields
         self.write(state)
@@ -82,18 +92,18 @@ class Machine:
         graphics: bool = False,
         compute: bool = True,
         name: str | None = None,
-        linger: float = 0.0,
+        kept: Path | None = None,
         listed: float = 0.0,
         alive: bool = False,
     ) -> Path:
         """One is on this GPU from now on; its file, `unlink` it and it has gone.
 
-        `alive`: it is a real one, and goes when it dies; its memory stays in use for `linger` seconds more, and itself
-        in the list for `listed` seconds.
+        `alive`: it is a real one, and goes when it dies; its memory stays in use as long as there is a file `kept`, and
+        itself in the list for `listed` seconds.
         """
         found = look(pid) if alive else None
         entry: dict[str, Any] = {"uuid": uuid, "memory": memory, "pid": pid, "graphics": graphics, "compute": compute}
-        entry |= {"linger": linger, "listed": listed, "ticks": found.ticks if found else None}
+        entry |= {"kept": str(kept) if kept else None, "listed": listed, "ticks": found.ticks if found else None}
         path = self.folder / "processes" / f"{name or f'{pid}-{uuid}'}.json"
         replace(path, entry)
         return path
@@ -103,9 +113,9 @@ class Machine:
         return [entry for entry, gone in self._entries() if lists(entry, uuid, kind) and gone <= entry["listed"]]
 
     def used(self, uuid: str) -> int:
-        """Bytes that processes use, or have used a moment ago."""
+        """Bytes that processes use, or have used and not given back."""
         entries = ((entry, gone) for entry, gone in self._entries() if entry["uuid"] == uuid)
-        return sum(entry["memory"] or 0 for entry, gone in entries if gone <= max(entry["linger"], entry["listed"]))
+        return sum(entry["memory"] or 0 for entry, gone in entries if gone <= entry["listed"] or is_kept(entry))
 
     def _entries(self) -> list[tuple[dict[str, Any], float]]:
         """With the seconds since each has died; 0 of one that lives."""
@@ -138,8 +148,33 @@ def pretend(index: int, memory: int) -> dict[str, Any]:
     return {**fixed, **sizes, "utilization": 0, "temperature": 40, "power": 25_000, "mig": [], "generation": 0}
 
 
+def functions() -> set[str]:
+    """What the fake has; imported late, since jobs need none of it."""
+    from fakenvml import FUNCTIONS
+
+    return {*FUNCTIONS}
+
+
+def errors() -> set[str]:
+    from fakenvml import pynvml
+
+    return {name.removeprefix("NVML_ERROR_") for name in vars(pynvml) if name.startswith("NVML_ERROR_")}
+
+
+def refuse_unknown(name: str, known: set[str]) -> None:
+    """A fault that nothing ever asks about would inject nothing."""
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1)
+        msg = f"nothing here is called {name}" + (f"; did you mean {near[0]}?" if near else "")
+        raise ValueError(msg)
+
+
 def lists(entry: dict[str, Any], uuid: str, kind: str) -> bool:
     return bool(entry["uuid"] == uuid and entry[kind])
+
+
+def is_kept(entry: dict[str, Any]) -> bool:
+    return entry["kept"] is not None and os.path.exists(entry["kept"])  # noqa: PTH110  (called very often)
 
 
 def since_death(entry: dict[str, Any], path: Path) -> float:

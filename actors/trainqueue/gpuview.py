@@ -18,13 +18,8 @@ def gpu_views(core: Core) -> list[dict[str, Any]]:
 
 
 def some_views(core: Core, cards: Iterable[Card]) -> list[dict[str, Any]]:
-    keepers = kept_for(core)
+    keepers = core.kept()
     return [gpu_view(core, card, keepers.get(card.id)) for card in cards]
-
-
-def kept_for(core: Core) -> dict[str, int]:
-    """GPUs that are kept from jobs further back, and for which waiting job."""
-    return core.kept()
 
 
 def gpu_view(core: Core, card: Card, keeper: int | None) -> dict[str, Any]:

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 GLANCE, PROCESSES = 2.0, 5.0
-"""Seconds from one look of its own to the next, and to the next at processes: listing them is what costs the driver."""
+"""Seconds from one look of its own to the next, and to the next at processes: listing them is what costs the driver.
+
+While a job of ours is on a GPU every look lists them, so that its peak is more than a guess.
+"""
 PATIENCE = 0.4
 """Seconds that it gets to stop, twice."""
 
@@ -81,7 +84,7 @@ class GpuWatch(SelectingActor):
         """When to look at all of them again."""
         now = time.monotonic()
         if processes:
-            self._processes_at = now + PROCESSES
+            self._processes_at = now + (GLANCE if has_jobs(sighting) else PROCESSES)
         self.inbox.drop(self._next)
         if sighting.trouble or any(reading.measured for reading in sighting.readings):
             self._next = self.inbox.after(min(GLANCE, self._processes_at - now), Glance())
@@ -102,6 +105,10 @@ class GpuWatch(SelectingActor):
 
     def release(self) -> None:
         self.gpus.close()
+
+
+def has_jobs(sighting: Sighting) -> bool:
+    return any(process.job is not None for reading in sighting.readings for process in reading.processes or ())
 
 
 def stop(ref: pykka.ActorRef[GpuWatch]) -> None:

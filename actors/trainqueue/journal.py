@@ -25,7 +25,7 @@ from trainqueue.core.spec import JobSpec, title
 from trainqueue.damage import DamagedError, StaleError, decoding, is_damage, readable, reason, refuse_unsound
 from trainqueue.errors import TrainqError
 from trainqueue.launch import local
-from trainqueue.past import run_key
+from trainqueue.past import run_key, sure
 from trainqueue.schema import ALIVE, NotOursError, migrate, refuse_others
 
 if TYPE_CHECKING:
@@ -272,11 +272,12 @@ class Journal:
 
     @readable
     def runs(self, key: int, limit: int) -> list[tuple[float | None, int | None]]:
-        """(run time, peak memory) of the last completed runs with this key, the newest first."""
+        """(run time, peak memory where it is sure) of the last completed runs with this key, the newest first."""
         of_key = "SELECT detail, peak_memory FROM jobs WHERE run_key=? ORDER BY ended DESC LIMIT ?"
         rows = self._db.execute(of_key, (key, limit)).fetchall()
         with decoding(self.path):
-            return [(json.loads(detail).get("run_time"), peak) for detail, peak in rows]
+            found = [(json.loads(detail), peak) for detail, peak in rows]
+            return [(detail.get("run_time"), sure(peak, detail.get("samples", 0))) for detail, peak in found]
 
     @readable
     def events_after(self, seq: int, limit: int) -> list[bytes]:
@@ -292,7 +293,7 @@ _json = json.JSONEncoder(separators=(",", ":")).encode
 def to_row(job: Job, now: float) -> tuple[Any, ...]:
     """`now` by the clock of ages.py."""
     state = job.state
-    if isinstance(state, Queued) and not (job.retried or job.met or job.removed or job.stood):
+    if isinstance(state, Queued) and not (job.retried or job.met or job.removed or job.stood or job.samples):
         detail = '{"held":true}' if state.held else "{}"
     else:
         detail = _json({**data_of(state), **beside(job)})
@@ -321,6 +322,8 @@ def beside(job: Job) -> dict[str, Any]:
     kept: dict[str, Any] = {"retried": job.retried, "met": [*job.met]}
     if job.stood:
         kept["stood"] = job.stood
+    if job.samples:
+        kept["samples"] = job.samples
     return kept if job.removed is None else {**kept, "removed": job.removed}
 
 
@@ -340,6 +343,7 @@ def from_row(row: tuple[Any, ...]) -> Job:
     fields = dict(json.loads(detail))
     retried, met = fields.pop("retried", {}), frozenset[int](fields.pop("met", ()))
     removed, stood = fields.pop("removed", None), fields.pop("stood", {})
+    samples = fields.pop("samples", 0)
     if "gpu_ids" in fields:
         fields["gpu_ids"] = tuple(fields["gpu_ids"])
     made: State = STATES[state](**fields)
@@ -348,6 +352,7 @@ def from_row(row: tuple[Any, ...]) -> Job:
     )
     job.progress = json.loads(progress) if progress else None
     (job.peak_memory,) = rest or (None,)
+    job.samples = samples
     job.stood = {str(reason): float(seconds) for reason, seconds in stood.items()}
     job.removed = None if removed is None else (removed[0], removed[1])
     return job

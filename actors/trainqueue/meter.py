@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from trainqueue.core.why import why
 from trainqueue.errors import TrainqError
-from trainqueue.gpuview import kept_for
 from trainqueue.usage import HELD, Figures, Moment, Usage, rounded
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ class Meter:
     def note(self, wall: float) -> None:
         """After a batch of changes. `wall`: seconds since 1970, for what a job waits for."""
         wanted = self.core.wanted()
-        uses = self._uses(wanted=wanted)
+        uses = self._uses()
         head = self.core.line.head()
         reason = None if head is None else self._reason(head, uses, wall)
         first = None if head is None or reason is None else (head.id, reason, head.stood)
@@ -52,13 +51,11 @@ class Meter:
         usual = self.core.may_start() and head.spec.gpu_memory is None and HELD_OR_FREE.issuperset(uses.values())
         return "position" if usual else why(self.core, head, wall)[0]
 
-    def _uses(self, *, wanted: bool) -> dict[str, str | None]:
-        """Of a free GPU, where jobs wait: it is being looked at for a start, or kept for a job that needs more."""
+    def _uses(self) -> dict[str, str | None]:
+        """A free GPU has no use, or is being looked at for a start."""
         uses: dict[str, str | None] = {gpu: self.core.use(gpu) for gpu in self.core.board.cards}
-        free = [gpu for gpu, use in uses.items() if use == "free"]
-        keepers = kept_for(self.core) if free and wanted else {}
-        for gpu in free:
-            uses[gpu] = "starting" if self.core.looks.pending(gpu) else "reserved" if gpu in keepers else None
+        for gpu in [gpu for gpu, use in uses.items() if use == "free"]:
+            uses[gpu] = "starting" if self.core.looks.pending(gpu) else None
         return uses
 
     def ended(self, job: Job, wall: float) -> None:

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 Run = tuple[float | None, int | None]
-"""Seconds, and bytes at the peak on one GPU; None where nobody knows."""
+"""Seconds, and bytes at the peak on one GPU; None where nobody knows for sure."""
+ENOUGH = 3
+"""Looks at a run of which its peak may be told: the only look at a short one may have come while it was loading."""
 LAST = 5
 """Runs that count."""
 MOST = 10_000
@@ -43,6 +45,11 @@ def run_key(spec: JobSpec) -> int:
     """The same for the same words in the same folder: 64 bits, for SQLite with a sign."""
     words = "\0".join((spec.cwd, *spec.command)).encode(errors="surrogatepass")
     return int.from_bytes(hashlib.blake2b(words, digest_size=8).digest(), "big", signed=True)
+
+
+def sure(peak: int | None, samples: int) -> int | None:
+    """The peak of a run that was looked at so often; None where that is not enough to say."""
+    return peak if samples >= ENOUGH else None
 
 
 class JournalPast:
@@ -62,8 +69,8 @@ class JournalPast:
             found = [*self._fresh.get(key, ()), *self._look_up(key)][:LAST]
             self._keep(key, found)
         times = [seconds for seconds, _ in found if seconds is not None]
-        peak = next((peak for _, peak in found if peak is not None), None)
-        return Runs(min(times, default=None), max(times, default=None), peak)
+        peaks = [peak for _, peak in found if peak is not None]
+        return Runs(min(times, default=None), max(times, default=None), max(peaks, default=None))
 
     def _look_up(self, key: int) -> list[Run]:
         """Nothing where it cannot be read: a guess is missing then, and no more."""
@@ -82,7 +89,7 @@ class JournalPast:
         """A run is over; only a completed one counts."""
         if not isinstance(job.state, Completed):
             return
-        key, run = run_key(job.spec), (job.state.run_time, job.peak_memory)
+        key, run = run_key(job.spec), (job.state.run_time, sure(job.peak_memory, job.samples))
         if key in self._known:
             self._known[key] = [run, *self._known[key]][:LAST]
         else:

@@ -71,13 +71,13 @@ class Sights:
         return False
 
     def open(self) -> None:
-        """Before anything is decided about jobs: the core learns what has been seen so far."""
+        """Before anything is decided about jobs: the core learns what has been seen so far.
+
+        Where that is nothing the driver is slow, and not sick yet: jobs wait until it is known which GPUs there are.
+        """
         self.opened = True
-        first = self._first
-        if first is None and self.watch is not None:
-            first = Sighting(trouble=SICK.format(f"{FIRST:g}"))
-        if first is not None:
-            self.arbiter.apply_quietly(ev.Seen(first))
+        if self._first is not None:
+            self.arbiter.apply_quietly(ev.Seen(self._first))
         self._listen(SILENCE)
 
     def _listen(self, seconds: float) -> None:

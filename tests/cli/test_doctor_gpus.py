@@ -152,8 +152,54 @@ def test_what_the_daemon_knows_of_each(doctor: Doctor, pretender: Pretender, mac
 def test_pretend_gpus_of_a_daemon(home: Home, pretender: Pretender) -> None:
     pretender.answers["gpus"] = {"gpus": [gpu(0, id="GPU-fake-0")]}
     found = Doctor(home, None)()
-    assert found["gpu"] == ("ok", "no NVIDIA driver: the queue serves one slot, cpu:0", "")
-    assert "TRAINQ_FAKE_GPUS" in found["driver"][1]
+    assert found == {"gpu": ("ok", "the daemon was started with TRAINQ_FAKE_GPUS: it pretends to have 1 GPUs", "")}
+
+
+def test_the_daemon_s_gpus_come_first(doctor: Doctor, pretender: Pretender, machine: Machine) -> None:
+    """It may see others than can be seen from here."""
+    ours = [gpu(at, id=uuid, name=f"GPU of {at}") for at, uuid in enumerate(machine.uuids())]
+    pretender.answers["gpus"] = {"gpus": ours, "trouble": None}
+    found = doctor()
+    assert [*found] == ["gpu", "driver"]
+    assert found["gpu"] == ("ok", "the daemon serves GPU 0: GPU of 0, 1: GPU of 1", "")
+    assert found["driver"] == ("ok", "NVIDIA driver 550.54.14", "")
+    pretender.answers["gpus"]["gpus"] = ours[:1]
+    what = "here are 2 GPUs, and the daemon serves 1 GPU, 1 of these"
+    then = "trainq-cli daemon stop, then trainq-cli daemon start; running jobs run on"
+    assert doctor()["driver"] == ("warning", what, then)
+    machine.change(init_error="DRIVER_NOT_LOADED")
+    found = doctor()
+    assert (found["gpu"][0], found["driver"][0]) == ("ok", "warning")
+    assert found["driver"][1] == "seen from here: the NVIDIA driver is not loaded"
+    pretender.answers["gpus"] = {"gpus": [], "trouble": None}
+    assert doctor()["gpu"] == ("ok", "the daemon has not found out yet which GPUs there are", "")
+
+
+def test_a_daemon_with_gpus_that_cannot_be_seen_from_here(home: Home, pretender: Pretender) -> None:
+    pretender.answers["gpus"] = {"gpus": [gpu(0)], "trouble": None}
+    doctor = Doctor(home, None)
+    found = doctor()
+    assert found["gpu"] == ("ok", "the daemon serves GPU 0: NVIDIA GeForce RTX 4090", "")
+    what = "from here no NVIDIA driver can be seen, and the daemon serves 1 GPU: it runs elsewhere"
+    assert found["driver"] == ("warning", what, "a daemon that is started here would serve cpu:0")
+    doctor.cli.env["TRAINQ_FAKE_GPUS"] = "2x24GiB"
+    result, what, _ = doctor()["driver"]
+    assert (result, "the daemon was started without that" in what) == ("warning", True)
+
+
+def test_a_gpu_that_nobody_has_seen_yet_is_called_by_its_id(doctor: Doctor, pretender: Pretender) -> None:
+    unseen = gpu(0, name="", enabled=False) | {"index": None}
+    pretender.answers["gpus"] = {"gpus": [unseen], "trouble": None}
+    advice = f"trainq-cli gpus --enable {unseen['id']}"
+    assert doctor()[f"gpu {unseen['id']}"] == ("warning", "disabled: no job starts on it", advice)
+    head, row = (line.split("\t") for line in doctor.cli("gpus").stdout.splitlines())
+    assert (head[:2], row[:2]) == (["GPU", "NAME"], ["-", unseen["id"]])
+
+
+def test_a_gpu_that_does_not_tell_who_is_on_it(doctor: Doctor, pretender: Pretender) -> None:
+    why = "the driver does not tell which processes are on GPU 0"
+    pretender.answers["gpus"] = {"gpus": [gpu(0, use="foreign", why=why)], "trouble": None}
+    assert doctor()["gpu 0"][:2] == ("warning", why)
 
 
 def test_settings_without_gpus(doctor: Doctor, tmp_path: Path) -> None:

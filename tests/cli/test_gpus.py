@@ -76,6 +76,17 @@ def test_states_are_told_together() -> None:
     assert state(gpu(0, healthy=False)) == "unhealthy"
 
 
+def test_the_daemon_s_verdict_is_told_whatever_else_is_known() -> None:
+    mute = "the driver does not tell which processes are on GPU 0"
+    assert state(gpu(0, use="foreign", why=mute)) == mute
+    assert state(gpu(0, use="foreign")) == "used by nobody knows whom"
+    assert state(gpu(0, use="memory", why="GPU 0: 78 GiB are in use")) == "GPU 0: 78 GiB are in use"
+    assert state(gpu(0, use="unhealthy")) == "unhealthy"
+    assert state(gpu(0, use="reserved", kept_for=7)) == "kept for job 7"
+    assert state(gpu(0, use="held", jobs=[3])) == "job 3"
+    assert state(gpu(0, use="free")) == "free"
+
+
 def test_a_driver_in_trouble_is_a_sentence(shown: Cli, pretender: Pretender) -> None:
     sentence = "the NVIDIA driver and its library differ in version: restart the machine"
     pretender.answers["gpus"] = {"gpus": [], "trouble": sentence}

@@ -187,6 +187,7 @@ def test_peaks_are_kept_until_the_end_and_begin_anew() -> None:
         card.processes.pop()
     machine.see()
     assert machine.core.jobs[1].peak_memory == 5 * GIB
+    assert machine.core.jobs[1].samples == 2
     machine.end(1, code=1)
     assert machine.core.jobs[1].peak_memory is None
     machine.answer_all()

@@ -65,6 +65,7 @@ def test_auto_takes_the_peak_of_the_last_run_of_the_same_command(home: Home) -> 
         on.until_on_gpu(first)
         assert on.status(first).gpu_share is None
         wait_until(lambda: on.status(first).peak_memory == 6 * GIB)
+        on.until_looked_at(first, 3)
         gate.touch()
         on.until(first, "completed")
         gate.unlink()
@@ -118,8 +119,8 @@ def test_a_gpu_that_is_not_meant_changes_nothing(home: Home, name: int | str, co
 def test_a_death_of_the_daemon_leaves_shares_and_baselines(home: Home) -> None:
     with lab(home, settings="release_timeout = 600") as on:
         on.machine.gpu(0, base=3 * GIB)  # in use by nobody, before and after
-        gate = on.gate()
-        shared = [on.submit(size * GIB, until=gate, gpu_memory=size * GIB, linger=1.0) for size in (4, 6)]
+        gate, keeper = on.gate(), on.keeper()
+        shared = [on.submit(size * GIB, until=gate, gpu_memory=size * GIB, kept=keeper) for size in (4, 6)]
         on.until_why(shared[0], "gpu-memory", "3 GiB of GPU 0 are in use by nobody that the driver lists")
         assert on.gpu()["use"] == "memory"
         switch(on, "enable", 0)
@@ -136,6 +137,7 @@ def test_a_death_of_the_daemon_leaves_shares_and_baselines(home: Home) -> None:
         gate.touch()
         sentence = on.until_why(third, "gpu-memory", "to come back")
         assert sentence.startswith("GPU 0 waits for the memory of job")
+        keeper.unlink()
         on.until(third, "completed")  # it does not wait for the 3 GiB that were there before
         assert all(on.status(job).state == "completed" for job in shared)
         assert on.client.call("stats")["gpus"][0]["held"] > 0

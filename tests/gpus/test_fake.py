@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from fakegpus import GpuDaemon, gpujob
@@ -38,18 +38,39 @@ def test_the_real_binding_reads_it(machine: Machine) -> None:
 
 
 def test_a_job_is_on_its_gpu_while_it_lives_and_its_memory_a_little_longer(machine: Machine, tmp_path: Path) -> None:
-    uuid, gate = machine.uuids()[0], tmp_path / "gate"
+    uuid, gate, keeper = machine.uuids()[0], tmp_path / "gate", tmp_path / "keeper"
+    keeper.touch()
     env = {**os.environ, "CUDA_VISIBLE_DEVICES": uuid}
-    process = subprocess.Popen(gpujob(machine, GIB, until=gate, linger=60), env=env, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(gpujob(machine, GIB, until=gate, kept=keeper), env=env, stdout=subprocess.DEVNULL)
     wait_until(lambda: [entry["pid"] for entry in machine.listed(uuid, "compute")] == [process.pid])
     assert machine.used(uuid) == GIB
     gate.touch()
     process.wait(10)
     assert machine.listed(uuid, "compute") == []
     assert machine.used(uuid) == GIB
-    [path] = (machine.folder / "processes").glob("*.json")
-    path.unlink()
+    keeper.unlink()
     assert machine.used(uuid) == 0
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        {"errors": {"DeviceGetCount_v2": "DRIVER_NOT_LOADED"}},
+        {"errors": {"nvmlDeviceGetCount_v2": "NOT_LOADED"}},
+        {"missing": ["nvmlDeviceGetCount"]},
+        {"block": ["nvmlDeviceGetMemoryInfo_v9"]},
+    ],
+    ids=str,
+)
+def test_a_fault_that_would_inject_nothing_is_refused(machine: Machine, faults: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="nothing here is called"):
+        machine.change(**faults)
+    assert not {*faults} & {*machine.read()}
+
+
+def test_a_fault_of_one_gpu_as_well(machine: Machine) -> None:
+    with pytest.raises(ValueError, match="did you mean nvmlDeviceGetMemoryInfo"):
+        machine.gpu(0, errors={"nvmlDeviceGetMemoryInf": "UNKNOWN"})
 
 
 def test_a_daemon_runs_on_it(machine: Machine, home: Home) -> None:

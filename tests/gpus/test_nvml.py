@@ -239,3 +239,26 @@ def forget_functions() -> None:
     from fakenvml import pynvml
 
     pynvml._nvmlGetFunctionPointer_cache.clear()
+
+
+def test_a_mig_device_that_does_not_answer_is_in_trouble_by_itself(machine: Machine, gpus: NvmlGpus) -> None:
+    """Not its GPU, nor its neighbours, and it keeps its name."""
+    machine.gpu(0, mig=LEAVES)
+    assert [reading.id for reading in seen(gpus)] == ["MIG-a", "MIG-b", machine.uuids()[1]]
+    size = {"nvmlDeviceGetMemoryInfo": "UNKNOWN", "nvmlDeviceGetMemoryInfo_v2": "UNKNOWN"}
+    for errors in (size, {"nvmlDeviceGetUUID": "UNKNOWN"}):
+        machine.gpu(0, mig=[LEAVES[0], {**LEAVES[1], "errors": errors}])
+        gpus.close()  # it begins anew
+        a, b, other = seen(gpus)
+        assert [one.id for one in (a, b, other)] == ["MIG-a", "MIG-b", machine.uuids()[1]]
+        assert [one.trouble is None for one in (a, b, other)] == [True, False, True]
+        assert (b.name, b.memory_total) == ("NVIDIA A100 MIG 3g.20gb", 20 * GIB)
+
+
+def test_a_divided_gpu_that_does_not_answer_is_still_its_parts(machine: Machine, gpus: NvmlGpus) -> None:
+    machine.gpu(0, mig=LEAVES)
+    assert len(seen(gpus)) == 3
+    machine.gpu(0, errors={"nvmlDeviceGetMigMode": "GPU_IS_LOST"})
+    gpus.close()
+    a, b, _ = seen(gpus)
+    assert [(one.id, one.trouble is None) for one in (a, b)] == [("MIG-a", False), ("MIG-b", False)]

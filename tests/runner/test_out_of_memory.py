@@ -126,6 +126,7 @@ import runpy, sys
 sys.path[0] = {runner!r}
 import oomkill
 oomkill.places = lambda: [("/nowhere", True), ({counter!r}, {own!r})]
+oomkill.FRESH, oomkill.APART = {fresh!r}, 0.02
 runpy.run_path({runner!r} + "/__main__.py", run_name="__main__")
 """
 
@@ -134,16 +135,17 @@ class Led:
     """Runners whose kernel's counter is a file of the test."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.file, self.program = folder / "memory.events", folder / "runner"
-        self.program.mkdir()
+        self.file, self.program = folder / "cgroup" / "memory.events", folder / "runner"
+        for made in (self.program, self.file.parent):
+            made.mkdir()
         self.true = local.RUNNER
         self.own(yes=True)
         self.count(3)
         monkeypatch.setattr(local, "RUNNER", str(self.program))
 
-    def own(self, *, yes: bool) -> None:
-        """Whether it counts a cgroup's kills, else the machine's."""
-        text = RUNNER.format(runner=self.true, counter=str(self.file), own=yes)
+    def own(self, *, yes: bool, fresh: float = 60.0) -> None:
+        """Whether it counts a cgroup's kills, else the machine's; seconds for which a kill may be the reason."""
+        text = RUNNER.format(runner=self.true, counter=str(self.file), own=yes, fresh=fresh)
         (self.program / "__main__.py").write_text(text, encoding="utf-8")
 
     def count(self, number: int) -> None:
@@ -153,9 +155,15 @@ class Led:
     def text(number: int) -> str:
         return f"low 0\nhigh 0\nmax 9\noom 7\noom_kill {number}\noom_group_kill 0\n"
 
-    def ends(self, launcher: Launcher, end: str, text: str | None = None) -> dict[str, Any]:
-        """The record of a job during which the counter became `text`, by default one more."""
-        run = launcher.start("sh", "-c", f"{COUNTING}{end}")
+    def ends(self, launcher: Launcher, end: str, text: str | None = None, *, alone: bool = False) -> dict[str, Any]:
+        """The record of a job during which the counter became `text`, by default one more.
+
+        `alone`: nobody else is in its cgroup.
+        """
+        run = launcher.prepare("sh", "-c", f"{COUNTING}{end}")
+        (self.file.parent / "cgroup.procs").write_text(f"{run.runner.pid}\n" + "1\n" * (not alone), encoding="ascii")
+        run.runner.arm(run.folder, run.spec)
+        run.runner.go({})
         run.job()
         self.file.write_text(self.text(4) if text is None else text, encoding="ascii")
         (run.cwd / "gate").touch()
@@ -176,24 +184,73 @@ SENTENCE = (
 )
 
 
-@pytest.mark.parametrize("own", [True, False])
+WORKER = f"cat '{LOGS}/nothing/worker-killed.txt'; {CHILD_KILL} 1"
+SILENT = "{ sh -c 'kill -KILL $$'; } 2>/dev/null; exit 1"
+timed = pytest.mark.skipif(
+    not Path("/proc/sys/fs/dir-notify-enable").exists(), reason="this kernel does not report changes in a folder"
+)
+
+
+@timed
 @pytest.mark.parametrize("end", [SELF_KILL, f"{CHILD_KILL} 137"])
-def test_a_killed_job_and_a_risen_counter(launcher: Launcher, led: Led, end: str, own: bool) -> None:  # noqa: FBT001
-    led.own(yes=own)
+def test_a_killed_job_and_a_counter_that_rose_just_now(launcher: Launcher, led: Led, end: str) -> None:
     record = led.ends(launcher, end)
     assert record["reason"] == "out-of-memory"
     assert record["message"].startswith(SENTENCE.format("it", led.file))
 
 
-def test_a_killed_child_counts_where_only_ours_are_counted(launcher: Launcher, led: Led) -> None:
-    record = led.ends(launcher, f"cat '{LOGS}/nothing/worker-killed.txt'; {CHILD_KILL} 1")
+@pytest.mark.parametrize(("end", "said"), [(SELF_KILL, True), (WORKER, True), (SILENT, False)])
+def test_where_the_whole_machine_is_counted_it_is_a_perhaps(
+    launcher: Launcher,
+    led: Led,
+    end: str,
+    said: bool,  # noqa: FBT001
+) -> None:
+    led.own(yes=False)
+    record = led.ends(launcher, end)
+    perhaps = "perhaps host memory ran out: the kernel's OOM killer has ended a process since it began (oom_kill in"
+    assert record["reason"] is None
+    assert record["message"].startswith(perhaps) is said
+    assert bool(record["message"]) is said
+
+
+@timed
+def test_a_killed_child_counts_where_the_log_knows_of_it(launcher: Launcher, led: Led) -> None:
+    record = led.ends(launcher, WORKER)
     assert record["reason"] == "out-of-memory"
     assert record["message"].startswith(SENTENCE.format("one of its processes", led.file))
 
 
-def test_a_killed_child_of_anybody_says_nothing(launcher: Launcher, led: Led) -> None:
-    led.own(yes=False)
-    assert led.ends(launcher, f"{CHILD_KILL} 1")["reason"] is None
+@pytest.mark.parametrize("end", [SILENT, "echo 'error: unrecognized arguments: --lr'; exit 2"])
+def test_a_kill_in_the_cgroup_of_many_explains_no_other_failure(launcher: Launcher, led: Led, end: str) -> None:
+    record = led.ends(launcher, end)
+    assert (record["reason"], record["message"]) == (None, "")
+
+
+@timed
+@pytest.mark.parametrize("end", [SELF_KILL, WORKER, f"{CHILD_KILL} 1"])
+def test_a_kill_of_another_job_is_not_the_reason_of_a_later_death(launcher: Launcher, led: Led, end: str) -> None:
+    """Job A was killed for its memory; job B beside it goes on, and dies of something else later."""
+    led.own(yes=True, fresh=0.2)
+    record = led.ends(launcher, f"sleep 1; {end}")
+    assert (record["reason"], record["message"]) == (None, "")
+
+
+@timed
+def test_after_one_report_the_next_one_is_heard(launcher: Launcher, led: Led) -> None:
+    """In cgroups the kernel reports other things as well, again and again."""
+    led.own(yes=True, fresh=0.2)
+    rises = f"sleep 0.3; printf '{led.text(4)}' > {led.file}; sleep 1; "
+    record = led.ends(launcher, rises + SELF_KILL, led.text(3))
+    assert (record["reason"], record["message"]) == (None, "")
+
+
+@pytest.mark.parametrize(("end", "whom"), [(SELF_KILL, "it"), (SILENT, "one of its processes")])
+def test_alone_in_its_cgroup_every_kill_is_its_own(launcher: Launcher, led: Led, end: str, whom: str) -> None:
+    led.own(yes=True, fresh=0.0)
+    record = led.ends(launcher, end, alone=True)
+    assert record["reason"] == "out-of-memory"
+    assert record["message"].startswith(SENTENCE.format(whom, led.file))
 
 
 @pytest.mark.parametrize("end", ["exit 0", "kill -TERM $$", f"cat '{LOGS}/other/advice.txt'; exit 1"])

@@ -29,9 +29,9 @@ def journal(home: Home) -> Iterator[Journal]:
     made.close()
 
 
-def ran(number: int, seconds: float | None, peak: int | None, spec: JobSpec = TRAIN) -> Job:
+def ran(number: int, seconds: float | None, peak: int | None, spec: JobSpec = TRAIN, samples: int = 3) -> Job:
     job = Job(number, spec, "me", 0.5, 0, number, state=Completed(9.0, 1.0, ("GPU-a",), seconds))
-    job.peak_memory = peak
+    job.peak_memory, job.samples = peak, samples
     return job
 
 
@@ -52,9 +52,9 @@ def test_the_last_five_completed_runs_of_the_same_words_in_the_same_folder_count
     assert JournalPast(journal).runs(TRAIN) == Runs(3.0, 7.0, 7000)
 
 
-def test_the_peak_is_that_of_the_last_run_that_was_measured(journal: Journal) -> None:
-    save(journal, ran(1, 5.0, 1000), ran(2, None, None))
-    assert JournalPast(journal).runs(TRAIN) == Runs(5.0, 5.0, 1000)
+def test_the_peak_is_the_highest_of_those_that_are_sure(journal: Journal) -> None:
+    save(journal, ran(1, 5.0, 3000), ran(2, None, None), ran(3, 5.0, 1000), ran(4, 5.0, 9000, samples=2))
+    assert JournalPast(journal).runs(TRAIN) == Runs(5.0, 5.0, 3000)
     assert JournalPast(journal).runs(JobSpec(command=("other",), cwd="/")) == Runs()
 
 
@@ -82,6 +82,15 @@ class Rows:
         if self.broken:
             raise sqlite3.DatabaseError
         return [(float(key % 7 + 1), None)]
+
+
+def test_a_run_that_was_hardly_looked_at_says_nothing_of_memory(journal: Journal) -> None:
+    past = JournalPast(journal)
+    for number, samples in enumerate((1, 2)):
+        past.ended(ran(number + 1, 5.0, 1000, samples=samples))
+    assert past.runs(TRAIN) == Runs(5.0, 5.0, None)
+    past.ended(ran(3, 5.0, 500, samples=3))
+    assert past.runs(TRAIN) == Runs(5.0, 5.0, 500)
 
 
 def test_what_was_asked_is_remembered_and_not_without_bound() -> None:
@@ -125,4 +134,4 @@ def test_peak_and_time_at_the_front_survive_in_the_journal(journal: Journal) -> 
     save(journal, job)
     read = journal.job(1)
     assert read is not None
-    assert (read.peak_memory, read.stood) == (123, {"gpu-foreign": 1.5})
+    assert (read.peak_memory, read.samples, read.stood) == (123, 3, {"gpu-foreign": 1.5})

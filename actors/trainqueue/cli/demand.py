@@ -18,7 +18,7 @@ GPU_OPTIONS = [
         "--gpu-memory",
         type=Share(),
         help="Share its GPUs with others that say so, too; it uses so much of each: 8GiB, or auto: "
-        "as much as the last run of the same command did.",
+        "as much as the last runs of the same command did.",
     ),
 ]
 ASKED = {

@@ -112,7 +112,7 @@ class Size(Form):
 
 
 class Share(Form):
-    """As Size, or `auto`: what the last run of the same command has used at most."""
+    """As Size, or `auto`: what the last runs of the same command have used at most."""
 
     name = "size|auto"
 

@@ -25,22 +25,20 @@ AGAIN = "trainq-cli daemon stop, then trainq-cli daemon start; running jobs run 
 
 
 def checks(home: Home) -> Iterator[Finding]:
-    """The first one is always there and named `gpu`; the others where there is something to say."""
-    if os.environ.get("TRAINQ_FAKE_GPUS"):
-        pretended = os.environ["TRAINQ_FAKE_GPUS"]
-        what = f"TRAINQ_FAKE_GPUS is set: a daemon started here pretends to have {pretended}"
-        yield Finding("gpu", "ok", what)
+    """The first one is always there and named `gpu`: what the daemon serves, and without one, what it would."""
+    settings, pretended = gpu_settings(), os.environ.get("TRAINQ_FAKE_GPUS")
+    told, asked = from_the_daemon(home), not pretended and settings.backend != "none"
+    seen = own_look(home, settings) if asked else None
+    if told:
+        yield served(
+            told, NO_DRIVER if seen is not None and not seen.installed else "the daemon serves one slot, cpu:0"
+        )
+        yield from each(told)
+    if not asked:
+        yield from chosen(pretended, told)
         return
-    settings = gpu_settings()
-    seen = None if settings.backend == "none" else own_look(home, settings)
-    told = from_the_daemon(home)
-    if settings.backend == "none":
-        yield Finding("gpu", "ok", OFF)
-    else:
-        yield driver(seen, told)
-        yield from hints(seen)
-    yield from each(seen, told)
-    yield from differing(seen, told)
+    yield from compared(seen, told) if told else alone(seen)
+    yield from hints(seen)
 
 
 def gpu_settings() -> GpuSettings:
@@ -70,17 +68,111 @@ def from_the_daemon(home: Home) -> dict[str, Any]:
         return {}
 
 
-def driver(seen: Glance | None, told: dict[str, Any]) -> Finding:
+# -- what the daemon says
+
+
+def served(told: dict[str, Any], without: str) -> Finding:
+    """`without`: what is said of a daemon that serves no GPU."""
+    gpus = told["gpus"]
+    if told.get("trouble"):
+        return Finding("gpu", "problem", *parted(told["trouble"]))
+    if not gpus:
+        return Finding("gpu", "ok", "the daemon has not found out yet which GPUs there are")
+    if pretends(told):
+        what = f"the daemon was started with TRAINQ_FAKE_GPUS: it pretends to have {len(gpus)} GPUs"
+        return Finding("gpu", "ok", what)
+    if serves_cpu(told):
+        return Finding("gpu", "ok", without)
+    return Finding("gpu", "ok", "the daemon serves GPU " + ", ".join(f"{called(gpu)}: {gpu['name']}" for gpu in gpus))
+
+
+def pretends(told: dict[str, Any]) -> bool:
+    return any(str(gpu["id"]).startswith("GPU-fake-") for gpu in told["gpus"])
+
+
+def serves_cpu(told: dict[str, Any]) -> bool:
+    return [gpu["id"] for gpu in told["gpus"]] == ["cpu:0"]
+
+
+def called(gpu: dict[str, Any]) -> str:
+    """What it is called by on the command line: one that nobody has seen yet has no index."""
+    return str(gpu["id"] if gpu["index"] is None else gpu["index"])
+
+
+def each(told: dict[str, Any]) -> Iterator[Finding]:
+    """Each GPU that nothing can start on, other than for a while."""
+    for gpu in told["gpus"]:
+        name, again = f"gpu {called(gpu)}", f"trainq-cli gpus --enable {called(gpu)}"
+        if not gpu["healthy"] and gpu["why"] != told.get("trouble"):
+            what, advice = parted(gpu["why"] or "unhealthy")
+            yield Finding(name, "problem", what, advice or f"when it is well again: {again}")
+        elif not gpu.get("enabled", True):
+            yield Finding(name, "warning", "disabled: no job starts on it", again)
+        elif gpu.get("use") == "foreign" and not gpu["foreign"]:
+            yield Finding(name, "warning", gpu["why"] or "it is not known who is on it: no job starts on it")
+
+
+# -- what is seen from here
+
+
+def chosen(pretended: str | None, told: dict[str, Any]) -> Iterator[Finding]:
+    """Where somebody wishes that no driver be asked."""
+    as_wished = not told or (pretends(told) if pretended else serves_cpu(told))
+    what = f"TRAINQ_FAKE_GPUS is set: a daemon started here pretends to have {pretended}" if pretended else OFF
+    if not told:
+        yield Finding("gpu", "ok", what)
+    elif not as_wished:
+        yield Finding("driver", "warning", f"{what}; the daemon was started without that", AGAIN)
+
+
+def alone(seen: Glance | None) -> Iterator[Finding]:
+    """Without a daemon it is what one would have."""
     if seen is None:
         then = "see dmesg for what the driver says; jobs that need GPUs wait; if it stays so, reboot"
-        return Finding("gpu", "problem", SILENT.format(WAKING), then)
-    if not seen.installed:
-        return Finding("gpu", "ok", NO_DRIVER)
-    trouble = seen.sighting.trouble or told.get("trouble")
-    if trouble:
-        return Finding("gpu", "problem", *parted(trouble))
-    names = ", ".join(f"{reading.index}: {reading.name}" for reading in seen.sighting.readings)
-    return Finding("gpu", "ok", f"NVIDIA driver {seen.driver or 'of an unknown version'}; GPU {names}")
+        yield Finding("gpu", "problem", SILENT.format(WAKING), then)
+    elif not seen.installed:
+        yield Finding("gpu", "ok", NO_DRIVER)
+    elif seen.sighting.trouble:
+        yield Finding("gpu", "problem", *parted(seen.sighting.trouble))
+    else:
+        names = ", ".join(f"{reading.index}: {reading.name}" for reading in seen.sighting.readings)
+        yield Finding("gpu", "ok", f"{version(seen)}; GPU {names}")
+        for reading in seen.sighting.readings:
+            if reading.trouble is not None:
+                yield Finding(f"gpu {reading.index}", "problem", *parted(reading.trouble))
+
+
+def version(seen: Glance) -> str:
+    return f"NVIDIA driver {seen.driver or 'of an unknown version'}"
+
+
+def compared(seen: Glance | None, told: dict[str, Any]) -> Iterator[Finding]:
+    """A daemon that was started in another world serves other GPUs than can be seen from here."""
+    theirs = set[str]() if pretends(told) or serves_cpu(told) else {str(gpu["id"]) for gpu in told["gpus"]}
+    if seen is None:
+        yield Finding("driver", "warning", SILENT.format(WAKING), "see dmesg for what the driver says")
+    elif not seen.installed:
+        if theirs:
+            what = f"from here no NVIDIA driver can be seen, and the daemon serves {count(theirs)}: it runs elsewhere"
+            yield Finding("driver", "warning", what, "a daemon that is started here would serve cpu:0")
+    elif seen.sighting.trouble:
+        if not told.get("trouble"):
+            what, then = parted(seen.sighting.trouble)
+            yield Finding("driver", "warning", f"seen from here: {what}", then)
+    else:
+        ours = {reading.id for reading in seen.sighting.readings if reading.measured}
+        if ours == theirs or pretends(told) or told.get("trouble"):
+            yield Finding("driver", "ok", version(seen))
+        elif serves_cpu(told):
+            what = f"the daemon serves cpu:0, and here are {count(ours)}: it was started without them"
+            yield Finding("driver", "warning", what, AGAIN)
+        elif told["gpus"]:
+            what = f"here are {count(ours)}, and the daemon serves {count(theirs)}, {len(ours & theirs)} of these"
+            yield Finding("driver", "warning", what, AGAIN)
+
+
+def count(gpus: set[str]) -> str:
+    return f"{len(gpus)} GPU" + "s" * (len(gpus) != 1)
 
 
 def parted(sentence: str) -> tuple[str, str]:
@@ -102,34 +194,3 @@ def hints(seen: Glance | None) -> Iterator[Finding]:
         named = ", ".join(map(str, seen.asleep))
         what = f"persistence mode is off (GPU {named}): while nobody uses a GPU the driver puts it down"
         yield Finding("driver", "ok", what, "sudo nvidia-smi -pm 1, or nvidia-persistenced: first starts are quicker")
-
-
-def each(seen: Glance | None, told: dict[str, Any]) -> Iterator[Finding]:
-    """Each GPU that nothing can start on, as the daemon says; without one, as we see it."""
-    for gpu in told.get("gpus", []):
-        name = f"gpu {gpu['index']}"
-        if not gpu["healthy"] and gpu["why"] != told.get("trouble"):
-            what, advice = parted(gpu["why"] or "unhealthy")
-            yield Finding(name, "problem", what, advice or f"when it is well again: {enabling(gpu['index'])}")
-        elif not gpu.get("enabled", True):
-            yield Finding(name, "warning", "disabled: no job starts on it", enabling(gpu["index"]))
-    if not told and seen is not None:
-        for reading in seen.sighting.readings:
-            if reading.trouble is not None:
-                yield Finding(f"gpu {reading.index}", "problem", *parted(reading.trouble))
-
-
-def enabling(index: int) -> str:
-    return f"trainq-cli gpus --enable {index}"
-
-
-def differing(seen: Glance | None, told: dict[str, Any]) -> Iterator[Finding]:
-    """A daemon that was started in another world serves other GPUs than there are."""
-    served = [str(gpu["id"]) for gpu in told.get("gpus", [])]
-    here = [] if seen is None else [reading.index for reading in seen.sighting.readings if reading.measured]
-    if served == ["cpu:0"] and here:
-        what = f"the daemon serves cpu:0, and here are {len(here)} GPUs: it was started without them"
-        yield Finding("driver", "warning", what, AGAIN)
-    elif any(gpu.startswith("GPU-fake-") for gpu in served):
-        what = f"the daemon was started with TRAINQ_FAKE_GPUS: it pretends to have {len(served)} GPUs"
-        yield Finding("driver", "ok", what)

@@ -12,6 +12,8 @@ from trainqueue.cli.screen import clean, size, table
 
 HEADS = ("GPU", "NAME", "MEMORY", "UTIL", "TEMP", "POWER", "JOBS", "STATE")
 NAME = 1
+UNTOLD = {"foreign": "used by nobody knows whom", "memory": "memory not back", "reserved": "kept for another job"}
+"""What is shown of a verdict of which nothing else tells more."""
 NOBODY_KNOWS = "No GPU is known yet; trainq-cli doctor says why."
 
 
@@ -46,9 +48,10 @@ def show(found: dict[str, Any]) -> None:
 
 
 def row(gpu: dict[str, Any]) -> tuple[object, ...]:
+    """One that nobody has seen yet has no index and no name."""
     return (
-        gpu["index"],
-        gpu["name"].removeprefix("NVIDIA ").removeprefix("GeForce "),
+        "-" if gpu["index"] is None else gpu["index"],
+        gpu["name"].removeprefix("NVIDIA ").removeprefix("GeForce ") or gpu["id"],
         memory(gpu["memory_used"], gpu["memory_total"]),
         known(gpu["utilization"], "%"),
         known(gpu["temperature"], "°C"),
@@ -74,16 +77,22 @@ def known_gib(count: int | None) -> str:
 
 
 def state(gpu: dict[str, Any]) -> str:
-    """What a job would meet there, the worst first."""
-    found = [
-        None if gpu.get("enabled", True) else "disabled",
-        None if gpu["healthy"] else f"unhealthy: {gpu['why']}" if gpu["why"] else "unhealthy",
-        f"job {', '.join(map(str, gpu['jobs']))}" if gpu["jobs"] else None,
-        used(gpu["foreign"]),
-        "memory not back" if gpu.get("waiting_for_memory") else None,
-        f"kept for job {gpu['kept_for']}" if gpu.get("kept_for") is not None else None,
-    ]
-    return "; ".join(part for part in found if part is not None) or "free"
+    """What a job would meet there, the worst first; by the names of the daemon's verdict (`use`), which is among them.
+
+    A daemon of before says no verdict.
+    """
+    found = {
+        "disabled": None if gpu.get("enabled", True) else "disabled",
+        "unhealthy": None if gpu["healthy"] else f"unhealthy: {gpu['why']}" if gpu["why"] else "unhealthy",
+        "held": f"job {', '.join(map(str, gpu['jobs']))}" if gpu["jobs"] else None,
+        "foreign": used(gpu["foreign"]),
+        "memory": "memory not back" if gpu.get("waiting_for_memory") else None,
+        "reserved": f"kept for job {gpu['kept_for']}" if gpu.get("kept_for") is not None else None,
+    }
+    use = gpu.get("use", "free")
+    if use != "free" and found.get(use) is None:
+        found[use] = gpu["why"] or UNTOLD.get(use, use)
+    return "; ".join(part for part in found.values() if part is not None) or "free"
 
 
 def used(processes: list[dict[str, Any]]) -> str | None:

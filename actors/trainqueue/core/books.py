@@ -179,6 +179,7 @@ class Books:
         job.attempt += 1
         self._errors.pop(job.id, None)
         job.progress = job.peak_memory = None
+        job.samples = 0
         job.rank = rank
         self.jobs[job.id] = job
         self._dependencies.add(job, ended)

@@ -92,7 +92,7 @@ def lasts(spec: JobSpec, past: Past) -> Window:
 def share_of(spec: JobSpec, past: Past) -> int | None:
     """Bytes that it wants of each of its GPUs, which it then shares; None: whole GPUs.
 
-    "auto" is what the last run of the same command used at its peak and a tenth more; whole GPUs while it has not run.
+    "auto" is what the last runs of the same command used at most and a tenth more; whole GPUs while nobody knows that.
     """
     if spec.gpu_memory != "auto":
         return spec.gpu_memory

@@ -131,6 +131,7 @@ class Gpus(Books):
         for job_id, used in card.used.items():
             job = self.jobs[job_id]
             job.peak_memory = max(job.peak_memory or 0, used)
+            job.samples += card.id == job.gpu_ids[0]
 
     def _note_xids(self, card: Card, xids: tuple[int, ...]) -> None:
         """For the message of who runs there, should it fail, or has just failed: news may come after the end."""

@@ -185,6 +185,8 @@ class Job:
     """The newest of the current attempt, as the wire shows it; kept when it ends."""
     peak_memory: int | None = None
     """The most bytes that the current attempt was seen to use on one of its GPUs; kept when it ends."""
+    samples: int = 0
+    """How many looks that peak is of."""
     stood: dict[str, float] = field(default_factory=dict[str, float])
     """Seconds that it stood first in line and could not start, by reason; as far as they are written down."""
     removed: tuple[float, int] | None = None
@@ -194,7 +196,8 @@ class Job:
         """As it is now; by hand, since each change makes one, and the copy module's way takes five times as long."""
         made = Job(self.id, self.spec, self.user, self.submitted_at, self.band, self.rank, self.attempt, self.state)
         made.waits_for, made.met, made.retried, made.progress = self.waits_for, self.met, self.retried, self.progress
-        made.peak_memory, made.stood, made.removed = self.peak_memory, self.stood, self.removed
+        made.peak_memory, made.samples = self.peak_memory, self.samples
+        made.stood, made.removed = self.stood, self.removed
         return made
 
     __copy__ = snapshot

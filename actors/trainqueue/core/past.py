@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """Of the last few completed runs of a command in its folder, seconds; `peak_memory` of the last, bytes per GPU."""
+    """Of the last few completed runs of a command in its folder: seconds, and the highest peak in bytes per GPU.
+
+    `peak_memory` is None where none of them was looked at often enough to say.
+    """
 
     shortest: float | None = None
     longest: float | None = None

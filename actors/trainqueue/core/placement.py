@@ -3,7 +3,8 @@
 FIFO with reservations. The line is walked from its head, over all jobs that need GPUs. One that finds room starts. One
 that does not keeps, on every GPU that it could use, the earliest time at which it could start there; whoever stands
 further back passes it only if it is sure to be gone by then. So nobody is ever delayed by somebody further back, as
-long as jobs end when they are expected to, and a wide job is never starved.
+long as jobs end when they are expected to, and a wide job is never starved. A job of which only the time limit is known
+is expected to use it up: one that ends sooner makes a wide job wait for those that were let past it meanwhile.
 
 Times at which a job could start are the earliest that are possible, not the likely ones: they take everybody on a GPU
 to end as soon as it may, and of those who wait further ahead only that they cannot start sooner than they can.

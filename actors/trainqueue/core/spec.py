@@ -32,7 +32,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     umask: Annotated[int, Meta(ge=0, le=0o777)] | None = None
     gpus: Annotated[int, Meta(ge=0, le=1024)] = 1
     gpu_memory: Bytes | Literal["auto"] | None = None
-    """On each of its GPUs, which it then shares; "auto": the peak of the last run of the same command."""
+    """On each of its GPUs, which it then shares; "auto": the highest peak of the last runs of the same command."""
     gpu_from: Annotated[tuple[GpuName, ...], Meta(max_length=1024)] = ()
     """Only from among these: UUIDs, or indices in PCI order."""
     gpu_name: Annotated[str, Meta(min_length=1, max_length=200)] | None = None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from trainqueue.gpus.driver import GpuError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from trainqueue.gpus.driver import Driver
 
@@ -56,7 +56,7 @@ def survey(driver: Driver, before: Survey) -> Survey:
     groups = list[tuple[Device, ...]]()
     for at in range(count):
         try:
-            groups.append(meet(driver, at))
+            groups.append(meet(driver, at, before))
         except GpuError as error:
             groups.append(missed(before, at, str(error)))
             if not groups[-1]:
@@ -67,7 +67,7 @@ def survey(driver: Driver, before: Survey) -> Survey:
     return Survey(count, tuple(known), nameless)
 
 
-def meet(driver: Driver, at: int) -> tuple[Device, ...]:
+def meet(driver: Driver, at: int, before: Survey) -> tuple[Device, ...]:
     """The GPU with this index, or the MIG devices in its place. Raises GpuError while it has no name, DriverError."""
     handle = driver.handle(at)
     uuid = driver.uuid(handle)
@@ -77,21 +77,38 @@ def meet(driver: Driver, at: int) -> tuple[Device, ...]:
         leaves = driver.leaves(handle)
         if leaves is None:
             return (replace(whole, memory_total=driver.memory(handle).total),)
-        return tuple(leaf_of(driver, whole, leaf) for leaf in leaves)
+        return parts_of(driver, whole, leaves, before)
     except GpuError as error:
-        return (replace(whole, trouble=str(error)),)
+        return missed(before, at, str(error)) or (replace(whole, trouble=str(error)),)
 
 
-def leaf_of(driver: Driver, whole: Device, handle: Any) -> Device:
-    """Raises GpuError, DriverError."""
-    return replace(
-        whole,
-        uuid=driver.uuid(handle),
-        handle=handle,
-        name=driver.name(handle),
-        memory_total=driver.memory(handle).total,
-        instance=driver.optional("nvmlDeviceGetGpuInstanceId", handle),
-    )
+def parts_of(driver: Driver, whole: Device, leaves: Sequence[Any], before: Survey) -> tuple[Device, ...]:
+    """One that does not even say its name is still there, if it was `before`. Raises DriverError."""
+    known = {one.uuid: one for one in before.devices if one.at == whole.at and one.uuid != whole.uuid}
+    found, trouble = dict[str, Device](), None
+    for handle in leaves:
+        try:
+            leaf = leaf_of(driver, whole, handle, known)
+            found[leaf.uuid] = leaf
+        except GpuError as error:
+            trouble = str(error)
+    if trouble is not None:
+        found |= {uuid: replace(one, trouble=trouble) for uuid, one in known.items() if uuid not in found}
+    return tuple(found.values())
+
+
+def leaf_of(driver: Driver, whole: Device, handle: Any, known: Mapping[str, Device]) -> Device:
+    """One that does not answer is in trouble by itself. Raises GpuError while it has no name, DriverError."""
+    leaf = replace(whole, uuid=driver.uuid(handle), handle=handle)
+    try:
+        return replace(
+            leaf,
+            name=driver.name(handle),
+            memory_total=driver.memory(handle).total,
+            instance=driver.optional("nvmlDeviceGetGpuInstanceId", handle),
+        )
+    except GpuError as error:
+        return replace(known.get(leaf.uuid, leaf), handle=handle, trouble=str(error))
 
 
 def missed(before: Survey, at: int, trouble: str) -> tuple[Device, ...]:

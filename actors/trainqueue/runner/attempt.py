@@ -12,6 +12,7 @@ from typing import Any
 import claim
 import logcap
 import memory
+import oomkill
 import record
 import tree
 from claim import Claim
@@ -23,6 +24,7 @@ SIGNALS = {
     signal.SIGQUIT,
     signal.SIGINT,
     signal.SIGHUP,
+    signal.SIGIO,
 }
 SHORT = (errno.ENOSPC, errno.EDQUOT, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
 """What the machine is short of when it starts nothing: room for the log, processes, memory."""
@@ -72,15 +74,14 @@ def carry(sock: socket.socket, folder: str, spec: dict[str, Any], words: dict[st
     tell(sock, json.dumps({"started": {**life, **words}}).encode())
     ours.add({**life, "ticks": tree.start_ticks(child)})
     cap = logcap.LogCap(spec["log"], spec.get("log_max_bytes", 0), began)
-    main, reason = watch(child, spec, began, cap, ours)
+    main, reason = watch(child, spec, began, cap, ours, kills)
     ours.close()
     tree.kill_rest()
     seconds = time.monotonic() - began
-    if reason is None and (sentence := memory.ran_out(main, spec["log"], kills)):
-        result = record.ended(main, "out-of-memory", at, seconds, sentence)
-    else:
-        result = record.ended(main, reason, at, seconds)
-    finish(sock, folder, result, cap)
+    sentence = ""
+    if reason is None:
+        reason, sentence = memory.ran_out(main, spec["log"], kills)
+    finish(sock, folder, record.ended(main, reason, at, seconds, sentence), cap)
     return True
 
 
@@ -176,7 +177,9 @@ def explain(error: Exception, spec: dict[str, Any]) -> str:
     return f"cannot start {spec['argv'][0]!r}: {os.strerror(number) if number else error}"
 
 
-def watch(child: int, spec: dict[str, Any], began: float, cap: logcap.LogCap, ours: Claim) -> tuple[Dead, str | None]:
+def watch(
+    child: int, spec: dict[str, Any], began: float, cap: logcap.LogCap, ours: Claim, kills: oomkill.Kills
+) -> tuple[Dead, str | None]:
     """Wait for the main process: how it ended, and why we ended it. Every wait has its deadline; no polling.
 
     Limit, warning and grace are counted on the monotonic clock: whoever sets the clock changes none of them, and
@@ -192,7 +195,7 @@ def watch(child: int, spec: dict[str, Any], began: float, cap: logcap.LogCap, ou
         main = reap(child) or main
         if main is not None and (kill_at is None or not tree.has_group(child)):
             return main, reason
-        moments = [at for at in (end_at, warn_at, kill_at, cap.due, ours.due) if at is not None]
+        moments = [at for at in (end_at, warn_at, kill_at, cap.due, ours.due, kills.due) if at is not None]
         patience = max(0.0, min(moments) - time.monotonic()) if moments else FOR_EVER
         caught = signal.sigtimedwait(SIGNALS, patience)
         number, now = (caught.si_signo if caught else 0), time.monotonic()
@@ -200,6 +203,10 @@ def watch(child: int, spec: dict[str, Any], began: float, cap: logcap.LogCap, ou
             ours.keep()
         if cap.due is not None and now >= cap.due:
             cap.look(now)
+        if number == signal.SIGIO:
+            kills.told(now)
+        if kills.due is not None and now >= kills.due:
+            kills.again(now)
         if warn_at is not None and now >= warn_at:
             warn_at = None
             tree.signal_group(child, signal.SIGUSR1)

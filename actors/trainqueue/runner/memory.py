@@ -5,7 +5,9 @@ Asked only at a bad end that nobody wished for, so that it costs a good one noth
 
 import contextlib
 import os
+import re
 import signal
+import time
 
 import lastwords
 import oomkill
@@ -24,49 +26,75 @@ ADVICE = {
     "gpu": "try a smaller batch; on a shared GPU, ask for more with --gpu-memory",
     "host": "try a smaller batch, or fewer processes that load data",
 }
+KILLED = re.compile(
+    r"killed by signal: Killed|\bSIGKILL\b|\bsignal:? ?9\b|\bexit ?code:? ?=?-9\b|\bKilled\b|terminated abruptly"
+    r"|A worker process managed by the executor was unexpectedly terminated|OOM[- ]kill"
+)
+"""How a program says that one of its processes was killed."""
 counter: oomkill.Counter | None = None
+folder: int | None = None
+"""The counter's, where the kernel reports changes in it."""
+alone = False
+"""Whether nobody but this process lived in its cgroup."""
 
 
 def prepare() -> None:
     """Once in the life of this process, while it waits."""
-    global counter  # noqa: PLW0603
+    global counter, folder, alone  # noqa: PLW0603
     counter = oomkill.find()
+    folder = oomkill.folder_of(counter)
+    alone = counter is not None and counter.is_ours_alone()
     lastwords.listen("\n")
 
 
-def kills() -> int | None:
-    """How many processes the OOM killer has ended so far; None where nobody counts them."""
-    return None if counter is None else counter.read()
+def kills() -> oomkill.Kills:
+    """What the OOM killer does from now on."""
+    return oomkill.Kills(counter, folder)
 
 
-def ran_out(main: Dead, log: str, kills_before: int | None) -> str:
-    """What ran out, what shows it, and what to do, in a sentence; "" when nothing shows it."""
+def ran_out(main: Dead, log: str, seen: oomkill.Kills) -> tuple[str | None, str]:
+    """The reason "out-of-memory" and a sentence: what ran out, what shows it, and what to do.
+
+    (None, "") when nothing shows it; (None, sentence) when it may be so, and nobody knows.
+    """
     code = os.waitstatus_to_exitcode(main.status)
     number = -code if code < 0 else code - BY_SIGNAL if BY_SIGNAL < code <= BY_SIGNAL + HIGHEST else None
+    if code == 0 or number not in (None, signal.SIGABRT, signal.SIGKILL):  # C++ aborts when nobody catches an exception
+        return None, ""
+    seen.look(time.monotonic())
     if number == signal.SIGKILL:
-        return killed("it", kills_before)
-    if code == 0 or number not in (None, signal.SIGABRT):  # C++ aborts when nobody catches an exception
-        return ""
-    of_a_part = killed("one of its processes", kills_before) if counter is not None and counter.own else ""
+        return killed("it", seen)
     text = tail(log)
-    if not of_a_part and not lastwords.may_say(text):
-        return ""
+    own = seen.shown() and is_alone()
+    of_a_part = killed("one of its processes", seen) if own or KILLED.search(text) else (None, "")
+    if not own and not lastwords.may_say(text):
+        return of_a_part
     words = lastwords.listen(text)
-    return of_a_part if words is None else said(words)
+    if words is None:
+        return of_a_part
+    sentence = said(words)
+    return ("out-of-memory" if sentence else None), sentence
+
+
+def killed(whom: str, seen: oomkill.Kills) -> tuple[str | None, str]:
+    """By a count that has risen: for certain where it counts this job alone, or rose just now."""
+    shown = seen.shown()
+    if not shown or (seen.timed and not seen.is_fresh() and not is_alone()):
+        return None, ""
+    if is_alone() or seen.is_fresh():
+        return "out-of-memory", f"{WHAT['host']}; the kernel's OOM killer ended {whom} ({shown}); {ADVICE['host']}"
+    return None, f"perhaps {WHAT['host']}: the kernel's OOM killer has ended a process since it began ({shown})"
+
+
+def is_alone() -> bool:
+    """Whether a kill that was counted can only be of this job."""
+    return alone and counter is not None and counter.is_ours_alone()
 
 
 def said(words: lastwords.Finding) -> str:
     if words.kind == "other":
         return ""
     return f'{WHAT[words.kind]}; the log says "{quoted(words.line)}"; {ADVICE[words.kind]}'
-
-
-def killed(whom: str, before: int | None) -> str:
-    now = kills()
-    if counter is None or before is None or now is None or now <= before:
-        return ""
-    shown = f"oom_kill in {counter.path} went from {before} to {now}"
-    return f"{WHAT['host']}; the kernel's OOM killer ended {whom} ({shown}); {ADVICE['host']}"
 
 
 def tail(log: str) -> str:
