@@ -28,6 +28,7 @@ from trainqueue.core.limits import Limits
 from trainqueue.core.reading import Sighting
 from trainqueue.feed import Feed
 from trainqueue.frontdesk import FrontDesk
+from trainqueue.gpuops import HAD_GPUS
 from trainqueue.gpus import FakeGpus, NoGpu, inventory
 from trainqueue.home import EVENTS, REQUESTS
 from trainqueue.janitor import Janitor
@@ -78,7 +79,7 @@ class Service:
         self._undo.callback(journal.close)
         journal.refuse_older(self.home)
         journal.attempts()  # what cannot be read in them ends the start here, with words, and not the arbiter
-        gpus = inventory(self.settings.gpus, self.home)
+        gpus = inventory(self.settings.gpus, self.home, expected=bool(journal.setting(HAD_GPUS)))
         measured = not isinstance(gpus, NoGpu | FakeGpus)
         at_once = Sighting() if measured else gpus.look(None, processes=False)
         past = JournalPast(journal)

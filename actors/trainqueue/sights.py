@@ -13,7 +13,7 @@ from trainqueue import wire
 from trainqueue.actor import tell
 from trainqueue.core import events as ev
 from trainqueue.core.reading import Sighting
-from trainqueue.gpuops import TRACES, kept_traces, written
+from trainqueue.gpuops import HAD_GPUS, TRACES, kept_traces, written
 from trainqueue.gpuview import gpu_views
 from trainqueue.messages import (
     LookDue,
@@ -59,6 +59,7 @@ class Sights:
         self._silence: Timer | None = None
         self._traces = kept_traces(arbiter.journal, arbiter.bench.boot)
         """As they are written down."""
+        self._had_gpus = bool(arbiter.journal.setting(HAD_GPUS))
 
     def begin(self, watch: pykka.ActorRef[Any] | None, sighting: Sighting | None) -> bool:
         """Whether enough is known to open; else a Sighted or a WatchSilent follows soon."""
@@ -127,6 +128,9 @@ class Sights:
 
     def write(self, batch: Batch) -> None:
         """What the next daemon has to know of the GPUs, when that has changed."""
+        if not self._had_gpus and any(card.reading.measured for card in self.arbiter.core.board.cards.values()):
+            self._had_gpus = True
+            batch.settings[HAD_GPUS] = "1"
         traces = self.arbiter.core.traces()
         if traces != self._traces:
             self._traces = traces

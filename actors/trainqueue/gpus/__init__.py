@@ -67,11 +67,12 @@ class FakeGpus(Unmeasured):
         return tuple(Reading(f"GPU-fake-{at}", at, "Fake GPU", self.size, measured=False) for at in range(self.count))
 
 
-def inventory(settings: GpuSettings | None = None, home: Home | None = None) -> Inventory:
+def inventory(settings: GpuSettings | None = None, home: Home | None = None, *, expected: bool = False) -> Inventory:
     """By TRAINQ_FAKE_GPUS ("2x24GiB") where set, else the NVIDIA driver's if there is one, else `cpu:0`.
 
-    A driver that does not work is one: jobs must wait for it, and not run without a GPU. Raises ValueError for a
-    description that cannot be read.
+    A driver that does not work is one: jobs must wait for it, and not run without a GPU. So is one that is not there
+    where it is `expected`: the home has had GPUs, and its jobs were meant for them (an upgrade of the driver, a daemon
+    started with another environment). Raises ValueError for a description that cannot be read.
     """
     described = os.environ.get("TRAINQ_FAKE_GPUS")
     if described:
@@ -82,7 +83,7 @@ def inventory(settings: GpuSettings | None = None, home: Home | None = None) -> 
     from trainqueue.gpus.nvml import NvmlGpus
     from trainqueue.gpus.owners import Owners
 
-    return NvmlGpus(Owners(home.path, settings)) if is_installed() else NoGpu()
+    return NvmlGpus(Owners(home.path, settings)) if expected or is_installed() else NoGpu()
 
 
 def pretended(described: str) -> FakeGpus:

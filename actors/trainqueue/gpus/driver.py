@@ -28,7 +28,7 @@ DRIVER = {
         "reboot, or reload the driver and restart trainqd"
     ),
     "LIBRARY_NOT_FOUND": (
-        f"the NVIDIA driver is there, but its library {LIBRARY} is not; "
+        f"the library of the NVIDIA driver, {LIBRARY}, is not there; "
         "install the driver again (a container needs --gpus all); " + WITHOUT
     ),
     "FUNCTION_NOT_FOUND": "the NVIDIA driver is too old for trainq; update it",
