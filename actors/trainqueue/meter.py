@@ -36,15 +36,23 @@ class Meter:
         self.core, self.journal = core, journal
         self.usage = Usage(time.monotonic(), boot, journal.setting(SETTING))
         self._written = 0.0
+        self._facts: object = None
+        self._moment = Moment()
+        """How things stand, which follows from the facts."""
 
     def note(self, wall: float) -> None:
         """After a batch of changes. `wall`: seconds since 1970, for what a job waits for."""
+        core, head = self.core, self.core.line.head()
+        facts = (core.plans.version, core.wanted(), head and head.id, core.paused, core.draining, core.blocked)
+        if facts != self._facts:
+            self._facts, self._moment = facts, self._look(head, wall)
+        self.usage.note(time.monotonic(), self._moment)
+
+    def _look(self, head: Job | None, wall: float) -> Moment:
         wanted = self.core.wanted()
         uses = self._uses()
-        head = self.core.line.head()
         reason = None if head is None else self._reason(head, uses, wall)
-        first = None if head is None or reason is None else (head.id, reason, head.stood)
-        self.usage.note(time.monotonic(), Moment(uses, wanted, first))
+        return Moment(uses, wanted, None if head is None or reason is None else (head.id, reason, head.stood))
 
     def _reason(self, head: Job, uses: Mapping[str, str | None], wall: float) -> str | None:
         """What the first in line waits for; asked for in full only where it may be anything but its turn."""

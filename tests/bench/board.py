@@ -41,9 +41,9 @@ def timed(core: Core, event: ev.Event, times: int = 200) -> float:
 def submits(*, kept: bool, count: int = 2000) -> float:
     """Processor time of a submit, in milliseconds: all GPUs are busy, or one is kept for a wide job."""
     core = Core([f"GPU-{at}" for at in range(GPUS)])
-    job = JobSpec(command=("train",), cwd="/")
+    job, running = JobSpec(command=("train",), cwd="/"), JobSpec(command=("train",), cwd="/", time_limit=3600.0)
     blocked = [JobSpec(command=("train",), cwd="/", gpus=GPUS), *[job] * 200]
-    core.handle(ev.Submit((*[job] * (GPUS - kept), *blocked), "me"), 0.0)
+    core.handle(ev.Submit((*[running] * (GPUS - kept), *blocked), "me"), 0.0)
     began = time.process_time()
     for at in range(count):
         core.handle(ev.Submit((job,), "me"), at / 1000)
@@ -59,8 +59,8 @@ def main() -> None:
     core = Core([])
     core.handle(ev.Seen(sighting(core)), 0.0)
     specs = [JobSpec(command=("train", str(at)), cwd="/", gpus=1 + at % 4) for at in range(waiting)]
-    core.handle(ev.Submit(tuple(specs), "me"), 0.0)
-    core.handle(ev.Seen(sighting(core)), 0.0)
+    asked = [effect.number for effect in core.handle(ev.Submit(tuple(specs), "me"), 0.0) if isinstance(effect, ev.Look)]
+    core.handle(ev.Seen(replace(sighting(core), answers=tuple(asked))), 0.0)
     running = sum(bool(core.leases.on(f"GPU-{at}")) for at in range(GPUS))
     sys.stdout.write(f"{waiting} jobs wait, {running} of {GPUS} GPUs are held\n")
     sys.stdout.write(f"a round with processes      {timed(core, ev.Seen(sighting(core))):8.3f} ms\n")

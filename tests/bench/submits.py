@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from multiprocessing.synchronize import Barrier
 
 CLIENTS, EACH, ALONE, BATCH = 16, 2_000, 4_000, 10_000
+KEPT = "where a GPU is kept, both of the two GPUs are busy"
 spawned = multiprocessing.get_context("spawn")
 
 
@@ -76,7 +77,7 @@ def behind(*first: dict[str, object]) -> float:
     """One client's submits a second, while one of two pretend GPUs is busy, behind these and many that wait."""
     with serving(TRAINQ_FAKE_GPUS="2x24GiB") as server:
         blocked = [spec("true") for _ in range(200)]
-        server.client.submit([spec("sleep", "600"), *first, *blocked])
+        server.client.submit([spec("sleep", "600", time_limit=3600.0), *first, *blocked])
         return per_second(endpoint_of(server), "submit", 1, ALONE)
 
 
@@ -99,7 +100,7 @@ def main() -> None:
         Row("one client, a GPU is kept for a wide job", kept, "/s", 0.7 * busy, busy, more=True),
         Row(f"one request with {BATCH:,} jobs", batch, "s", 1.5, at_once),
     ]
-    show("submits", "SQLite (WAL, FULL) alone: one row a commit; for the last row 10,000 in one", rows, "where a GPU is kept: both are busy")
+    show("submits", "SQLite (WAL, FULL) alone: one row a commit; for the last row 10,000 in one", rows, KEPT)
 
 
 if __name__ == "__main__":

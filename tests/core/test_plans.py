@@ -124,6 +124,6 @@ def test_time_alone_may_let_somebody_start() -> None:
     core.handle(ev.Progressed(1, 1, {"eta": 350.0, "updated_at": 0.0}), 0.0)
     core.handle(ev.Submit((spec(gpus=2), spec(time_limit=400.0)), "me"), 1.0)
     core.handle(ev.Tick(), 590.0)
-    assert core.jobs[3].state.name == "queued"
+    assert core.leases.jobs() == [1]
     core.handle(ev.Tick(), 601.0)
-    assert core.jobs[3].state.name == "pending"
+    assert core.leases.jobs() == [1, 3]

@@ -81,8 +81,8 @@ class Line:
         some = self._by_need[needs_gpu]
         if not some:
             return
-        last, job = some.peekitem(0)  # most walks end there
-        yield job
+        last, first = some.peekitem(0)  # most walks end there
+        yield first
         while keys := [*islice(some.irange(last, inclusive=(False, True)), STRIDE)]:
             for last in keys:
                 if (job := some.get(last)) is not None:

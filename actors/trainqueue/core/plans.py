@@ -21,19 +21,22 @@ AGAIN = 1.0
 
 
 class Plans:
-    """`at` is when the newest was made."""
+    """`at` is when the newest was made; `version` is another one whenever slots, or what is kept of them, may be."""
 
     def __init__(self, line: Line) -> None:
         self._line = line
         self._walk: Walk | None = None
         self.at = 0.0
+        self.version = 0
 
     def keep(self, walk: Walk, now: float) -> None:
         """What it has found has been started, or is being looked at."""
         self._walk, self.at, self._line.touched = walk, now, None
+        self.version += 1
 
     def slots_changed(self) -> None:
         self._walk = None
+        self.version += 1
 
     def ends_changed(self) -> None:
         """Somebody who holds a GPU is expected to end at another time."""
