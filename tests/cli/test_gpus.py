@@ -31,7 +31,7 @@ ROWS = [
 STATES = [
     "free",
     "job 3, 4",
-    "used by eve (pid 4242, 6.1 GiB) and 1 more",
+    "used by eve: python (pid 4242, 6.1 GiB) and 1 more",
     "memory not back",
     f"unhealthy: {LOST}",
     "disabled",

@@ -303,7 +303,9 @@ def test_memory_that_does_not_come_back_makes_a_gpu_unhealthy_and_the_others_go_
     [overdue] = machine.timers
     machine.do(overdue)
     [told] = machine.told
-    sentence = "GPU 0 waits for the memory of job 1 to come back (5 GiB of it); it has been given up until that changes"
+    sentence = (
+        f"GPU 0 waits for the memory of job 1 to come back (5 GiB of it): {machine.core.board.cards['GPU-0'].given_up}"
+    )
     assert (told.gpu, told.healthy, told.enabled, told.why) == ("GPU-0", False, True, sentence)
     assert says(machine, 2) == ("gpu-count", f"needs 2 GPUs; {sentence}")
     machine.round()
@@ -586,7 +588,7 @@ def test_to_enable_a_gpu_takes_its_missing_memory_for_lost() -> None:
         ({"gpu_memory": 48 * GIB}, "no GPU here has 48 GiB"),
         ({"gpu_name": "h100", "gpu_min_memory": GIB}, "no GPU here is called h100 and has 1 GiB"),
         ({"gpu_from": (7,)}, "no GPU here is 7"),
-        ({"gpus": 2, "gpu_from": ("1",)}, "needs 2 GPUs, and only GPU 1 here is 1"),
+        ({"gpus": 2, "gpu_from": ("1",)}, "needs 2 GPUs, and here only these are so: GPU 1 (is 1)"),
     ],
 )
 def test_what_can_never_be_had_stops_nobody(wish: dict[str, object], sentence: str) -> None:
@@ -634,7 +636,10 @@ def test_a_gpu_that_is_kept_for_a_wide_job_is_said() -> None:
     machine.answer_all()
     assert machine.started == [1]
     assert (machine.core.use("GPU-0"), machine.core.use("GPU-1")) == ("held", "reserved")
-    assert says(machine, 2) == ("position", "next in line; 1 of 2 GPUs are in use")
+    assert says(machine, 2) == (
+        "position",
+        "next in line; needs 2 GPUs, 1 GPU of these is kept; 1 of 2 GPUs are in use",
+    )
     sentence = "position 2 in the line; GPU 1 is kept for job 2, which needs 2 GPUs"
     assert says(machine, 3) == ("position", sentence)
     assert machine.core.wanted()

@@ -60,7 +60,7 @@ EXPECTED: dict[str, dict[str, str]] = {
     "glance": {},
     "overdue": {"memory": "unhealthy"},
     "settled": {},
-    "enable": {"overdue": "free", "condemned": "free", "disabled": "free"},
+    "enable": {"memory": "free", "overdue": "free", "condemned": "free", "disabled": "free"},
     "disable": DISABLED,
     "trouble": UNHEALTHY,
     "gone": UNHEALTHY,

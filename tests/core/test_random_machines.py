@@ -182,7 +182,7 @@ class Life:
     def switch(self) -> None:
         card, enabled = self.card(), not self.rarely()
         known = self.machine.core.board.cards.get(card.id)
-        waits = known is not None and (known.overdue or known.nobodys)
+        waits = known is not None and (known.overdue or known.nobodys or (known.enabled and known.proof is not None))
         if enabled and waits and not self.machine.core.leases.on(card.id):  # a person says that it is lost for good
             card.rest, card.lingers = card.rest + card.lingers, 0
         with contextlib.suppress(RequestError):

@@ -68,7 +68,7 @@ def test_the_next_sharer_waits_until_the_one_before_has_settled() -> None:
     assert machine.timers == [ev.Settled(1, 1)]
     machine.see()
     assert machine.started == [1]
-    sentence = "waits until job 1 on GPU 0 has its full memory, or has run for a while; 1 of 1 GPUs are in use"
+    sentence = "waits until job 1 on GPU 0 has its full memory, or has run for a while; GPU 0 is in use"
     assert why(machine.core, machine.core.jobs[2], 0.0) == ("position", sentence)
     machine.do(machine.timers[0])
     assert machine.started == [1]
@@ -128,10 +128,7 @@ def test_a_sharer_that_leaves_is_proven_by_its_processes_alone() -> None:
     machine.run(3)
     machine.do(ev.Settled(3, 1))
     machine.submit(spec(gpu_memory=SHARE))
-    assert (
-        why(machine.core, machine.core.jobs[4], 0.0)[1]
-        == "needs 7 GiB, GPU 0 has 3 GiB to give; 1 of 1 GPUs are in use"
-    )
+    assert why(machine.core, machine.core.jobs[4], 0.0)[1] == "needs 7 GiB, GPU 0 has 3 GiB to give; GPU 0 is in use"
     machine.end(1, listed=True)
     machine.answer()
     assert machine.started == [1, 2, 3]
@@ -160,14 +157,14 @@ def test_a_stranger_on_a_shared_gpu_keeps_others_from_joining() -> None:
     machine.see()
     machine.submit(spec(gpu_memory=SHARE))
     assert machine.looks == []
-    sentence = f"GPU 0 is used by eve (pid {eve.pid}, 1 GiB); 1 of 1 GPUs are in use"
+    sentence = f"GPU 0 is used by eve (pid {eve.pid}, 1 GiB); GPU 0 is in use"
     assert why(machine.core, machine.core.jobs[2], 0.0)[1] == sentence
 
 
 def test_a_whole_job_waits_for_all_sharers() -> None:
     machine = sharing(SHARE, SHARE)
     machine.submit()
-    assert why(machine.core, machine.core.jobs[3], 0.0) == ("position", "next in line; 1 of 1 GPUs are in use")
+    assert why(machine.core, machine.core.jobs[3], 0.0) == ("position", "next in line; GPU 0 is in use")
     machine.end(1)
     machine.answer_all()
     machine.end(2)
@@ -227,7 +224,7 @@ def test_the_first_sharer_waits_for_its_memory_as_well() -> None:
     machine.submit(spec(gpu_memory=15 * GIB))
     machine.answer_all()
     assert machine.started == []
-    sentence = "needs 15 GiB, on GPU 0 14.8 GiB are free"
+    sentence = "needs 15 GiB, on GPU 0 14 GiB are free"
     assert why(machine.core, machine.core.jobs[1], 0.0) == ("position", sentence)
     machine.cards[0].processes.clear()
     machine.round()
@@ -248,7 +245,7 @@ def test_what_is_in_use_beside_all_shares_is_not_given_away() -> None:
     machine.see()
     machine.submit(spec(gpu_memory=SHARE))
     machine.answer_all()
-    sentence = "needs 7 GiB, on GPU 0 5.8 GiB are free beside what others may use; 1 of 1 GPUs are in use"
+    sentence = "needs 7 GiB, on GPU 0 5.8 GiB are free beside what others may use; GPU 0 is in use"
     assert why(machine.core, machine.core.jobs[3], 0.0) == ("position", sentence)
     machine.cards[0].processes = [process for process in machine.cards[0].processes if process.job is not None]
     machine.round()

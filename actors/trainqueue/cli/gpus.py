@@ -86,7 +86,7 @@ def state(gpu: dict[str, Any]) -> str:
         "unhealthy": None if gpu["healthy"] else f"unhealthy: {gpu['why']}" if gpu["why"] else "unhealthy",
         "held": f"job {', '.join(map(str, gpu['jobs']))}" if gpu["jobs"] else None,
         "foreign": used(gpu["foreign"]),
-        "memory": "memory not back" if gpu.get("waiting_for_memory") else None,
+        "memory": "memory not back" if gpu["healthy"] and gpu.get("waiting_for_memory") else None,
         "reserved": f"kept for job {gpu['kept_for']}" if gpu.get("kept_for") is not None else None,
     }
     use = gpu.get("use", "free")
@@ -101,5 +101,5 @@ def used(processes: list[dict[str, Any]]) -> str | None:
         return None
     largest, *others = sorted(processes, key=lambda process: -(process["memory"] or 0))
     facts = ", ".join([f"pid {largest['pid']}", *([size(largest["memory"])] if largest["memory"] else [])])
-    who = largest["user"] or largest["command"] or "somebody"
-    return f"used by {who} ({facts})" + (f" and {len(others)} more" if others else "")
+    told = [str(word) for word in (largest["user"], largest["command"]) if word]
+    return f"used by {': '.join(told) or 'somebody'} ({facts})" + (f" and {len(others)} more" if others else "")

@@ -203,8 +203,27 @@ def show_event(event: dict[str, Any], *, document: bool) -> None:
     if document:
         show_json(event)
         return
-    what = f"job {event['id']} {event['state']}" if "id" in event else mode(event)
-    click.echo(f"{event['seq']}\t{clock(event['at'])}\t{clean(what)}")
+    click.echo(f"{event['seq']}\t{clock(event['at'])}\t{clean(happened(event))}")
+
+
+def happened(event: dict[str, Any]) -> str:
+    """In words; a daemon of later may tell of things that we do not know yet."""
+    match event["type"]:
+        case "job" | "moved":
+            return f"job {event['id']} {event['state']}"
+        case "gpu":
+            return gpu_change(event)
+        case "queue":
+            return mode(event)
+        case other:
+            return str(other)
+
+
+def gpu_change(event: dict[str, Any]) -> str:
+    label = event["id"] if event["index"] is None else f"GPU {event['index']}"
+    if not event["healthy"]:
+        return f"{label} unhealthy: {event['why'] or 'nobody knows why'}"
+    return f"{label} " + ("can be used" if event["enabled"] else "disabled")
 
 
 def mode(event: dict[str, Any]) -> str:

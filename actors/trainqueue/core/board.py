@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from trainqueue.core.limits import Limits
     from trainqueue.core.reading import Process, Sighting
 
+LONG = 600.0
+"""Seconds: a stranger who has been on a GPU for less may leave at any moment."""
 NEAR_ITS_SHARE = 0.9
 """A job that uses so much of its share has reached its peak."""
 Use = Literal["held", "foreign", "memory", "reserved", "unhealthy", "disabled", "free"]
@@ -44,6 +46,8 @@ class Board:
         """What people have enabled and disabled, which goes before the settings."""
         self.trouble: str | None = None
         """What is wrong with the driver; no measured GPU is healthy then."""
+        self.now = 0.0
+        """Of the step under way, by the wall clock."""
         self.known = False
         """Somebody has seen which GPUs there are."""
         self.proving: dict[str, None] = {}
@@ -116,6 +120,7 @@ class Board:
         strangers = [process.memory for process in processes if self._is_stranger(card, process)]
         known = [memory for memory in strangers if memory is not None]
         unknown = total is None or len(known) < len(strangers)
+        card.strange_since = (card.strange_since or self.now) if self.strangers(card) else None
         card.residual = None if unknown else max(0, (total or 0) - sum(known))
         if card.forgiven and card.residual is not None:
             card.forgiven, card.baseline = False, self._unexplained(card)
@@ -218,11 +223,15 @@ class Board:
         return self.choices.get(card.id, not left_out)
 
     def choose(self, card: Card, *, enabled: bool) -> None:
-        """To enable it forgives its errors, and takes memory for lost that has not come back, or is nobody's."""
+        """To enable it forgives its errors, and takes memory for lost that has not come back, or is nobody's.
+
+        Memory that is still awaited only where it was enabled anyway: that is what is meant then.
+        """
+        anyway = card.enabled and card.proof is not None and not self._leases.on(card.id)
         self.choices[card.id] = card.enabled = enabled
         if enabled:
             card.condemned = None
-            if card.overdue or card.nobodys:
+            if card.overdue or card.nobodys or anyway:
                 self.end_proof(card)
                 card.forgiven = True
 
@@ -269,7 +278,26 @@ class Board:
         if reading.measured and reading.memory_total is not None and reading.memory_used is not None:
             free = max(0, reading.memory_total - reading.memory_reserved - reading.memory_used)
         tenants = self._tenants(card)
-        return Slot(reading.id, reading.index, reading.name, reading.memory_total, self._usable(card), free, tenants)
+        if free is not None and not tenants:
+            free = max(free, (reading.memory_total or 0) - self._of_strangers(card))
+        usable, stays = self._usable(card), self._stays(card)
+        return Slot(reading.id, reading.index, reading.name, reading.memory_total, usable, free, tenants, stays)
+
+    def _stays(self, card: Card) -> float:
+        """Seconds that a stranger is expected to stay: who has been there for long, for as long again.
+
+        Else a notebook that holds a GPU for a week keeps all GPUs of a wide job idle for a week. A passing job then
+        makes the wide one wait for at most as long again as the stranger has.
+        """
+        if card.strange_since is None or not self.strangers(card):
+            return 0.0
+        been = self.now - card.strange_since
+        return been if been >= LONG else 0.0
+
+    def _of_strangers(self, card: Card) -> int:
+        """What they use, the desktop among them. What an idle GPU has in use beside that is nobody's share."""
+        processes = card.reading.processes or ()
+        return sum(process.memory or 0 for process in processes if self._is_stranger(card, process))
 
     def _tenants(self, card: Card) -> dict[int, Tenant]:
         return {

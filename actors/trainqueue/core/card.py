@@ -60,6 +60,8 @@ class Card:
     """That wait has lasted too long."""
     forgiven: bool = False
     """Somebody has taken what has not come back for lost: the next look that can says how much that is."""
+    strange_since: float | None = None
+    """When a stranger was first seen to keep it, of those times in which there always was one; wall time."""
     used: dict[int, int] = field(default_factory=dict[int, int])
     """Bytes that each of its jobs was last seen to use."""
     settled: set[int] = field(default_factory=set[int])
@@ -111,8 +113,12 @@ class Card:
             error = f"{self.label} has had {CRITICAL[self.condemned]} (Xid {self.condemned})"
             return f"{error}: trainq-cli gpus --enable {self.name} trusts it again"
         if self.overdue:
-            return self.waiting if self.nobodys else f"{self.waiting}; it has been given up until that changes"
+            return self.waiting if self.nobodys else f"{self.waiting}: {self.given_up}"
         return None
+
+    @property
+    def given_up(self) -> str:
+        return f"trainq-cli gpus --enable {self.name} goes on without it, else it is used again when that is over"
 
     @property
     def name(self) -> str:

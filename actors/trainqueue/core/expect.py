@@ -81,11 +81,12 @@ def _bounded(window: Window, spec: JobSpec, since: float, now: float) -> Window:
 
 
 def lasts(spec: JobSpec, past: Past) -> Window:
-    """The shortest and longest run time of a job that waits; its time limit is the most that it gets."""
+    """The shortest and longest run time of a job that waits; its time limit, and its own grace, are all it gets."""
     runs, limit = past.runs(spec), spec.time_limit
     shortest, longest = runs.shortest or 0.0, runs.longest
     if limit is not None:
-        shortest, longest = min(shortest, limit), limit if longest is None else min(longest, limit)
+        most = limit + (spec.grace or 0.0)
+        shortest, longest = min(shortest, limit), most if longest is None else min(longest, most)
     return Window(shortest, longest)
 
 

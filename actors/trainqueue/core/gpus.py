@@ -105,6 +105,7 @@ class Gpus(Books):
         self._review(now)
 
     def _seen(self, sighting: Sighting) -> None:
+        self.board.now = self.now
         seen = self.board.merge(sighting)
         told = {card.id: card for card, reading in seen if _tells(reading)}
         looked, self.fresh = self.looks.answered(sighting.answers, told)

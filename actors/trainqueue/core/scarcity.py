@@ -34,7 +34,7 @@ def missing(board: Board, spec: JobSpec) -> str:
     if not fitting:
         return f"no GPU here {_wish(spec)}"
     if len(fitting) < spec.gpus:
-        return f"needs {number(spec.gpus, 'GPU')}, and only {_labels(fitting)} here {_wish(spec)}"
+        return f"needs {number(spec.gpus, 'GPU')}, and here only these are so: {_labels(fitting)} ({_wish(spec)})"
     reasons = [board.ailment(card) or card.disabled or "" for card in fitting if not board.is_available(card)]
     return _lead(spec) + _some(reasons)
 
@@ -55,7 +55,7 @@ def _wish(spec: JobSpec) -> str:
 
 
 def _labels(cards: list[Card]) -> str:
-    return " and ".join(card.label for card in cards[:SOME])
+    return _some([card.label for card in cards])
 
 
 def _lead(spec: JobSpec) -> str:
@@ -89,6 +89,24 @@ def obstacle(core: Core, job: Job) -> tuple[str, str] | None:
     return reasons[0][0], _lead(job.spec) + _some([sentence for _, sentence in reasons]) + rest
 
 
+def barred(core: Core, job: Job) -> tuple[str, str] | None:
+    """What would keep a job that stands further back even if it were the first; None where only its turn is missing."""
+    board = core.board
+    if all(board.use(card) in {"free", "held"} for card in board.counted()):
+        return None
+    fitting = _cards(board, eligible(job.spec, board.slots(), core.past)[0])
+    within_reach = [card for card in fitting if board.use(card) in {"free", "held"}]
+    return obstacle(core, job) if len(within_reach) < job.spec.gpus else None
+
+
+def gathered(core: Core, job: Job) -> str:
+    """What is kept for a wide job that is the first in line."""
+    kept = [card for card in core.board.counted() if core.kept().get(card.id) == job.id]
+    if job.spec.gpus < 2 or not kept:
+        return ""
+    return f"needs {job.spec.gpus} GPUs, {number(len(kept), 'GPU')} of these {'is' if len(kept) == 1 else 'are'} kept; "
+
+
 def reserved(core: Core, job: Job) -> str:
     """What a job that stands further back might have, were it not kept for somebody in front of it."""
     kept = core.kept()
@@ -102,6 +120,8 @@ def reserved(core: Core, job: Job) -> str:
 def in_use(core: Core) -> str:
     cards = core.board.counted()
     busy = sum(bool(core.leases.on(card.id)) for card in cards)
+    if len(cards) == 1:
+        return f"{cards[0].label} is in use" if busy else f"{cards[0].label} is free"
     return f"{busy} of {len(cards)} GPUs are in use"
 
 

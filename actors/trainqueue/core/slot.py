@@ -33,3 +33,5 @@ class Slot:
     memory_free: int | None = None
     tenants: dict[int, Tenant] = field(default_factory=dict[int, "Tenant"])
     """By job id."""
+    opens_in: float = 0.0
+    """Seconds for which whatever else keeps it is expected to stay."""

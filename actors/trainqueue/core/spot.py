@@ -5,7 +5,6 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
-from trainqueue.core.limits import UNKNOWN_BASELINE
 from trainqueue.core.slot import Tenant
 
 if TYPE_CHECKING:
@@ -44,8 +43,8 @@ class Spot:
         total, free = self.slot.memory_total, self.slot.memory_free
         if not self.slot.usable:
             return -1
-        if not self.tenants:  # what an idle GPU may have in use is nobody's share
-            return inf if free is None else free + UNKNOWN_BASELINE
+        if not self.tenants:
+            return inf if free is None else free
         shares = [tenant.share for tenant in self.tenants.values() if tenant.share is not None]
         if total is None or len(shares) < len(self.tenants) or not all(one.settled for one in self.tenants.values()):
             return -1
@@ -73,11 +72,11 @@ class Spot:
     def opening(self, share: int | None, now: float, ends: Callable[[int], float]) -> float:
         """The earliest time at which a job may find room here; `ends` says so of the tenants.
 
-        What keeps it away but for its tenants (somebody else's process, memory that is not back, a tenant that has not
-        settled) may be over at any moment.
+        What keeps it away but for its tenants (memory that is not back, a tenant that has not settled) may be over at
+        any moment; a stranger only as long as he has not been there for long, see the board.
         """
         if not self.tenants:
-            return now
+            return now + self.slot.opens_in
         leaving = sorted((ends(job_id), tenant.share or 0) for job_id, tenant in self.tenants.items())
         total = self.slot.memory_total
         if share is None or total is None or any(tenant.share is None for tenant in self.tenants.values()):

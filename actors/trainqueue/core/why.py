@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trainqueue.core.job import Queued
-from trainqueue.core.scarcity import in_use, missing, obstacle, reserved
+from trainqueue.core.scarcity import barred, gathered, in_use, missing, obstacle, reserved
 
 if TYPE_CHECKING:
     from trainqueue.core.arbiter import Core
@@ -41,8 +41,10 @@ def why(core: Core, job: Job, now: float) -> tuple[str, str] | tuple[None, None]
 def _in_line(core: Core, job: Job, position: int) -> tuple[str, str]:
     needs_gpu = job.spec.gpus > 0
     if core.line.first(needs_gpu=needs_gpu) is not job:
+        if needs_gpu and (found := barred(core, job)) is not None:
+            return found
         return "position", f"position {position} in the line" + (reserved(core, job) if needs_gpu else "")
     if not needs_gpu:
         used, places = len(core.leases.without_gpu), core.leases.cpu_jobs
         return "position", f"next in line; {used} of {places} jobs without a GPU are running"
-    return obstacle(core, job) or ("position", f"next in line; {in_use(core)}")
+    return obstacle(core, job) or ("position", f"next in line; {gathered(core, job)}{in_use(core)}")

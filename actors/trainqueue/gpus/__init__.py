@@ -88,7 +88,7 @@ def inventory(settings: GpuSettings | None = None, home: Home | None = None, *, 
 
 def pretended(described: str) -> FakeGpus:
     """Raises ValueError."""
-    match = re.fullmatch(r"(\d{1,3})x(\d{1,6})GiB", described)
+    match = re.fullmatch(r"0*([1-9]\d{0,2})x0*([1-9]\d{0,5})GiB", described)
     if match is None:
         msg = f"TRAINQ_FAKE_GPUS={described!r}: expected something like 2x24GiB"
         raise ValueError(msg)
