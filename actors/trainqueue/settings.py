@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 from trainqueue.errors import SettingsError
 
 AfterReboot = Literal["continue", "hold"]
+GpuName = Annotated[str, Meta(pattern=r"^(\d{1,4}|[A-Za-z][\w:.-]{3,199})$")]
 DESKTOP = (
     *("Xorg", "Xwayland", "gnome-shell", "kwin_x11", "kwin_wayland", "plasmashell", "mutter", "sway", "Hyprland"),
     *("weston", "cosmic-comp", "cinnamon", "xfwm4", "sddm-greeter", "gnome-remote-desktop-daemon"),
@@ -41,7 +42,7 @@ class GpuSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     backend: Literal["auto", "none"] = "auto"
     """`none`: serve one slot, `cpu:0`, whatever GPUs there are."""
-    left_out: tuple[str, ...] = ()
+    left_out: tuple[GpuName, ...] = ()
     """Indices in PCI order, or UUIDs."""
     ignore_users: tuple[str, ...] = ()
     ignore_commands: tuple[str, ...] = DESKTOP

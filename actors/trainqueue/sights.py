@@ -79,6 +79,8 @@ class Sights:
         self.opened = True
         if self._first is not None:
             self.arbiter.apply_quietly(ev.Seen(self._first))
+        for name in self.arbiter.core.board.left_out_in_vain():
+            logger.warning("[gpus] left_out names %s, and there is no such GPU", name)
         self._listen(SILENCE)
 
     def _listen(self, seconds: float) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from trainqueue.cli.look import happened
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -135,6 +137,18 @@ def test_interrupting_run_in_a_pipe_detaches(cli: Cli) -> None:
     assert b"detached" in process.communicate(timeout=20)[1]
     assert process.returncode == 130
     assert '"state": "running"' in cli("status", "1", "--json").stdout
+
+
+def test_events_of_gpus_and_of_later_daemons_are_told(cli: Cli) -> None:
+    cli("gpus", "--disable", "0")
+    cli("gpus", "--enable", "0")
+    assert [line.split("\t")[2] for line in cli("events").stdout.splitlines()] == [
+        "GPU 0 disabled",
+        "GPU 0 can be used",
+    ]
+    sick = {"type": "gpu", "id": "GPU-1", "index": 1, "healthy": False, "enabled": True, "why": "GPU 1 is lost"}
+    assert happened(sick) == "GPU 1 unhealthy: GPU 1 is lost"
+    assert happened({"type": "weather", "id": 7}) == "weather"
 
 
 @pytest.fixture

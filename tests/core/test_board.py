@@ -702,3 +702,46 @@ def test_a_gpu_that_is_not_given_out_says_why() -> None:
     machine.round()
     machine.do(ev.Cancel(2))
     assert shown(machine, 1)[0] == "reserved"
+
+
+# -- strangers who stay
+
+
+def test_who_has_been_there_for_long_is_expected_to_stay_for_as_long() -> None:
+    """Else a notebook that holds a GPU for a week keeps every GPU of a wide job idle for that week."""
+    machine = seen(Machine(2))
+    machine.stranger("GPU-1")
+    machine.see()
+    machine.submit(spec(gpus=2), spec(time_limit=500.0), spec(time_limit=5000.0), spec())
+    machine.answer_all()
+    assert machine.started == []
+    machine.now += 700.0
+    machine.round()
+    assert machine.started == [2]
+    machine.end(2)
+    machine.cards[1].processes.clear()
+    machine.answer_all()
+    machine.round()
+    assert machine.started == [2, 1]
+
+
+def test_what_bars_a_job_is_said_wherever_it_stands() -> None:
+    machine = seen(Machine(2))
+    machine.stranger("GPU-1")
+    machine.see()
+    machine.submit(spec(gpus=2), spec(gpu_from=("1",)), spec())
+    machine.answer_all()
+    assert says(machine, 2) == ("gpu-foreign", "GPU 1 is used by eve (pid 101, 6 GiB)")
+    assert says(machine, 3)[0] == "position"
+
+
+def test_a_person_need_not_wait_until_memory_is_given_up() -> None:
+    machine = running(1)
+    machine.end(1, lingers=5 * GIB)
+    machine.answer()
+    assert machine.core.use("GPU-0") == "memory"
+    machine.do(ev.SetGpu("GPU-0", enabled=True))
+    machine.submit(spec())
+    machine.cards[0].rest, machine.cards[0].lingers = 5 * GIB, 0
+    machine.answer_all()
+    assert machine.started[-1] == 2

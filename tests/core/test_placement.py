@@ -144,6 +144,15 @@ def test_a_gpu_with_a_foreign_process_may_be_free_at_any_moment(usable: bool) ->
     assert scene.kept() == ({} if usable else {1: 101})
 
 
+def test_the_grace_that_a_job_asks_for_counts() -> None:
+    scene = Scene(gpus(2))
+    scene.runs(0, time_limit=12.0)
+    scene.waits(2)
+    scene.waits(time_limit=8.0, grace=60.0)
+    scene.waits(time_limit=8.0)
+    assert scene.starts() == {103: [1]}
+
+
 def test_who_asks_for_more_than_there_is_keeps_nothing() -> None:
     scene = Scene(gpus(2))
     for _ in range(3 * DEPTH):

@@ -38,6 +38,7 @@ def checks(home: Home) -> Iterator[Finding]:
         yield from chosen(pretended, told)
         return
     yield from compared(seen, told) if told else alone(seen)
+    yield from left_out(settings, told)
     yield from hints(seen)
 
 
@@ -169,6 +170,15 @@ def compared(seen: Glance | None, told: dict[str, Any]) -> Iterator[Finding]:
         elif told["gpus"]:
             what = f"here are {count(ours)}, and the daemon serves {count(theirs)}, {len(ours & theirs)} of these"
             yield Finding("driver", "warning", what, AGAIN)
+
+
+def left_out(settings: GpuSettings, told: dict[str, Any]) -> Iterator[Finding]:
+    """A GPU that its owner wanted out, and which is used since its name is wrong."""
+    names = {str(name) for gpu in told.get("gpus", ()) for name in (gpu["id"], gpu["index"])}
+    for name in settings.left_out if names else ():
+        if name not in names:
+            what = f"the settings leave out GPU {name}, and there is no such GPU"
+            yield Finding("left_out", "warning", what, "trainq-cli gpus --json shows indices and ids")
 
 
 def count(gpus: set[str]) -> str:

@@ -222,6 +222,11 @@ class Board:
         left_out = card.seen and not {card.id, card.name}.isdisjoint(self._limits.left_out)
         return self.choices.get(card.id, not left_out)
 
+    def left_out_in_vain(self) -> list[str]:
+        """Names in the settings that none of the GPUs has, as soon as it is known which there are."""
+        names = {name for card in self.cards.values() for name in (card.id, card.name)}
+        return [name for name in self._limits.left_out if name not in names] if self.known else []
+
     def choose(self, card: Card, *, enabled: bool) -> None:
         """To enable it forgives its errors, and takes memory for lost that has not come back, or is nobody's.
 
