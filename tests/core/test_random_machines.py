@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from trainqueue.core.spec import JobSpec
 
 GPUS = 3
+LITTLE = 200 * 2**20
+"""Bytes that may stay in use after one job."""
 PREFIX = "GPU-fake"
 """The beginning of all their names."""
 
@@ -51,6 +53,8 @@ class Life:
             card.id = f"{PREFIX}-{card.index}"
         self.hides = self.chance()
         """In half of all lives it is always known how much memory is whose: only then can all be checked."""
+        self.leaks = self.chance()
+        """In half of all lives each job leaves a little behind for good, which must not add up."""
 
     def chance(self) -> bool:
         return self.some([True, False])
@@ -128,7 +132,7 @@ class Life:
         if job is not None:
             if job.gpu_ids:
                 self.past.peak = self.some([None, 4 * GIB, 40 * GIB])
-            lingers, code = self.some([0, 0, 200 * 2**20, 3 * GIB]), self.some([0, 1])
+            lingers, code = self.some([LITTLE] if self.leaks else [0, 0, LITTLE, 3 * GIB]), self.some([0, 1])
             self.machine.end(job.id, code, lingers=lingers, listed=self.chance() and self.chance())
 
     def cancel(self) -> None:
@@ -162,13 +166,19 @@ class Life:
             self.machine.do(ev.Retry(self.some(some).snapshot()))
 
     def strangers_leave(self) -> None:
+        """Now and then the driver drops them from its list, and they have their memory still."""
+        self.machine.go_on()
         card = self.card()
+        known = self.machine.core.board.cards.get(card.id)
+        measured = known is None or not known.forgiven  # else it is part of what a person takes for lost
+        if measured and any(process.job is None for process in card.processes) and self.rarely():
+            card.lingers += 3 * GIB
         card.processes = [process for process in card.processes if process.job is not None]
 
     def memory_comes_back(self) -> None:
         """And the driver drops the processes of jobs that have gone from its lists."""
         card, active = self.card(), self.machine.core.leases.active
-        card.lingers = 0
+        card.lingers = card.lingers if self.leaks else 0
         card.processes = [process for process in card.processes if process.job is None or active(process.job)]
 
     def lose(self) -> None:
@@ -182,7 +192,8 @@ class Life:
     def switch(self) -> None:
         card, enabled = self.card(), not self.rarely()
         known = self.machine.core.board.cards.get(card.id)
-        waits = known is not None and (known.overdue or known.nobodys or (known.enabled and known.proof is not None))
+        waits = known is not None and known.seen and (known.overdue or known.nobodys)
+        waits = waits or (known is not None and known.seen and known.enabled and known.proof is not None)
         if enabled and waits and not self.machine.core.leases.on(card.id):  # a person says that it is lost for good
             card.rest, card.lingers = card.rest + card.lingers, 0
         with contextlib.suppress(RequestError):
