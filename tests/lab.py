@@ -83,13 +83,15 @@ class Lab:
 
     def until_why(self, job: int, code: str, *words: str, seconds: float = 15.0) -> str:
         """Until it waits for that, and the sentence has these words."""
+        heard = [""]
 
         def says() -> bool:
             found = self.status(job)
-            return found.why_code == code and all(word in (found.why or "") for word in words)
+            heard[0] = found.why or ""
+            return found.why_code == code and all(word in heard[0] for word in words)
 
         wait_until(says, seconds)
-        return self.status(job).why or ""
+        return heard[0]
 
     def until_on_gpu(self, job: int, gpu: int = 0) -> None:
         """Until the driver lists its process."""

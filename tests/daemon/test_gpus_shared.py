@@ -27,8 +27,9 @@ def test_a_wide_job_gets_its_turn_and_only_short_ones_pass_it(home: Home) -> Non
         short = on.submit(time_limit=60.0)
         assert on.until(short, "completed").gpu_ids == (on.uuid(1),)
         assert [on.status(job).state for job in (wide, long)] == ["queued", "queued"]
-        assert on.gpu(1)["kept_for"] == wide
-        assert on.client.call("stats")["gpus"][1]["idle"].get("reserved", 0) > 0
+        wait_until(lambda: on.gpu(1)["kept_for"] == wide)
+        assert on.gpu(1)["use"] == "reserved"
+        wait_until(lambda: on.client.call("stats")["gpus"][1]["idle"].get("reserved", 0) > 0)
         gate.touch()
         assert on.until(wide, "completed").gpu_ids == (on.uuid(0), on.uuid(1))
         other.touch()

@@ -1,7 +1,8 @@
 """Fixtures for a real GPU. Without one every test here is skipped, and says why.
 
 `pytest -m hardware tests/hardware --hardware-table FILE` keeps the table that is printed at the end.
-TRAINQ_HARDWARE_GPU names the GPU (index or UUID), TRAINQ_TORCH_PYTHON a Python that has PyTorch.
+TRAINQ_HARDWARE_GPU names the GPU (index or UUID), TRAINQ_TORCH_PYTHON a Python that has PyTorch. What can be tried
+without a GPU is tried with all other tests: test_programs.py against a stub of CUDA, test_rig.py on a pretend machine.
 """
 
 from __future__ import annotations

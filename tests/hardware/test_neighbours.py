@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.hardware, pytest.mark.timeout(600)]
 CUDA_ITSELF = 1.5 * GIB
 """A context takes a few hundred MiB, on large GPUs more."""
 SEEN = 12
-"""Seconds that a job must hold its memory to be seen: lists of processes are read every 5 s."""
+"""Seconds that a job must hold its memory for its peak to count: three looks, the first within 5 s, then every 2 s."""
 
 
 def sees_our_pids() -> bool:
