@@ -31,7 +31,7 @@ def test_a_critical_error_outlives_the_daemon_until_a_person_forgives(home: Home
 
 def test_an_error_that_is_reported_after_a_failure_is_written_into_its_message(home: Home) -> None:
     with lab(home, settings="release_timeout = 600") as on:
-        failing = gpujob(on.machine, GIB, exit=3, linger=600.0)
+        failing = gpujob(on.machine, GIB, exit=3, kept=on.keeper())
         job = on.client.submit([{"command": failing, "cwd": str(on.folder)}])[0]["id"]
         assert on.until(job, "failed").message is None
         on.machine.xid(on.uuid(), 31)
