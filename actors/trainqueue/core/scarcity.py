@@ -69,7 +69,7 @@ def _some(sentences: list[str]) -> str:
 def obstacle(core: Core, job: Job) -> tuple[str, str] | None:
     """What keeps the first of those that need a GPU from starting, beside the jobs on them; None for nothing else."""
     board = core.board
-    if board.trouble is not None and (not board.cards or any(card.reading.measured for card in board.counted())):
+    if board.trouble is not None and (not board.counted() or any(card.reading.measured for card in board.counted())):
         return "gpu-count", board.trouble
     if not board.known:
         return "gpu-count", "which GPUs this machine has is being found out"
