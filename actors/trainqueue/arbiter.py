@@ -373,6 +373,10 @@ class GPUArbiter(SelectingActor):
         if self.janitor is not None:
             tell(self.janitor, message)
 
+    def on_stop(self) -> None:
+        self.meter.close(self.clock.now())  # not after a crash: what has ended us may be the database
+        super().on_stop()
+
     def release(self) -> None:
         """Whoever still waits for an answer gets one: a REP without would be stuck."""
         sentence = "the daemon is leaving; what it has not confirmed may not have been written down"
@@ -382,5 +386,4 @@ class GPUArbiter(SelectingActor):
         for call in waiting:
             self.ledger.answer(call, wire.refusal(call.request.id, "unavailable", sentence), promises=False)
         self._answer()
-        self.meter.close(self.clock.now())
         self.bench.close()

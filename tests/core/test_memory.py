@@ -46,6 +46,21 @@ def test_much_memory_that_nobody_uses_who_is_listed_keeps_a_gpu() -> None:
     assert machine.told[-1].healthy
 
 
+def test_what_a_person_has_accepted_is_not_shared_out() -> None:
+    machine = Machine(1)
+    machine.cards[0].rest = 14 * GIB
+    machine.round()
+    machine.do(ev.SetGpu("0", enabled=True))
+    machine.round()
+    machine.submit(spec(gpu_memory=12 * GIB))
+    machine.answer_all()
+    assert machine.started == []
+    machine.do(ev.Cancel(1))
+    machine.submit(spec(gpu_memory=8 * GIB))
+    machine.answer_all()
+    assert machine.started == [2]
+
+
 def test_a_person_accepts_it_and_that_is_remembered() -> None:
     machine = Machine(1)
     machine.cards[0].rest = 20 * GIB

@@ -119,6 +119,8 @@ def whole(home: Home) -> list[Any]:
     with Client(home) as client:
         first = client.queue(limit=10_000)
         ended = client.call("jobs", limit=10_000)
+        for job in [*first["queued"], *ended["jobs"]]:
+            del job["waited"]  # time passes
         return [first["queued"], first["counts"], first["seq"], first["running"], ended["jobs"]]
 
 

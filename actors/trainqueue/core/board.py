@@ -284,7 +284,7 @@ class Board:
             free = max(0, reading.memory_total - reading.memory_reserved - reading.memory_used)
         tenants = self._tenants(card)
         if free is not None and not tenants:
-            free = max(free, (reading.memory_total or 0) - self._of_strangers(card))
+            free = max(free, (reading.memory_total or 0) - self._of_strangers(card) - self._accepted(card))
         usable, stays = self._usable(card), self._stays(card)
         return Slot(reading.id, reading.index, reading.name, reading.memory_total, usable, free, tenants, stays)
 
@@ -303,6 +303,10 @@ class Board:
         """What they use, the desktop among them. What an idle GPU has in use beside that is nobody's share."""
         processes = card.reading.processes or ()
         return sum(process.memory or 0 for process in processes if self._is_stranger(card, process))
+
+    def _accepted(self, card: Card) -> int:
+        """Of nobody, and so much that a person had to accept it."""
+        return card.baseline if card.baseline is not None and card.baseline > UNKNOWN_BASELINE else 0
 
     def _tenants(self, card: Card) -> dict[int, Tenant]:
         return {
