@@ -45,7 +45,9 @@ class Counter(NamedTuple):
         try:
             with open(folder + "/cgroup.procs", "rb", 0) as file:
                 living = {int(pid) for pid in file.read().split()}
-            return self.own and living == {os.getpid()} and not any(entry.is_dir() for entry in os.scandir(folder))
+            with os.scandir(folder) as entries:
+                below = any(entry.is_dir() for entry in entries)
+            return self.own and living == {os.getpid()} and not below
         except (OSError, ValueError):
             return False
 
