@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fakegpus import GpuDaemon, gpujob
@@ -13,7 +14,6 @@ from trainqueue.client import Client
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-    from pathlib import Path
 
     from trainqueue.home import Home
     from trainqueue.jobinfo import Job
@@ -145,3 +145,5 @@ def lab(
                 process.wait()
                 raise
         made.client.close()
+        for gpu in machine.uuids():
+            (Path("/run/lock") / f"trainq-{gpu}.lock").unlink(missing_ok=True)

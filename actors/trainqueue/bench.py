@@ -152,11 +152,12 @@ class Bench:
         attempt.trainer = self._trainer(job, number, runner, started=False)
         return attempt
 
-    def go(self, attempt: Attempt, gpu_ids: tuple[str, ...]) -> None:
+    def go(self, attempt: Attempt, gpu_ids: tuple[str, ...], locked: dict[str, bool]) -> None:
         """Raises OSError when the runner has died; its trainer then says what became of the attempt."""
         assert attempt.runner is not None
         attempt.going = True
-        attempt.runner.go({"CUDA_VISIBLE_DEVICES": visible(gpu_ids), "TRAINQ_GPU_IDS": ",".join(gpu_ids)}, stay=True)
+        env = {"CUDA_VISIBLE_DEVICES": visible(gpu_ids), "TRAINQ_GPU_IDS": ",".join(gpu_ids)}
+        attempt.runner.go(env, locked, stay=True)
         os.sched_yield()  # else the kernel may have the runner wait behind us, on our processor
 
     def adopt(self, job: Job, runner: local.Runner | None) -> None:

@@ -64,10 +64,16 @@ class Starts:
 
     def _go(self, attempt: Attempt, gpu_ids: tuple[str, ...]) -> None:
         try:
-            self.bench.go(attempt, gpu_ids)
+            self.bench.go(attempt, gpu_ids, self._locked(gpu_ids))
         except OSError as error:
             logger.warning("the runner of job %d is gone: %s", attempt.job, error)
         self.refill_later()
+
+    def _locked(self, gpu_ids: tuple[str, ...]) -> dict[str, bool]:
+        """Those that another queue of this machine may see as well, and whether the job has them for itself."""
+        cards = self.arbiter.core.board.cards
+        measured = [gpu for gpu in gpu_ids if gpu in cards and cards[gpu].reading.measured]
+        return dict.fromkeys(measured, None in self.arbiter.core.leases.on(gpu_ids[0]).values()) if measured else {}
 
     def _write_row(self, attempt: Attempt) -> None:
         """Who runs the attempt, on disk before it starts, so that a later daemon can ask what became of it."""

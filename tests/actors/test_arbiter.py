@@ -297,8 +297,8 @@ def test_a_job_whose_runners_all_die_before_its_start_is_given_up(
     monkeypatch.setattr("trainqueue.core.arbiter.UNBLOCK", 0.05)
     killed: list[int] = []
 
-    def go(self: Any, env: dict[str, str], *, stay: bool = False) -> None:
-        del env, stay
+    def go(self: Any, env: dict[str, str], gpus: dict[str, bool], *, stay: bool = False) -> None:
+        del env, gpus, stay
         killed.append(self.pid)
         os.kill(self.pid, signal.SIGKILL)
 
@@ -318,10 +318,10 @@ def test_a_runner_that_may_not_write_is_not_the_jobs_fault(house: House, monkeyp
     refused: list[int] = []
     real = local.Runner.go
 
-    def go(self: local.Runner, env: dict[str, str], *, stay: bool = False) -> None:
+    def go(self: local.Runner, env: dict[str, str], gpus: dict[str, bool], *, stay: bool = False) -> None:
         refused.append(self.pid)
         resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (0, 0))
-        real(self, env, stay=stay)
+        real(self, env, gpus, stay=stay)
 
     with monkeypatch.context() as full:
         full.setattr(local.Runner, "go", go)
@@ -340,8 +340,8 @@ def test_a_runner_that_may_not_write_is_not_the_jobs_fault(house: House, monkeyp
 
 
 def test_the_wait_after_such_a_death_is_told(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    def go(self: Any, env: dict[str, str], *, stay: bool = False) -> None:
-        del env, stay
+    def go(self: Any, env: dict[str, str], gpus: dict[str, bool], *, stay: bool = False) -> None:
+        del env, gpus, stay
         os.kill(self.pid, signal.SIGKILL)
 
     with monkeypatch.context() as cursed:

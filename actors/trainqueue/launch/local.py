@@ -59,10 +59,13 @@ class Runner:
             file.seek(0)
             socket.send_fds(self.sock, [json.dumps({"arm": str(folder)}).encode()], [file.fileno()])
 
-    def go(self, env: dict[str, str], *, stay: bool = False) -> None:
-        """Start what it is armed with; `stay` to be armed again afterwards. Raises OSError when the runner is gone."""
+    def go(self, env: dict[str, str], gpus: dict[str, bool] | None = None, *, stay: bool = False) -> None:
+        """Start what it is armed with; `stay` to be armed again afterwards. Raises OSError when the runner is gone.
+
+        `gpus` are to be locked against other queues of this machine, by id: True for its own, False for shared ones.
+        """
         assert self.sock is not None
-        self.sock.send(json.dumps({"go": {"env": env, "stay": stay}}).encode())
+        self.sock.send(json.dumps({"go": {"env": env, "gpus": gpus or {}, "stay": stay}}).encode())
 
     def receive(self) -> dict[str, Any] | None:
         """The next packet; None when there is none now, {} when the runner has closed its end."""

@@ -77,7 +77,7 @@ def be_runner(fd: int, nursed: dict[str, int] | None) -> None:
         while stay and (handed := wait_for_go(sock)) is not None:
             folder, spec, go = handed
             claim = {"env": go["env"], **({"runner": nursed} if nursed else {})}
-            stay = attempt.run(sock, folder, spec, claim) and go.get("stay", False)
+            stay = attempt.run(sock, folder, spec, claim, go.get("gpus")) and go.get("stay", False)
             if stay:
                 sock.send(b'{"free": true}')
 

@@ -16,6 +16,7 @@ import oomkill
 import record
 import tree
 from claim import Claim
+from gpulock import GpuLocks
 from record import Dead
 
 SIGNALS = {
@@ -34,23 +35,33 @@ AFTER_YOU = 0.003
 """Seconds: the record's fsyncs would otherwise run beside the start of the next job."""
 
 
-def run(sock: socket.socket, folder: str, spec: dict[str, Any], words: dict[str, Any]) -> bool:
+def run(
+    sock: socket.socket, folder: str, spec: dict[str, Any], words: dict[str, Any], gpus: dict[str, bool] | None = None
+) -> bool:
     """Whether it was ours to run; returns when nothing of it lives and its record is written.
 
     `words` go into the claim; `env` among them is the part of the job's environment that its GPUs decide. The folder is
-    held open and named through its descriptor, so that claim and record are in it wherever the home is moved.
+    held open and named through its descriptor, so that claim and record are in it wherever the home is moved. `gpus`
+    are those that no other queue of this machine may have meanwhile, see gpulock.py.
     """
+    locks = GpuLocks()
     try:
         fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            locks.take(gpus or {})
+        except OSError:
+            os.close(fd)
+            raise
     except OSError as error:
         return refuse(sock, error)
     try:
-        return carry(sock, f"/proc/self/fd/{fd}", spec, words)
+        return carry(sock, f"/proc/self/fd/{fd}", spec, words, locks)
     finally:
         os.close(fd)
+        locks.close()
 
 
-def carry(sock: socket.socket, folder: str, spec: dict[str, Any], words: dict[str, Any]) -> bool:
+def carry(sock: socket.socket, folder: str, spec: dict[str, Any], words: dict[str, Any], locks: GpuLocks) -> bool:
     try:
         ours = Claim(folder, words)
     except FileExistsError:
@@ -67,6 +78,7 @@ def carry(sock: socket.socket, folder: str, spec: dict[str, Any], words: dict[st
         ours.close()
         sentence = explain(error, spec)
         logcap.say(spec["log"], sentence)
+        locks.close()
         finish(sock, folder, record.start_failed(sentence, at), None)
         return True
     life = {"pid": child, "at": at, "began": began}
@@ -77,6 +89,7 @@ def carry(sock: socket.socket, folder: str, spec: dict[str, Any], words: dict[st
     main, reason = watch(child, spec, began, cap, ours, kills)
     ours.close()
     tree.kill_rest()
+    locks.close()  # before anybody is told: the next job may want them at once
     seconds = time.monotonic() - began
     sentence = ""
     if reason is None:
