@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 CHOICES, TRACES = "gpu_choices", "gpu_traces"
 """Settings of the journal: what people have enabled and disabled; what the next daemon has to know of the GPUs."""
-HAD_GPUS = "had_gpus"
-"""A setting of the journal: measured GPUs have been seen here, and jobs are meant for them."""
 
 
 def gpus(arbiter: GPUArbiter) -> object:

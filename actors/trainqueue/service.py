@@ -28,8 +28,7 @@ from trainqueue.core.limits import Limits
 from trainqueue.core.reading import Sighting
 from trainqueue.feed import Feed
 from trainqueue.frontdesk import FrontDesk
-from trainqueue.gpuops import HAD_GPUS
-from trainqueue.gpus import FakeGpus, NoGpu, inventory
+from trainqueue.gpus import HAD_GPUS, FakeGpus, NoGpu, inventory
 from trainqueue.home import EVENTS, REQUESTS
 from trainqueue.janitor import Janitor
 from trainqueue.journal import Journal, JournalError

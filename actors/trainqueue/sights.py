@@ -13,7 +13,8 @@ from trainqueue import wire
 from trainqueue.actor import tell
 from trainqueue.core import events as ev
 from trainqueue.core.reading import Sighting
-from trainqueue.gpuops import HAD_GPUS, TRACES, kept_traces, written
+from trainqueue.gpuops import TRACES, kept_traces, written
+from trainqueue.gpus import HAD_GPUS
 from trainqueue.gpuview import gpu_views
 from trainqueue.messages import (
     LookDue,

@@ -7,6 +7,7 @@ from core.machine import GIB, Machine, running, spec
 from trainqueue.core import events as ev
 from trainqueue.core.card import Trace
 from trainqueue.core.job import Job, Running
+from trainqueue.core.limits import Limits
 from trainqueue.core.reading import Process, Reading, Sighting
 from trainqueue.core.why import why
 
@@ -59,6 +60,25 @@ def test_what_a_person_has_accepted_is_not_shared_out() -> None:
     machine.submit(spec(gpu_memory=8 * GIB))
     machine.answer_all()
     assert machine.started == [2]
+
+
+def test_what_was_accepted_and_has_gone_is_not_lent_to_the_next_job() -> None:
+    machine = Machine(1)
+    machine.cards[0].rest = 5 * GIB
+    machine.round()
+    machine.do(ev.SetGpu("0", enabled=True))
+    machine.submit(spec(), spec())
+    machine.answer_all()
+    machine.run(1, 4 * GIB)
+    machine.cards[0].rest = GIB // 2  # what was accepted comes back while the job runs
+    machine.round()
+    machine.end(1, lingers=4 * GIB)
+    machine.answer_all()
+    assert machine.started == [1]
+    machine.cards[0].lingers = 0
+    machine.answer()
+    machine.answer_all()
+    assert machine.started == [1, 2]
 
 
 def test_a_person_accepts_it_and_that_is_remembered() -> None:
@@ -285,3 +305,22 @@ def test_what_a_person_forgives_is_measured_by_the_first_look_that_can() -> None
     other.submit()
     other.answer_all()
     assert other.started == [2]
+
+
+# -- what people have switched, and what the settings say later
+
+
+def test_settings_of_later_count_where_people_have_only_undone_what_they_did() -> None:
+    machine = Machine(2)
+    machine.round()
+    for enabled in (True, False, True):
+        machine.do(ev.SetGpu("GPU-0", enabled=enabled))
+    machine.do(ev.SetGpu("GPU-1", enabled=False))
+    assert machine.core.choices() == {"GPU-1": False}
+    later = Machine(0, Limits(left_out=("0",)))
+    later.cards = machine.cards
+    later.core.restore([], {}, 0.0, paused=False, draining=False, choices=machine.core.choices())
+    later.round()
+    assert [later.core.use(gpu) for gpu in ("GPU-0", "GPU-1")] == ["disabled", "disabled"]
+    later.do(ev.SetGpu("GPU-0", enabled=True))
+    assert later.core.choices() == {"GPU-0": True, "GPU-1": False}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 TROUBLE = {
     "DRIVER_NOT_LOADED": "the NVIDIA driver is not loaded",
     "LIB_RM_VERSION_MISMATCH": "the NVIDIA driver was updated while the old one is still loaded",
-    "LIBRARY_NOT_FOUND": "libnvidia-ml.so.1, is not there",
+    "LIBRARY_NOT_FOUND": "libnvidia-ml.so.1, cannot be loaded",
     "FUNCTION_NOT_FOUND": "the NVIDIA driver is too old",
     "NO_PERMISSION": "may not use the NVIDIA driver",
     "UNKNOWN": "the NVIDIA driver does not work (Unknown Error)",

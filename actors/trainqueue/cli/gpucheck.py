@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 from typing import TYPE_CHECKING, Any
 
 from trainqueue import guard
 from trainqueue.cli.finding import Finding
+from trainqueue.damage import glance as glance_at
 from trainqueue.errors import SettingsError, TrainqError
+from trainqueue.gpus import HAD_GPUS
 from trainqueue.settings import GpuSettings, load
 
 if TYPE_CHECKING:
@@ -20,6 +24,7 @@ PATIENCE, WAKING = 3.0, 10.0
 """Seconds for the daemon to answer, and for the driver, which takes a few to wake a GPU without persistence mode."""
 SILENT = "the NVIDIA driver does not answer: nothing came within {:.0f} s"
 NO_DRIVER = "no NVIDIA driver: the queue serves one slot, cpu:0"
+GONE = "there is no NVIDIA driver, and this home has had GPUs: a daemon waits for them, and so do its jobs"
 OFF = 'the settings say backend = "none": the queue serves one slot, cpu:0'
 AGAIN = "trainq-cli daemon stop, then trainq-cli daemon start; running jobs run on"
 
@@ -37,7 +42,7 @@ def checks(home: Home) -> Iterator[Finding]:
     if not asked:
         yield from chosen(pretended, told)
         return
-    yield from compared(seen, told) if told else alone(seen)
+    yield from compared(seen, told) if told else alone(seen, had_gpus=has_had_gpus(home))
     yield from left_out(settings, told)
     yield from hints(seen)
 
@@ -109,6 +114,8 @@ def each(told: dict[str, Any]) -> Iterator[Finding]:
             yield Finding(name, "problem", what, advice or f"when it is well again: {again}")
         elif not gpu.get("enabled", True):
             yield Finding(name, "warning", "disabled: no job starts on it", again)
+        elif gpu.get("use") == "memory" and ": trainq-cli" in str(gpu["why"]):
+            yield Finding(name, "warning", *parted(gpu["why"]))
         elif gpu.get("use") == "foreign" and not gpu["foreign"]:
             yield Finding(name, "warning", gpu["why"] or "it is not known who is on it: no job starts on it")
 
@@ -126,11 +133,22 @@ def chosen(pretended: str | None, told: dict[str, Any]) -> Iterator[Finding]:
         yield Finding("driver", "warning", f"{what}; the daemon was started without that", AGAIN)
 
 
-def alone(seen: Glance | None) -> Iterator[Finding]:
+def has_had_gpus(home: Home) -> bool:
+    """Whether a daemon of this home waits for GPUs that are not there; no where the database does not say."""
+    with contextlib.suppress(sqlite3.Error, OSError), contextlib.closing(glance_at(home.database)) as db:
+        return db.execute("SELECT 1 FROM settings WHERE name = ?", (HAD_GPUS,)).fetchone() is not None
+    return False
+
+
+def alone(seen: Glance | None, *, had_gpus: bool) -> Iterator[Finding]:
     """Without a daemon it is what one would have."""
     if seen is None:
         then = "see dmesg for what the driver says; jobs that need GPUs wait; if it stays so, reboot"
         yield Finding("gpu", "problem", SILENT.format(WAKING), then)
+    elif not seen.installed and had_gpus:
+        yield Finding(
+            "gpu", "problem", GONE, 'install the driver again; without GPUs set backend = "none" under [gpus]'
+        )
     elif not seen.installed:
         yield Finding("gpu", "ok", NO_DRIVER)
     elif seen.sighting.trouble:
@@ -149,11 +167,12 @@ def version(seen: Glance) -> str:
 
 def compared(seen: Glance | None, told: dict[str, Any]) -> Iterator[Finding]:
     """A daemon that was started in another world serves other GPUs than can be seen from here."""
-    theirs = set[str]() if pretends(told) or serves_cpu(told) else {str(gpu["id"]) for gpu in told["gpus"]}
+    none = pretends(told) or serves_cpu(told)
+    theirs = set[str]() if none else {str(gpu["id"]) for gpu in told["gpus"] if gpu["healthy"]}
     if seen is None:
         yield Finding("driver", "warning", SILENT.format(WAKING), "see dmesg for what the driver says")
     elif not seen.installed:
-        if theirs:
+        if theirs and not told.get("trouble"):
             what = f"from here no NVIDIA driver can be seen, and the daemon serves {count(theirs)}: it runs elsewhere"
             yield Finding("driver", "warning", what, "a daemon that is started here would serve cpu:0")
     elif seen.sighting.trouble:

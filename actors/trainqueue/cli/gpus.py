@@ -86,13 +86,18 @@ def state(gpu: dict[str, Any]) -> str:
         "unhealthy": None if gpu["healthy"] else f"unhealthy: {gpu['why']}" if gpu["why"] else "unhealthy",
         "held": f"job {', '.join(map(str, gpu['jobs']))}" if gpu["jobs"] else None,
         "foreign": used(gpu["foreign"]),
-        "memory": "memory not back" if gpu["healthy"] and gpu.get("waiting_for_memory") else None,
+        "memory": awaited(gpu) if gpu["healthy"] and gpu.get("waiting_for_memory") else None,
         "reserved": f"kept for job {gpu['kept_for']}" if gpu.get("kept_for") is not None else None,
     }
     use = gpu.get("use", "free")
     if use != "free" and found.get(use) is None:
         found[use] = gpu["why"] or UNTOLD.get(use, use)
     return "; ".join(part for part in found.values() if part is not None) or "free"
+
+
+def awaited(gpu: dict[str, Any]) -> str:
+    """What has to come back, or be accepted."""
+    return str(gpu["why"]) if gpu.get("use") == "memory" and gpu["why"] else UNTOLD["memory"]
 
 
 def used(processes: list[dict[str, Any]]) -> str | None:

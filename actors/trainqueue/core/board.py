@@ -131,6 +131,9 @@ class Board:
                 card.used[job] = sum(parts)
                 if share is not None and card.used[job] >= NEAR_ITS_SHARE * share:
                     card.settled.add(job)
+        if tenants and self._accepted(card) and card.residual is not None:
+            of_ours = sum(process.memory or 0 for process in processes if not self._is_stranger(card, process))
+            card.baseline = min(self._accepted(card), max(UNKNOWN_BASELINE, card.residual - of_ours))
         ours = {process.pid: process.job for process in processes if process.job is not None}
         left = {pid: job for pid, job in ours.items() if not self._leases.active(job)}
         card.lingering = tuple(left)
@@ -219,8 +222,10 @@ class Board:
     # -- people
 
     def _is_enabled(self, card: Card) -> bool:
-        left_out = card.seen and not {card.id, card.name}.isdisjoint(self._limits.left_out)
-        return self.choices.get(card.id, not left_out)
+        return self.choices.get(card.id, not self._is_left_out(card))
+
+    def _is_left_out(self, card: Card) -> bool:
+        return card.seen and not {card.id, card.name}.isdisjoint(self._limits.left_out)
 
     def left_out_in_vain(self) -> list[str]:
         """Names in the settings that none of the GPUs has, as soon as it is known which there are."""
@@ -233,7 +238,11 @@ class Board:
         Memory that is still awaited only where it was enabled anyway: that is what is meant then.
         """
         anyway = card.enabled and card.proof is not None and not self._leases.on(card.id)
-        self.choices[card.id] = card.enabled = enabled
+        card.enabled = enabled
+        if enabled != self._is_left_out(card):
+            self.choices.pop(card.id, None)  # as the settings say; what they say later shall count
+        else:
+            self.choices[card.id] = enabled
         if enabled:
             card.condemned = None
             if card.overdue or card.nobodys or anyway:

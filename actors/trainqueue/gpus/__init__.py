@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from trainqueue.settings import GpuSettings
 
 
+HAD_GPUS = "had_gpus"
+"""A setting of the journal: measured GPUs have been seen here, and jobs are meant for them."""
+
+
 class Inventory(Protocol):
     """Where GPUs come from. Used by one thread at a time."""
 

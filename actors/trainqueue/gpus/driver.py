@@ -28,7 +28,7 @@ DRIVER = {
         "reboot, or reload the driver and restart trainqd"
     ),
     "LIBRARY_NOT_FOUND": (
-        f"the library of the NVIDIA driver, {LIBRARY}, is not there; "
+        f"the library of the NVIDIA driver, {LIBRARY}, cannot be loaded; "
         "install the driver again (a container needs --gpus all); " + WITHOUT
     ),
     "FUNCTION_NOT_FOUND": "the NVIDIA driver is too old for trainq; update it",
