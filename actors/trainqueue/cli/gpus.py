@@ -9,6 +9,7 @@ import click
 from trainqueue.cli.common import as_json, client, show_json
 from trainqueue.cli.forms import Gpus
 from trainqueue.cli.screen import clean, size, table
+from trainqueue.core.words import number
 
 HEADS = ("GPU", "NAME", "MEMORY", "UTIL", "TEMP", "POWER", "JOBS", "STATE")
 NAME = 1
@@ -41,6 +42,9 @@ def show(found: dict[str, Any]) -> None:
     """The table; where the driver is in trouble, what is wrong and what to do."""
     if found["gpus"]:
         table(HEADS, map(row, found["gpus"]), elastic=NAME)
+        for gpu in found["gpus"]:
+            if gpu.get("ignored"):
+                click.secho(clean(let_pass(gpu)), dim=True, err=True)
     if found.get("trouble"):
         click.echo(clean(found["trouble"]))
     elif not found["gpus"]:
@@ -102,4 +106,13 @@ def used(processes: list[dict[str, Any]]) -> str | None:
     largest, *others = sorted(processes, key=lambda process: -(process["memory"] or 0))
     facts = ", ".join([f"pid {largest['pid']}", *([size(largest["memory"])] if largest["memory"] else [])])
     told = [str(word) for word in (largest["user"], largest["command"]) if word]
-    return f"used by {': '.join(told) or 'somebody'} ({facts})" + (f" and {len(others)} more" if others else "")
+    return f"used by {': '.join(told) or 'somebody'} ({facts})" + (
+        f" and {number(len(others), 'other')}" if others else ""
+    )
+
+
+def let_pass(gpu: dict[str, Any]) -> str:
+    """Who is on it and in nobody's way, since the settings say so: each program once, and what they use together."""
+    programs = dict.fromkeys(one["command"] or one["user"] or f"pid {one['pid']}" for one in gpu["ignored"])
+    used = sum(one["memory"] or 0 for one in gpu["ignored"])
+    return f"ignored on GPU {gpu['index']}: {', '.join(programs)}" + (f" ({size(used)})" if used else "")
