@@ -110,7 +110,7 @@ def gathered(core: Core, job: Job, now: float) -> str | None:
 
 
 def _runs(core: Core, card: Card, now: float) -> str | None:
-    """GPU 2 runs job 5 (expected to end within 12 min); of several jobs until the last has ended. None for an idle one."""
+    """GPU 2 runs job 5 (expected to end within 12 min): until the last of several. None for an idle one."""
     jobs = [*core.leases.on(card.id)]
     if not jobs:
         return None
