@@ -147,7 +147,7 @@ def test_events_of_gpus_and_of_later_daemons_are_told(cli: Cli) -> None:
         "cpu:0 healthy, can be used",
     ]
     sick = {"type": "gpu", "id": "GPU-1", "index": 1, "healthy": False, "enabled": True, "why": "GPU 1 is lost"}
-    assert happened(sick) == "GPU 1 unhealthy: GPU 1 is lost"
+    assert happened(sick) == "GPU 1 unhealthy: is lost"
     assert happened(sick | {"healthy": True, "why": None}) == "GPU 1 healthy, can be used"
     assert happened({"type": "weather", "id": 7}) == "weather"
 

@@ -70,8 +70,11 @@ def test_nothing_is_cut_on_a_terminal_of_80_columns(shown: Cli, pretender: Prete
     assert {line[: at - 2].strip().partition(" ")[0] for line in lines[1:]} == {*"0123456", ""}
 
 
+DESKTOP = ("/usr/lib/xorg/Xorg :0 -core", "firefox", "/opt/firefox/firefox -contentproc 7")
+
+
 def test_what_is_ignored_is_said_once_below_the_table(shown: Cli, pretender: Pretender) -> None:
-    desktop = [process(7, "ann", 0.5) | {"command": name} for name in ("Xorg", "firefox", "firefox")]
+    desktop = [process(7, "ann", 0.5) | {"command": name} for name in DESKTOP]
     unknown = [process(4242, None, None)]
     pretender.answers["gpus"] = {"gpus": [gpu(0, ignored=desktop), gpu(1), gpu(2, ignored=unknown)]}
     told = shown("gpus")
@@ -82,8 +85,12 @@ def test_what_is_ignored_is_said_once_below_the_table(shown: Cli, pretender: Pre
 
 def test_states_are_told_together() -> None:
     several = gpu(0, enabled=False, jobs=[3], foreign=[process(9, None, None)], kept_for=8)
+    assert state(gpu(0, foreign=[process(9, "eve", None) | {"command": "/usr/bin/python3 train.py --lr 1"}])) == (
+        "used by eve: python3 (pid 9)"
+    )
     assert state(several) == "disabled; job 3; used by somebody (pid 9); kept for job 8"
     assert state(gpu(0, healthy=False)) == "unhealthy"
+    assert state(gpu(0, healthy=False, why="GPU 0 waits for it")) == "unhealthy: waits for it"
 
 
 def test_the_daemon_s_verdict_is_told_whatever_else_is_known() -> None:

@@ -87,7 +87,7 @@ def state(gpu: dict[str, Any]) -> str:
     """
     found = {
         "disabled": None if gpu.get("enabled", True) else "disabled",
-        "unhealthy": None if gpu["healthy"] else f"unhealthy: {gpu['why']}" if gpu["why"] else "unhealthy",
+        "unhealthy": None if gpu["healthy"] else unhealthy(gpu),
         "held": f"job {', '.join(map(str, gpu['jobs']))}" if gpu["jobs"] else None,
         "foreign": used(gpu["foreign"]),
         "memory": "memory not back" if gpu["healthy"] and gpu.get("waiting_for_memory") else None,
@@ -99,13 +99,29 @@ def state(gpu: dict[str, Any]) -> str:
     return "; ".join(part for part in found.values() if part is not None) or "free"
 
 
+def label(gpu: dict[str, Any]) -> str:
+    """GPU 0, as people say it, of what the wire tells of one."""
+    return gpu["id"] if gpu["index"] is None or gpu["id"].startswith("cpu:") else f"GPU {gpu['index']}"
+
+
+def unhealthy(gpu: dict[str, Any]) -> str:
+    """With the daemon's sentence, which names the GPU once more."""
+    why = (gpu["why"] or "").removeprefix(f"{label(gpu)}: ").removeprefix(f"{label(gpu)} ")
+    return f"unhealthy: {why}" if why else "unhealthy"
+
+
+def program(command: str | None) -> str | None:
+    """The name by which `ignore_commands` knows it, of a whole command line."""
+    return command and command.partition(" ")[0].rpartition("/")[2].rstrip(":")
+
+
 def used(processes: list[dict[str, Any]]) -> str | None:
     """By whom, other than our jobs: the one with the most memory, and how many more."""
     if not processes:
         return None
     largest, *others = sorted(processes, key=lambda process: -(process["memory"] or 0))
     facts = ", ".join([f"pid {largest['pid']}", *([size(largest["memory"])] if largest["memory"] else [])])
-    told = [str(word) for word in (largest["user"], largest["command"]) if word]
+    told = [word for word in (largest["user"], program(largest["command"])) if word]
     return f"used by {': '.join(told) or 'somebody'} ({facts})" + (
         f" and {number(len(others), 'other')}" if others else ""
     )
@@ -113,6 +129,6 @@ def used(processes: list[dict[str, Any]]) -> str | None:
 
 def let_pass(gpu: dict[str, Any]) -> str:
     """Who is on it and in nobody's way, since the settings say so: each program once, and what they use together."""
-    programs = dict.fromkeys(one["command"] or one["user"] or f"pid {one['pid']}" for one in gpu["ignored"])
+    programs = dict.fromkeys(program(one["command"]) or one["user"] or f"pid {one['pid']}" for one in gpu["ignored"])
     used = sum(one["memory"] or 0 for one in gpu["ignored"])
-    return f"ignored on GPU {gpu['index']}: {', '.join(programs)}" + (f" ({size(used)})" if used else "")
+    return f"ignored on {label(gpu)}: {', '.join(programs)}" + (f" ({size(used)})" if used else "")

@@ -221,11 +221,11 @@ def happened(event: dict[str, Any]) -> str:
 
 def gpu_change(event: dict[str, Any]) -> str:
     """Its news, which may be that it is well or that it is enabled: of both only the sum is told."""
-    by_id = event["index"] is None or event["id"].startswith("cpu:")
-    label = event["id"] if by_id else f"GPU {event['index']}"
+    from trainqueue.cli.gpus import label, unhealthy
+
     if not event["healthy"]:
-        return f"{label} unhealthy: {event['why'] or 'nobody knows why'}"
-    return f"{label} " + ("healthy, can be used" if event["enabled"] else "disabled")
+        return f"{label(event)} {unhealthy(event)}"
+    return f"{label(event)} " + ("healthy, can be used" if event["enabled"] else "disabled")
 
 
 def mode(event: dict[str, Any]) -> str:
