@@ -60,6 +60,8 @@ class Sights:
         self._silence: Timer | None = None
         self._traces = kept_traces(arbiter.journal, arbiter.bench.boot)
         """As they are written down."""
+        self._left_out = False
+        """The names in `left_out` have been compared with the GPUs that there are."""
         self._had_gpus = bool(arbiter.journal.setting(HAD_GPUS))
 
     def begin(self, watch: pykka.ActorRef[Any] | None, sighting: Sighting | None) -> bool:
@@ -80,9 +82,16 @@ class Sights:
         self.opened = True
         if self._first is not None:
             self.arbiter.apply_quietly(ev.Seen(self._first))
-        for name in self.arbiter.core.board.left_out_in_vain():
-            logger.warning("[gpus] left_out names %s, and there is no such GPU", name)
+        self._compare_left_out()
         self._listen(SILENCE)
+
+    def _compare_left_out(self) -> None:
+        """Once, as soon as it is known which GPUs there are."""
+        board = self.arbiter.core.board
+        if board.known and not self._left_out:
+            self._left_out = True
+            for name in board.left_out_in_vain():
+                logger.warning("[gpus] left_out names %s, and there is no such GPU", name)
 
     def _listen(self, seconds: float) -> None:
         if self.watch is None:
@@ -112,6 +121,7 @@ class Sights:
             return
         self._listen(SILENCE)
         self.arbiter.apply(ev.Seen(sighting))
+        self._compare_left_out()
         self._show()
 
     def _silent(self) -> None:

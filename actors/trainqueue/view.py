@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trainqueue.clock import run_time
+from trainqueue.core.expect import share_of
 from trainqueue.core.job import Pending, Queued, Running, data_of
 from trainqueue.core.spec import title
 from trainqueue.core.why import why
@@ -29,6 +30,21 @@ def gpu_seconds(job: Job, now: float) -> float | None:
     return None if ran is None else len(getattr(job.state, "gpu_ids", ())) * ran
 
 
+def is_stopping(job: Job, now: float) -> bool:
+    """Told to stop: by somebody, or by its runner since its time is over."""
+    if not isinstance(job.state, Pending | Running):
+        return False
+    limit, ran = job.spec.time_limit, run_time(job.state, now)
+    return job.state.stopping or (limit is not None and ran is not None and ran >= limit)
+
+
+def gpu_share(job: Job, core: Core) -> int | None:
+    """What it holds, or, where "auto" waits, would be given as things are."""
+    if isinstance(job.state, Queued) and job.spec.gpu_memory == "auto":
+        return share_of(job.spec, core.past)
+    return getattr(job.state, "share", None)
+
+
 def job_view(job: Job, core: Core, home: Home, now: float, stood: dict[str, float]) -> dict[str, Any]:
     """The contract's Job. `stood`: seconds that it stood first in line and could not start, by reason."""
     spec, state = job.spec, job.state
@@ -44,7 +60,7 @@ def job_view(job: Job, core: Core, home: Home, now: float, stood: dict[str, floa
         "position": core.line.position(job) if isinstance(state, Queued) else None,
         "attempt": job.attempt,
         "gpu_ids": list(getattr(state, "gpu_ids", ())),
-        "stopping": isinstance(state, Pending | Running) and state.stopping,
+        "stopping": is_stopping(job, now),
         "user": job.user,
         "pid": getattr(state, "pid", None),
         "exit_code": 0 if state.name == "completed" else getattr(state, "exit_code", None),
@@ -55,7 +71,7 @@ def job_view(job: Job, core: Core, home: Home, now: float, stood: dict[str, floa
         "run_time": run_time(state, now),
         "gpu_seconds": gpu_seconds(job, now),
         "waited": stood,
-        "gpu_share": getattr(state, "share", None),
+        "gpu_share": gpu_share(job, core),
         "peak_memory": job.peak_memory,
         "expected_start_at": None,
         "expected_end_at": None,

@@ -140,15 +140,27 @@ def test_interrupting_run_in_a_pipe_detaches(cli: Cli) -> None:
 
 
 def test_events_of_gpus_and_of_later_daemons_are_told(cli: Cli) -> None:
-    cli("gpus", "--disable", "0")
-    cli("gpus", "--enable", "0")
+    assert cli("gpus", "--disable", "cpu:0").returncode == 0
+    assert cli("gpus", "--enable", "0").returncode == 0
     assert [line.split("\t")[2] for line in cli("events").stdout.splitlines()] == [
-        "GPU 0 disabled",
-        "GPU 0 can be used",
+        "cpu:0 disabled",
+        "cpu:0 healthy, can be used",
     ]
     sick = {"type": "gpu", "id": "GPU-1", "index": 1, "healthy": False, "enabled": True, "why": "GPU 1 is lost"}
-    assert happened(sick) == "GPU 1 unhealthy: GPU 1 is lost"
+    assert happened(sick) == "GPU 1 unhealthy: is lost"
+    assert happened(sick | {"healthy": True, "why": None}) == "GPU 1 healthy, can be used"
     assert happened({"type": "weather", "id": 7}) == "weather"
+
+
+def test_a_change_that_no_machine_can_meet_is_said_as_for_a_new_job(cli: Cli) -> None:
+    cli("gpus", "--disable", "0")
+    cli("submit", "--", "true")
+    needs = "is queued (needs 99 GPUs, this machine has 1)\n"
+    assert cli("submit", "--gpus", "99", "--", "true").stderr == f"trainq-cli: job 2 {needs}"
+    changed = cli("edit", "1", "--set", "gpus=99")
+    assert (changed.stdout, changed.stderr) == ("1\tqueued: gpus changed\n", f"trainq-cli: job 1 {needs}")
+    assert cli("edit", "1", "--set", "gpus=99", "--json").stderr == ""
+    assert cli("edit", "1", "--set", "gpus=0").stderr == ""
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from commands import Cli
 from fakegpus import on_fake
 from machine import GIB, Machine
-from pretend import Pretender, gpu
+from pretend import Pretender, gpu, process
 from support import ACTORS, Daemon
 
 from trainqueue import __version__
@@ -136,7 +136,7 @@ def test_what_the_daemon_knows_of_each(doctor: Doctor, pretender: Pretender, mac
         "look with nvidia-smi for who has it",
     )
     assert found["gpu 1"] == ("warning", "disabled: no job starts on it", "trainq-cli gpus --enable 1")
-    forgiving = "GPU 0 has had a fall off the bus (Xid 79): trainq-cli gpus --enable 0 trusts it again"
+    forgiving = "GPU 0 has fallen off the bus (Xid 79): trainq-cli gpus --enable 0 trusts it again"
     pretender.answers["gpus"]["gpus"] = [gpu(0, healthy=False, why=forgiving)]
     assert doctor()["gpu 0"][2] == "trainq-cli gpus --enable 0 trusts it again"
     pretender.answers["gpus"]["gpus"] = [gpu(0, id="cpu:0")]
@@ -149,10 +149,54 @@ def test_what_the_daemon_knows_of_each(doctor: Doctor, pretender: Pretender, mac
     assert doctor().keys() == {"gpu"}, "said once"
 
 
+def test_memory_that_is_not_back_is_advised_about(doctor: Doctor, pretender: Pretender, machine: Machine) -> None:
+    waiting = "GPU 0 waits for the memory of job 3 to come back (4 GiB of it)"
+    taken = "trainq-cli gpus --enable 0 takes what is in use now for normal, else it is used again when that is over"
+    sick = gpu(0, id=machine.uuids()[0], healthy=False, waiting_for_memory=True, why=f"{waiting}: {taken}")
+    pretender.answers["gpus"] = {"gpus": [sick], "trouble": None}
+    assert doctor()["gpu 0"] == ("problem", waiting, f"look with nvidia-smi for who holds it; {taken}")
+
+
+def test_a_gpu_that_the_daemon_has_lost_is_told_once(doctor: Doctor, pretender: Pretender, machine: Machine) -> None:
+    machine.gpu(1, error="GPU_IS_LOST")
+    lost = "GPU 1 is lost: the driver does not show it any more"
+    ours = [gpu(0, id=machine.uuids()[0]), gpu(1, id=machine.uuids()[1], healthy=False, why=lost)]
+    pretender.answers["gpus"] = {"gpus": ours, "trouble": None}
+    found = doctor()
+    assert [*found] == ["gpu", "gpu 1", "driver"]
+    assert found["driver"] == ("ok", "NVIDIA driver 550.54.14", "")
+    assert found["gpu 1"][:2] == ("problem", lost)
+    assert "see dmesg" in found["gpu 1"][2]
+    assert "restart the machine" in found["gpu 1"][2]
+
+
+def test_a_gpu_with_a_stranger_on_it_is_a_note(doctor: Doctor, pretender: Pretender, machine: Machine) -> None:
+    ours = [gpu(at, id=uuid) for at, uuid in enumerate(machine.uuids())]
+    ours[0] |= {"foreign": [process(4242, "eve", 6.1)], "use": "foreign", "why": "GPU 0 is used by eve"}
+    pretender.answers["gpus"] = {"gpus": ours, "trouble": None}
+    result, what, advice = doctor()["gpu 0"]
+    assert (result, what) == ("ok", "used by eve: python (pid 4242, 6.1 GiB)")
+    assert "ignore_commands" in advice
+
+
+@pytest.mark.parametrize("home_name", ["home", "another"])
+def test_a_gpu_left_out_that_is_not_there(doctor: Doctor, pretender: Pretender, tmp_path: Path, home_name: str) -> None:
+    """With a daemon that serves the home, and without."""
+    (tmp_path / "trainq.toml").write_text('[gpus]\nleft_out = ["1", "99", "GPU-nonsense"]\n', encoding="utf-8")
+    doctor.cli.env["TRAINQ_CONFIG"] = str(tmp_path / "trainq.toml")
+    doctor.cli.env["TRAINQ_HOME"] = str(tmp_path / home_name)
+    pretender.answers["gpus"] = {"gpus": [gpu(0), gpu(1)], "trouble": None}
+    rows = [row for row in json.loads(doctor.cli("doctor", "--json").stdout) if row["check"] == "left_out"]
+    assert [row["what"].split(",")[0] for row in rows] == [
+        "the settings leave out GPU 99",
+        "the settings leave out GPU GPU-nonsense",
+    ]
+
+
 def test_pretend_gpus_of_a_daemon(home: Home, pretender: Pretender) -> None:
     pretender.answers["gpus"] = {"gpus": [gpu(0, id="GPU-fake-0")]}
     found = Doctor(home, None)()
-    assert found == {"gpu": ("ok", "the daemon was started with TRAINQ_FAKE_GPUS: it pretends to have 1 GPUs", "")}
+    assert found == {"gpu": ("ok", "the daemon was started with TRAINQ_FAKE_GPUS: it pretends to have 1 GPU", "")}
 
 
 def test_the_daemon_s_gpus_come_first(doctor: Doctor, pretender: Pretender, machine: Machine) -> None:

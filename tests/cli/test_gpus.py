@@ -31,7 +31,7 @@ ROWS = [
 STATES = [
     "free",
     "job 3, 4",
-    "used by eve: python (pid 4242, 6.1 GiB) and 1 more",
+    "used by eve: python (pid 4242, 6.1 GiB) and 1 other",
     "memory not back",
     f"unhealthy: {LOST}",
     "disabled",
@@ -70,10 +70,27 @@ def test_nothing_is_cut_on_a_terminal_of_80_columns(shown: Cli, pretender: Prete
     assert {line[: at - 2].strip().partition(" ")[0] for line in lines[1:]} == {*"0123456", ""}
 
 
+DESKTOP = ("/usr/lib/xorg/Xorg :0 -core", "firefox", "/opt/firefox/firefox -contentproc 7")
+
+
+def test_what_is_ignored_is_said_once_below_the_table(shown: Cli, pretender: Pretender) -> None:
+    desktop = [process(7, "ann", 0.5) | {"command": name} for name in DESKTOP]
+    unknown = [process(4242, None, None)]
+    pretender.answers["gpus"] = {"gpus": [gpu(0, ignored=desktop), gpu(1), gpu(2, ignored=unknown)]}
+    told = shown("gpus")
+    assert len(told.stdout.splitlines()) == 4, "a script reads the table alone"
+    assert told.stderr == "ignored on GPU 0: Xorg, firefox (1.5 GiB)\nignored on GPU 2: pid 4242\n"
+    assert "ignored on GPU 0: Xorg, firefox (1.5 GiB)" in shown.on_a_terminal("gpus")
+
+
 def test_states_are_told_together() -> None:
     several = gpu(0, enabled=False, jobs=[3], foreign=[process(9, None, None)], kept_for=8)
+    assert state(gpu(0, foreign=[process(9, "eve", None) | {"command": "/usr/bin/python3 train.py --lr 1"}])) == (
+        "used by eve: python3 (pid 9)"
+    )
     assert state(several) == "disabled; job 3; used by somebody (pid 9); kept for job 8"
     assert state(gpu(0, healthy=False)) == "unhealthy"
+    assert state(gpu(0, healthy=False, why="GPU 0 waits for it")) == "unhealthy: waits for it"
 
 
 def test_the_daemon_s_verdict_is_told_whatever_else_is_known() -> None:
@@ -162,7 +179,12 @@ def test_the_queue_does_not_cut_what_a_job_waits_for(shown: Cli, pretender: Pret
 
 
 def test_stats_say_what_each_gpu_did_and_why_it_did_not(shown: Cli, pretender: Pretender) -> None:
-    held = {"id": "GPU-0", "index": 0, "held": 7325.5, "idle": {"gpu-memory": 3.2, "gpu-foreign": 65.0}}
+    held = {
+        "id": "GPU-0",
+        "index": 0,
+        "held": 7325.5,
+        "idle": {"gpu-memory": 3.2, "gpu-foreign": 65.0, "starting": 0.4},
+    }
     pretender.answers["stats"] = {"counts": {"running": 1}, "gpu_seconds_used": 7325.5, "gpus": [held]}
     *figures, gap, head, row = shown("stats").stdout.splitlines()
     assert ("gpu_seconds_used\t7325.5" in figures, gap) == (True, "")
@@ -176,6 +198,30 @@ def test_a_submit_says_what_its_gpu_lacks(shown: Cli, pretender: Pretender) -> N
     assert sentence in shown.on_a_terminal("submit", "--no-start", "--", "true")
     pretender.answers["status"] = {"job": JOB | {"why_code": "position", "why": "next in line"}}
     assert "next in line" not in shown.on_a_terminal("submit", "--no-start", "--", "true")
+
+
+WHOLE = "no earlier run tells how much memory it needs, so it gets whole GPUs this time"
+
+
+@pytest.mark.parametrize(
+    ("memory", "state", "share", "said"),
+    [
+        ("auto", "pending", None, WHOLE),
+        ("auto", "queued", None, WHOLE),
+        ("auto", "running", 6 * GIB, ""),
+        ("auto", "completed", None, ""),
+        ("6GiB", "running", None, ""),
+    ],
+)
+def test_the_first_run_with_auto_is_said_to_get_whole_gpus(
+    shown: Cli, pretender: Pretender, memory: str, state: str, share: int | None, said: str
+) -> None:
+    made = {"id": 5, "state": "pending", "position": None}
+    pretender.answers |= {"submit": {"jobs": [made]}, "status": {"job": JOB | {"state": state, "gpu_share": share}}}
+    words = ("submit", "--no-start", "--gpu-memory", memory, "--", "true")
+    told = shown.on_a_terminal(*words, columns=200)
+    assert (said in told, WHOLE in told) == (True, bool(said))
+    assert shown(*words).stdout == "5\n"
 
 
 @pytest.mark.parametrize(
@@ -233,6 +279,30 @@ def test_edit_takes_the_same_forms(shown: Cli, pretender: Pretender) -> None:
         assert [*pretender.asked[-1]["set"].values()] == [value]
     refused = shown("edit", "5", "--set", "gpu_memory=8")
     assert (refused.returncode, "write 8GiB or 8GB" in refused.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        ("gpu=0,2", {"gpus": 2, "gpu_from": [0, 2]}),
+        ("gpu=GPU-8d3f gpus=1", {"gpus": 1, "gpu_from": ["GPU-8d3f"]}),
+        ("gpu_any=0-2 gpus=2", {"gpus": 2, "gpu_from": [0, 1, 2]}),
+        ("gpu_any=1", {"gpu_from": [1]}),
+        ("gpu=0 gpus=2", "--gpu names 1 and --gpus asks for 2"),
+        ("gpu=0 gpu_any=1", "give one of the two"),
+        ("gpu=0 gpu_from=1", "give one of the three"),
+        ("gpu=-1", "is no GPU"),
+    ],
+)
+def test_edit_takes_gpus_as_submit_does(shown: Cli, pretender: Pretender, changes: str, wanted: object) -> None:
+    pretender.answers["edit"] = {"job": {"id": 5, "state": "queued"}}
+    done = shown("edit", "5", *(word for change in changes.split() for word in ("--set", change)))
+    if isinstance(wanted, str):
+        assert (done.returncode, pretender.asked) == (2, [])
+        assert wanted in " ".join(done.stderr.split())
+    else:
+        assert done.returncode == 0, done.stderr
+        assert pretender.asked[0]["set"] == wanted
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,14 @@ def test_a_job_that_is_being_stopped_says_so(cli: Cli) -> None:
     assert cli("wait", "1").returncode == 128 + 9
 
 
+def test_a_job_whose_time_is_over_is_stopping(cli: Cli) -> None:
+    loop = 'trap "" TERM; while :; do sleep 0.02; done'
+    cli("submit", "--time-limit", "0.2s", "--grace", "60", "--", "sh", "-c", loop)
+    wait_until(lambda: cli("status").stdout.splitlines()[1].split("\t")[1] == "stopping")
+    cli("cancel", "--force", "1")
+    assert cli("wait", "1").returncode == 128 + 9
+
+
 def test_a_job_in_full_is_for_people_and_for_pipes(cli: Cli) -> None:
     cli("submit", "--hold", "--tag", "a=b", "--time-limit", "4h", "--", "sh", "-c", "echo 'x'\ntrue")
     cli("submit", "--hold", "--", "true")

@@ -638,7 +638,7 @@ def test_a_gpu_that_is_kept_for_a_wide_job_is_said() -> None:
     assert (machine.core.use("GPU-0"), machine.core.use("GPU-1")) == ("held", "reserved")
     assert says(machine, 2) == (
         "position",
-        "next in line; needs 2 GPUs, 1 GPU of these is kept; 1 of 2 GPUs are in use",
+        "next in line; needs 2 GPUs: 1 is kept for it; GPU 0 runs job 1",
     )
     sentence = "position 2 in the line; GPU 1 is kept for job 2, which needs 2 GPUs"
     assert says(machine, 3) == ("position", sentence)
@@ -647,6 +647,23 @@ def test_a_gpu_that_is_kept_for_a_wide_job_is_said() -> None:
     machine.answer_all()
     assert machine.started == [1, 2]
     assert machine.core.use("GPU-1") == "held"
+
+
+def test_who_is_on_what_a_wide_job_lacks_is_said_with_the_time_that_is_left() -> None:
+    machine = seen(Machine(8))
+    machine.submit(*[spec(time_limit=limit) for limit in (7500, 110, 30, 40)], spec())
+    machine.answer_all()
+    machine.submit(spec(gpus=8))
+    machine.answer_all()
+    code, sentence = says(machine, 6)
+    assert code == "position"
+    assert sentence is not None
+    kept, *busy, more = sentence.split("; ")[1:]
+    assert (kept, more) == ("needs 8 GPUs: 3 are kept for it", "and 3 more")
+    assert busy == [
+        "GPU 0 runs job 1 (expected to end within 2 h 05 min)",
+        "GPU 1 runs job 2 (expected to end within 2 min)",
+    ]
 
 
 def test_without_anybody_who_waits_a_gpu_is_free() -> None:

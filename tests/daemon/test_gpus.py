@@ -172,3 +172,19 @@ def test_a_driver_that_is_broken_at_the_start_is_tried_again(home: Home) -> None
         assert on.client.call("gpus")["gpus"] == []
         on.machine.change(init_error=None)
         on.until(job, "completed", 20)
+
+
+def test_a_left_out_gpu_that_is_not_there_is_said_as_soon_as_that_is_known(home: Home) -> None:
+    said = "[gpus] left_out names 99, and there is no such GPU"
+    with lab(home, started=False, settings='left_out = ["0", "99"]') as on:
+        on.machine.change(block=["*"])
+        on.daemon.start()
+        log = home.log
+        assert said not in log.read_text(encoding="utf-8")
+        on.machine.change(block=[])
+        wait_until(lambda: said in log.read_text(encoding="utf-8"), 20)
+        assert not on.gpu()["enabled"]
+        on.daemon.stop()
+        on.daemon.start()
+        wait_until(lambda: log.read_text(encoding="utf-8").count(said) == 2)
+        assert "left_out names 0" not in log.read_text(encoding="utf-8")

@@ -75,6 +75,8 @@ def test_auto_takes_the_peak_of_the_last_run_of_the_same_command(home: Home) -> 
         found = on.status(again)
         assert found.gpu_memory == "auto"
         assert 6 * GIB <= (found.gpu_share or 0) <= 7 * GIB  # and a little more
+        waiting = on.submit(6 * GIB, until=gate, gpu_memory="auto", hold=True)
+        assert on.status(waiting).gpu_share == found.gpu_share, "it is known before it starts"
         gate.touch()
         on.until(again, "completed")
 

@@ -75,9 +75,13 @@ def test_pretend_gpus_are_described(home: Home, monkeypatch: pytest.MonkeyPatch)
         ("GPU-fake-1", 1, 24 * 2**30),
     ]
     assert not any(reading.measured for reading in readings)
-    monkeypatch.setenv("TRAINQ_FAKE_GPUS", "many")
-    with pytest.raises(ValueError, match="2x24GiB"):
-        inventory(GpuSettings(), home)
+
+
+@pytest.mark.parametrize("described", ["many", "0x24GiB", "4x0GiB", "00x00GiB", "-1x24GiB", "2x24"])
+def test_what_describes_no_gpu_is_refused(described: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRAINQ_FAKE_GPUS", described)
+    with pytest.raises(ValueError, match=f"TRAINQ_FAKE_GPUS='{described}': expected something like 2x24GiB"):
+        inventory()
 
 
 @pytest.mark.usefixtures("machine")

@@ -41,6 +41,13 @@ def test_a_wrong_file_is_named_with_its_field(text: str, named: str) -> None:
     assert named in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["", "-1", " 0", "0,1", "GPU 0", "0x1"])
+def test_what_can_name_no_gpu_is_not_left_out(name: str) -> None:
+    with pytest.raises(SettingsError, match=r"gpus\.left_out"):
+        parse(f'[gpus]\nleft_out = ["{name}"]', "my.toml")
+    assert parse('[gpus]\nleft_out = ["3", "GPU-8d3f"]', "my.toml").gpus.left_out == ("3", "GPU-8d3f")
+
+
 def test_a_missing_file_is_an_error_only_when_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.delenv("TRAINQ_CONFIG", raising=False)

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from trainqueue import guard
 from trainqueue.cli.finding import Finding
+from trainqueue.cli.gpus import used
 from trainqueue.damage import glance as glance_at
 from trainqueue.errors import SettingsError, TrainqError
 from trainqueue.gpus import HAD_GPUS
 from trainqueue.settings import GpuSettings, load
+from trainqueue.wal import MAGIC
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from trainqueue.cli.glance import Glance
     from trainqueue.home import Home
@@ -26,6 +28,9 @@ SILENT = "the NVIDIA driver does not answer: nothing came within {:.0f} s"
 NO_DRIVER = "no NVIDIA driver: the queue serves one slot, cpu:0"
 GONE = "there is no NVIDIA driver, and this home has had GPUs: a daemon waits for them, and so do its jobs"
 OFF = 'the settings say backend = "none": the queue serves one slot, cpu:0'
+UNWELL = (
+    "see dmesg, and whether nvidia-smi shows it; restart the machine if it stays so; it is used again when it is well"
+)
 AGAIN = "trainq-cli daemon stop, then trainq-cli daemon start; running jobs run on"
 
 
@@ -41,10 +46,11 @@ def checks(home: Home) -> Iterator[Finding]:
         yield from each(told)
     if not asked:
         yield from chosen(pretended, told)
+        yield from left_out(settings, names(told["gpus"]) if told else set())
         return
     yield from compared(seen, told) if told else alone(seen, had_gpus=has_had_gpus(home))
-    yield from left_out(settings, told)
-    yield from hints(seen)
+    yield from left_out(settings, names(told["gpus"]) if told else seen_names(seen))
+    yield from hints(seen, told)
 
 
 def gpu_settings() -> GpuSettings:
@@ -85,7 +91,7 @@ def served(told: dict[str, Any], without: str) -> Finding:
     if not gpus:
         return Finding("gpu", "ok", "the daemon has not found out yet which GPUs there are")
     if pretends(told):
-        what = f"the daemon was started with TRAINQ_FAKE_GPUS: it pretends to have {len(gpus)} GPUs"
+        what = f"the daemon was started with TRAINQ_FAKE_GPUS: it pretends to have {count(gpus)}"
         return Finding("gpu", "ok", what)
     if serves_cpu(told):
         return Finding("gpu", "ok", without)
@@ -110,14 +116,24 @@ def each(told: dict[str, Any]) -> Iterator[Finding]:
     for gpu in told["gpus"]:
         name, again = f"gpu {called(gpu)}", f"trainq-cli gpus --enable {called(gpu)}"
         if not gpu["healthy"] and gpu["why"] != told.get("trouble"):
-            what, advice = parted(gpu["why"] or "unhealthy")
-            yield Finding(name, "problem", what, advice or f"when it is well again: {again}")
+            yield Finding(name, "problem", *unwell(gpu))
         elif not gpu.get("enabled", True):
             yield Finding(name, "warning", "disabled: no job starts on it", again)
         elif gpu.get("use") == "memory" and ": trainq-cli" in str(gpu["why"]):
             yield Finding(name, "warning", *parted(gpu["why"]))
-        elif gpu.get("use") == "foreign" and not gpu["foreign"]:
+        elif gpu["foreign"]:
+            then = "jobs wait until that is over; what is in nobody's way may stand in the settings: ignore_commands"
+            yield Finding(name, "ok", used(gpu["foreign"]) or "", then)
+        elif gpu.get("use") == "foreign":
             yield Finding(name, "warning", gpu["why"] or "it is not known who is on it: no job starts on it")
+
+
+def unwell(gpu: dict[str, Any]) -> tuple[str, str]:
+    """What is wrong with it, and what to do about it."""
+    what, advice = parted(gpu["why"] or "unhealthy")
+    if gpu.get("waiting_for_memory") and advice:
+        advice = f"look with nvidia-smi for who holds it; {advice}"
+    return what, advice or UNWELL
 
 
 # -- what is seen from here
@@ -134,9 +150,16 @@ def chosen(pretended: str | None, told: dict[str, Any]) -> Iterator[Finding]:
 
 
 def has_had_gpus(home: Home) -> bool:
-    """Whether a daemon of this home waits for GPUs that are not there; no where the database does not say."""
-    with contextlib.suppress(sqlite3.Error, OSError), contextlib.closing(glance_at(home.database)) as db:
-        return db.execute("SELECT 1 FROM settings WHERE name = ?", (HAD_GPUS,)).fetchone() is not None
+    """Whether a daemon of this home waits for GPUs that are not there; no where the database does not say.
+
+    SQLite must not even look at a file that is none of its own: it would remove the WAL that may save it.
+    """
+    with contextlib.suppress(sqlite3.Error, OSError):
+        with home.database.open("rb") as file:
+            if file.read(len(MAGIC)) != MAGIC:
+                return False
+        with contextlib.closing(glance_at(home.database)) as db:
+            return db.execute("SELECT 1 FROM settings WHERE name = ?", (HAD_GPUS,)).fetchone() is not None
     return False
 
 
@@ -181,7 +204,8 @@ def compared(seen: Glance | None, told: dict[str, Any]) -> Iterator[Finding]:
             yield Finding("driver", "warning", f"seen from here: {what}", then)
     else:
         ours = {reading.id for reading in seen.sighting.readings if reading.measured}
-        if ours == theirs or pretends(told) or told.get("trouble"):
+        lost = {str(gpu["id"]) for gpu in told["gpus"] if not gpu["healthy"]} - ours  # and said of each
+        if ours == theirs - lost or pretends(told) or told.get("trouble"):
             yield Finding("driver", "ok", version(seen))
         elif serves_cpu(told):
             what = f"the daemon serves cpu:0, and here are {count(ours)}: it was started without them"
@@ -191,16 +215,25 @@ def compared(seen: Glance | None, told: dict[str, Any]) -> Iterator[Finding]:
             yield Finding("driver", "warning", what, AGAIN)
 
 
-def left_out(settings: GpuSettings, told: dict[str, Any]) -> Iterator[Finding]:
+def names(gpus: Collection[dict[str, Any]]) -> set[str]:
+    return {str(name) for gpu in gpus for name in (gpu["id"], gpu["index"])}
+
+
+def seen_names(seen: Glance | None) -> set[str]:
+    """None where the driver is in trouble."""
+    readings = () if seen is None else seen.sighting.readings
+    return {str(name) for reading in readings for name in (reading.id, reading.index)}
+
+
+def left_out(settings: GpuSettings, known: set[str]) -> Iterator[Finding]:
     """A GPU that its owner wanted out, and which is used since its name is wrong."""
-    names = {str(name) for gpu in told.get("gpus", ()) for name in (gpu["id"], gpu["index"])}
-    for name in settings.left_out if names else ():
-        if name not in names:
+    for name in settings.left_out if known else ():
+        if name not in known:
             what = f"the settings leave out GPU {name}, and there is no such GPU"
             yield Finding("left_out", "warning", what, "trainq-cli gpus --json shows indices and ids")
 
 
-def count(gpus: set[str]) -> str:
+def count(gpus: Collection[object]) -> str:
     return f"{len(gpus)} GPU" + "s" * (len(gpus) != 1)
 
 
@@ -213,12 +246,14 @@ def parted(sentence: str) -> tuple[str, str]:
     return what, advice
 
 
-def hints(seen: Glance | None) -> Iterator[Finding]:
-    """About the driver; each stands for itself."""
+def hints(seen: Glance | None, told: dict[str, Any]) -> Iterator[Finding]:
+    """About the driver; each stands for itself. What ails a GPU the daemon has said already."""
     if seen is None:
         return
+    said = tuple(f"GPU {called(gpu)} " for gpu in told.get("gpus", ()) if not gpu["healthy"])
     for note in seen.notes:
-        yield Finding("driver", "warning", *parted(note))
+        if not note.startswith(said):
+            yield Finding("driver", "warning", *parted(note))
     if seen.asleep:
         named = ", ".join(map(str, seen.asleep))
         what = f"persistence mode is off (GPU {named}): while nobody uses a GPU the driver puts it down"

@@ -9,6 +9,7 @@ import click
 from trainqueue.cli.common import as_json, client, show_json
 from trainqueue.cli.forms import Gpus
 from trainqueue.cli.screen import clean, size, table
+from trainqueue.core.words import number
 
 HEADS = ("GPU", "NAME", "MEMORY", "UTIL", "TEMP", "POWER", "JOBS", "STATE")
 NAME = 1
@@ -41,6 +42,9 @@ def show(found: dict[str, Any]) -> None:
     """The table; where the driver is in trouble, what is wrong and what to do."""
     if found["gpus"]:
         table(HEADS, map(row, found["gpus"]), elastic=NAME)
+        for gpu in found["gpus"]:
+            if gpu.get("ignored"):
+                click.secho(clean(let_pass(gpu)), dim=True, err=True)
     if found.get("trouble"):
         click.echo(clean(found["trouble"]))
     elif not found["gpus"]:
@@ -83,7 +87,7 @@ def state(gpu: dict[str, Any]) -> str:
     """
     found = {
         "disabled": None if gpu.get("enabled", True) else "disabled",
-        "unhealthy": None if gpu["healthy"] else f"unhealthy: {gpu['why']}" if gpu["why"] else "unhealthy",
+        "unhealthy": None if gpu["healthy"] else unhealthy(gpu),
         "held": f"job {', '.join(map(str, gpu['jobs']))}" if gpu["jobs"] else None,
         "foreign": used(gpu["foreign"]),
         "memory": awaited(gpu) if gpu["healthy"] and gpu.get("waiting_for_memory") else None,
@@ -100,11 +104,36 @@ def awaited(gpu: dict[str, Any]) -> str:
     return str(gpu["why"]) if gpu.get("use") == "memory" and gpu["why"] else UNTOLD["memory"]
 
 
+def label(gpu: dict[str, Any]) -> str:
+    """GPU 0, as people say it, of what the wire tells of one."""
+    return gpu["id"] if gpu["index"] is None or gpu["id"].startswith("cpu:") else f"GPU {gpu['index']}"
+
+
+def unhealthy(gpu: dict[str, Any]) -> str:
+    """With the daemon's sentence, which names the GPU once more."""
+    why = (gpu["why"] or "").removeprefix(f"{label(gpu)}: ").removeprefix(f"{label(gpu)} ")
+    return f"unhealthy: {why}" if why else "unhealthy"
+
+
+def program(command: str | None) -> str | None:
+    """The name by which `ignore_commands` knows it, of a whole command line."""
+    return command and command.partition(" ")[0].rpartition("/")[2].rstrip(":")
+
+
 def used(processes: list[dict[str, Any]]) -> str | None:
     """By whom, other than our jobs: the one with the most memory, and how many more."""
     if not processes:
         return None
     largest, *others = sorted(processes, key=lambda process: -(process["memory"] or 0))
     facts = ", ".join([f"pid {largest['pid']}", *([size(largest["memory"])] if largest["memory"] else [])])
-    told = [str(word) for word in (largest["user"], largest["command"]) if word]
-    return f"used by {': '.join(told) or 'somebody'} ({facts})" + (f" and {len(others)} more" if others else "")
+    told = [word for word in (largest["user"], program(largest["command"])) if word]
+    return f"used by {': '.join(told) or 'somebody'} ({facts})" + (
+        f" and {number(len(others), 'other')}" if others else ""
+    )
+
+
+def let_pass(gpu: dict[str, Any]) -> str:
+    """Who is on it and in nobody's way, since the settings say so: each program once, and what they use together."""
+    programs = dict.fromkeys(program(one["command"]) or one["user"] or f"pid {one['pid']}" for one in gpu["ignored"])
+    used = sum(one["memory"] or 0 for one in gpu["ignored"])
+    return f"ignored on {label(gpu)}: {', '.join(programs)}" + (f" ({size(used)})" if used else "")

@@ -162,8 +162,8 @@ def stats(as_json: bool) -> None:  # noqa: FBT001
 
 
 def durations(seconds: dict[str, float]) -> str:
-    """By reason, the longest first."""
-    ordered = sorted(seconds.items(), key=lambda reason: -reason[1])
+    """By reason, the longest first; what rounds to nothing is none."""
+    ordered = sorted(((reason, spent) for reason, spent in seconds.items() if spent >= 1), key=lambda one: -one[1])
     return ", ".join(f"{reason} {took(spent)}" for reason, spent in ordered)
 
 
@@ -220,10 +220,12 @@ def happened(event: dict[str, Any]) -> str:
 
 
 def gpu_change(event: dict[str, Any]) -> str:
-    label = event["id"] if event["index"] is None else f"GPU {event['index']}"
+    """Its news, which may be that it is well or that it is enabled: of both only the sum is told."""
+    from trainqueue.cli.gpus import label, unhealthy
+
     if not event["healthy"]:
-        return f"{label} unhealthy: {event['why'] or 'nobody knows why'}"
-    return f"{label} " + ("can be used" if event["enabled"] else "disabled")
+        return f"{label(event)} {unhealthy(event)}"
+    return f"{label(event)} " + ("healthy, can be used" if event["enabled"] else "disabled")
 
 
 def mode(event: dict[str, Any]) -> str:

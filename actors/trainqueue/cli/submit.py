@@ -120,6 +120,16 @@ def place(trainq: Client, made: dict[str, Any]) -> str:
     return f"{job.state} ({why})" if why else job.state
 
 
+def guess(trainq: Client, made: dict[str, Any], fields: dict[str, Any]) -> str:
+    """Who asks for "auto" expects a share: the first run of a command gets none, since nobody knows yet how much."""
+    if fields["gpu_memory"] != "auto":
+        return ""
+    job = trainq.status(made["id"])
+    if job.ended or job.gpu_share is not None:
+        return ""
+    return "; no earlier run tells how much memory it needs, so it gets whole GPUs this time"
+
+
 def lack(job: Job) -> str:
     """What is wrong with the GPUs that it waits for, if it is more than its turn that it waits for."""
     return f": {job.why}" if (job.why_code or "").startswith("gpu-") else ""
@@ -140,7 +150,8 @@ def submit(as_json: bool, **fields: Any) -> None:  # noqa: FBT001
     if as_json:
         show_json(made)
     elif sys.stdout.isatty():
-        click.echo(f"{made['id']}\t{clean(place(client(), made))}")
+        trainq = client()
+        click.echo(f"{made['id']}\t{clean(place(trainq, made) + guess(trainq, made, fields))}")
     else:
         click.echo(made["id"])
         if made["state"] in {"queued", "cancelled"} and not made["position"]:
@@ -158,7 +169,7 @@ def run(as_json: bool, **fields: Any) -> int:  # noqa: FBT001
     if as_json:
         show_json(made)
     else:
-        complain(f"job {made['id']} is {place(trainq, made)}")
+        complain(f"job {made['id']} is {place(trainq, made)}{guess(trainq, made, fields)}")
     tail = Tail(trainq, made["id"], attempt=1)
     try:
         job = to_the_end(tail, (Documents if as_json else Raw)(tail).show)

@@ -110,7 +110,7 @@ class Card:
         if self.reading.trouble is not None:
             return f"{self.label}: {self.reading.trouble}"
         if self.condemned is not None:
-            error = f"{self.label} has had {CRITICAL[self.condemned]} (Xid {self.condemned})"
+            error = f"{self.label} has {CRITICAL[self.condemned]} (Xid {self.condemned})"
             return f"{error}: trainq-cli gpus --enable {self.name} trusts it again"
         if self.overdue:
             return self.waiting if self.nobodys else f"{self.waiting}: {self.given_up}"
@@ -118,7 +118,8 @@ class Card:
 
     @property
     def given_up(self) -> str:
-        return f"trainq-cli gpus --enable {self.name} goes on without it, else it is used again when that is over"
+        taken = f"trainq-cli gpus --enable {self.name} takes what is in use now for normal"
+        return f"{taken}, else it is used again when that is over"
 
     @property
     def name(self) -> str:

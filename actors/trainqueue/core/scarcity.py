@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trainqueue.core.expect import ambiguous, eligible, would_do
+from trainqueue.core.expect import ambiguous, eligible, ends, would_do
 from trainqueue.core.spot import Spot
-from trainqueue.core.words import number, size
+from trainqueue.core.words import duration, number, size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,12 +99,25 @@ def barred(core: Core, job: Job) -> tuple[str, str] | None:
     return obstacle(core, job) if len(within_reach) < job.spec.gpus else None
 
 
-def gathered(core: Core, job: Job) -> str:
-    """What is kept for a wide job that is the first in line."""
-    kept = [card for card in core.board.counted() if core.kept().get(card.id) == job.id]
+def gathered(core: Core, job: Job, now: float) -> str | None:
+    """What is kept for a wide job that is the first in line, and who is on the others; None where nothing is kept."""
+    kept = sum(core.kept().get(card.id) == job.id for card in core.board.counted())
     if job.spec.gpus < 2 or not kept:
-        return ""
-    return f"needs {job.spec.gpus} GPUs, {number(len(kept), 'GPU')} of these {'is' if len(kept) == 1 else 'are'} kept; "
+        return None
+    cards = _cards(core.board, eligible(job.spec, core.board.slots(), core.past)[0])
+    busy = [runs for card in cards if (runs := _runs(core, card, now)) is not None]
+    return f"needs {job.spec.gpus} GPUs: " + _some([f"{kept} {'is' if kept == 1 else 'are'} kept for it", *busy])
+
+
+def _runs(core: Core, card: Card, now: float) -> str | None:
+    """GPU 2 runs job 5 (expected to end within 12 min): until the last of several. None for an idle one."""
+    jobs = [*core.leases.on(card.id)]
+    if not jobs:
+        return None
+    latest = [ends(core.jobs[job], now, core.past).latest for job in jobs]
+    known = [end for end in latest if end is not None]
+    left = f" (expected to end within {duration(max(known) - now)})" if len(known) == len(jobs) else ""
+    return f"{card.label} runs job {', '.join(map(str, jobs))}{left}"
 
 
 def reserved(core: Core, job: Job) -> str:

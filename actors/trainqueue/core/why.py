@@ -35,10 +35,10 @@ def why(core: Core, job: Job, now: float) -> tuple[str, str] | tuple[None, None]
         return (
             ("position", "its turn has come") if core.needs.met(job) else ("gpu-count", missing(core.board, job.spec))
         )
-    return _in_line(core, job, position)
+    return _in_line(core, job, position, now)
 
 
-def _in_line(core: Core, job: Job, position: int) -> tuple[str, str]:
+def _in_line(core: Core, job: Job, position: int, now: float) -> tuple[str, str]:
     needs_gpu = job.spec.gpus > 0
     if core.line.first(needs_gpu=needs_gpu) is not job:
         if needs_gpu and (found := barred(core, job)) is not None:
@@ -47,4 +47,4 @@ def _in_line(core: Core, job: Job, position: int) -> tuple[str, str]:
     if not needs_gpu:
         used, places = len(core.leases.without_gpu), core.leases.cpu_jobs
         return "position", f"next in line; {used} of {places} jobs without a GPU are running"
-    return obstacle(core, job) or ("position", f"next in line; {gathered(core, job)}{in_use(core)}")
+    return obstacle(core, job) or ("position", f"next in line; {gathered(core, job, now) or in_use(core)}")

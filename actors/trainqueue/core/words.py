@@ -10,6 +10,14 @@ def size(count: float) -> str:
     return f"{count / 2**30:.1f} GiB".replace(".0 GiB", " GiB")
 
 
+def duration(seconds: float) -> str:
+    """45 s, 12 min, 3 h 05 min."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min"
+
+
 def number(count: int, noun: str) -> str:
     """1 GPU, 2 GPUs."""
     return f"{count} {noun}" + ("" if count == 1 else "s")

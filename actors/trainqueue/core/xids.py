@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 CRITICAL: dict[int, str] = {
-    48: "an uncorrectable memory error",
-    62: "a halt of its micro-controller",
-    64: "a row of its memory that could not be replaced",
-    74: "an NVLink error",
-    79: "a fall off the bus",
-    94: "a contained memory error",
-    95: "an uncontained memory error",
-    119: "no answer from its system processor",
-    120: "an error in its system processor",
-    140: "an uncorrected memory error",
-    143: "an error while it was set up",
+    48: "had an uncorrectable memory error",
+    62: "had a halt of its micro-controller",
+    64: "had a row of its memory that could not be replaced",
+    74: "had an NVLink error",
+    79: "fallen off the bus",
+    94: "had a contained memory error",
+    95: "had an uncontained memory error",
+    119: "had no answer from its system processor",
+    120: "had an error in its system processor",
+    140: "had an uncorrected memory error",
+    143: "had an error while it was set up",
 }
-"""What a GPU "has had" that needs a reset or a person; the words fit behind "has had"."""
+"""What has become of a GPU that needs a reset or a person; the words fit behind "it has"."""
 FAULTS: dict[int, str] = {
     13: "graphics engine exception",
     31: "GPU memory page fault",
@@ -28,5 +28,5 @@ FAULTS: dict[int, str] = {
 
 def said(xid: int) -> str:
     """Xid 31 (GPU memory page fault)."""
-    words = FAULTS.get(xid) or CRITICAL.get(xid)
+    words = FAULTS.get(xid) or CRITICAL.get(xid, "").removeprefix("had ")
     return f"Xid {xid}" + (f" ({words})" if words else "")
