@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from trainqueue import guard
 from trainqueue.cli.finding import Finding
 from trainqueue.cli.gpus import used
+from trainqueue.core.words import number
 from trainqueue.damage import glance as glance_at
 from trainqueue.errors import SettingsError, TrainqError
 from trainqueue.gpus import HAD_GPUS
@@ -177,8 +178,8 @@ def alone(seen: Glance | None, *, had_gpus: bool) -> Iterator[Finding]:
     elif seen.sighting.trouble:
         yield Finding("gpu", "problem", *parted(seen.sighting.trouble))
     else:
-        names = ", ".join(f"{reading.index}: {reading.name}" for reading in seen.sighting.readings)
-        yield Finding("gpu", "ok", f"{version(seen)}; GPU {names}")
+        there = ", ".join(f"{reading.index}: {reading.name}" for reading in seen.sighting.readings)
+        yield Finding("gpu", "ok", f"{version(seen)}; GPU {there}")
         for reading in seen.sighting.readings:
             if reading.trouble is not None:
                 yield Finding(f"gpu {reading.index}", "problem", *parted(reading.trouble))
@@ -234,7 +235,7 @@ def left_out(settings: GpuSettings, known: set[str]) -> Iterator[Finding]:
 
 
 def count(gpus: Collection[object]) -> str:
-    return f"{len(gpus)} GPU" + "s" * (len(gpus) != 1)
+    return number(len(gpus), "GPU")
 
 
 def parted(sentence: str) -> tuple[str, str]:

@@ -78,7 +78,7 @@ class Core(Gpus):
 
         Raises RequestError, with nothing changed, for what a person asked and cannot have.
         """
-        self.fresh, self.started, self.keeping, self.now = set(), [], None, now
+        self.fresh, self.started, self.keeping, self.barring, self.now = set(), [], None, {}, now
         match event:
             case ev.AttemptEnded() | ev.AttemptStarted() | ev.AttemptLost() | ev.AttemptVoid():
                 self._attempt(event, now)

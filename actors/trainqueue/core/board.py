@@ -132,8 +132,8 @@ class Board:
                 if share is not None and card.used[job] >= NEAR_ITS_SHARE * share:
                     card.settled.add(job)
         if tenants and self._accepted(card) and card.residual is not None:
-            of_ours = sum(process.memory or 0 for process in processes if not self._is_stranger(card, process))
-            card.baseline = min(self._accepted(card), max(UNKNOWN_BASELINE, card.residual - of_ours))
+            beside = card.residual - self._listed(card, strangers=False)
+            card.baseline = min(self._accepted(card), max(UNKNOWN_BASELINE, beside))
         ours = {process.pid: process.job for process in processes if process.job is not None}
         left = {pid: job for pid, job in ours.items() if not self._leases.active(job)}
         card.lingering = tuple(left)
@@ -205,7 +205,7 @@ class Board:
         card = self.expect(gpu)
         card.forgiven = False
         if card.reading.measured and card.residual is not None and not self._leases.on(gpu):
-            card.baseline = min(card.residual, card.residual if card.baseline is None else card.baseline)
+            card.baseline = card.residual if card.baseline is None else min(card.residual, card.baseline)
 
     def vacate(self, gpu: str, job: Job) -> ProveWithin | None:
         """The job has left it; a measured GPU must now be seen to be free."""
@@ -253,8 +253,7 @@ class Board:
         """What is in use beside all listed processes; as it was while jobs are on it, which may use some of that."""
         if self._leases.on(card.id) or card.residual is None:
             return card.baseline
-        ours = [process for process in card.reading.processes or () if not self._is_stranger(card, process)]
-        return max(0, card.residual - sum(process.memory or 0 for process in ours))
+        return max(0, card.residual - self._listed(card, strangers=False))
 
     def choices_made(self, choices: Mapping[str, bool]) -> None:
         self.choices = dict(choices)
@@ -292,8 +291,9 @@ class Board:
         if reading.measured and reading.memory_total is not None and reading.memory_used is not None:
             free = max(0, reading.memory_total - reading.memory_reserved - reading.memory_used)
         tenants = self._tenants(card)
-        if free is not None and not tenants:
-            free = max(free, (reading.memory_total or 0) - self._of_strangers(card) - self._accepted(card))
+        if free is not None and not tenants:  # what an idle GPU has in use beside strangers is nobody's share
+            others = self._listed(card, strangers=True) + self._accepted(card)
+            free = max(free, (reading.memory_total or 0) - others)
         usable, stays = self._usable(card), self._stays(card)
         return Slot(reading.id, reading.index, reading.name, reading.memory_total, usable, free, tenants, stays)
 
@@ -308,10 +308,10 @@ class Board:
         been = self.now - card.strange_since
         return been if been >= LONG else 0.0
 
-    def _of_strangers(self, card: Card) -> int:
-        """What they use, the desktop among them. What an idle GPU has in use beside that is nobody's share."""
+    def _listed(self, card: Card, *, strangers: bool) -> int:
+        """Bytes that the listed processes use: of strangers, the desktop among them, or of our jobs here."""
         processes = card.reading.processes or ()
-        return sum(process.memory or 0 for process in processes if self._is_stranger(card, process))
+        return sum(process.memory or 0 for process in processes if self._is_stranger(card, process) is strangers)
 
     def _accepted(self, card: Card) -> int:
         """Of nobody, and so much that a person had to accept it."""
@@ -335,7 +335,7 @@ class Board:
     def counted(self) -> list[Card]:
         """Those that jobs may count on; where that is none, all: then nothing starts, and all wait in their places."""
         seen = [card for card in self.cards.values() if card.seen]
-        return [card for card in seen if card.enabled and card.ailment is None] or seen
+        return [card for card in seen if self.is_available(card)] or seen
 
     def news(self) -> list[GpuChanged]:
         """Of whose health, or of who may have it, the world knows something else."""

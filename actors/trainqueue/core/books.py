@@ -18,7 +18,7 @@ from trainqueue.core.leases import Leases
 from trainqueue.core.limits import Limits
 from trainqueue.core.line import GAP, Line
 from trainqueue.core.looks import Looks
-from trainqueue.core.needs import Needs
+from trainqueue.core.needs import Need, Needs
 from trainqueue.core.outcome import unmet
 from trainqueue.core.past import NoPast
 from trainqueue.core.plans import Plans
@@ -77,6 +77,8 @@ class Books:
         """What the step under way has given to jobs."""
         self.keeping: dict[str, int] | None = None
         """What the placement has reserved, once somebody has asked for it since the last step."""
+        self.barring: dict[Need, tuple[str, str] | None] = {}
+        """What keeps jobs that ask for that from starting, as far as somebody has asked since the last step."""
         self.now = 0.0
         """Of the last event, wall time."""
         self._effects: list[ev.Effect] = []

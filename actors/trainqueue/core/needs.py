@@ -25,6 +25,11 @@ def need(spec: JobSpec) -> Need:
     return (spec.gpus, spec.gpu_memory, spec.gpu_from, spec.gpu_name, spec.gpu_min_memory)
 
 
+def ask(spec: JobSpec) -> Need:
+    """Equal for jobs that are given the same: "auto" comes to something else for each command."""
+    return (need(spec), (spec.command, spec.cwd) if spec.gpu_memory == "auto" else None)
+
+
 @dataclass(slots=True)
 class Group:
     """The queued jobs of one need; `spec` is of one of them."""

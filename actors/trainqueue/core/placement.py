@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from trainqueue.core.expect import eligible, ends, lasts, stays
 from trainqueue.core.line import place
-from trainqueue.core.needs import need
+from trainqueue.core.needs import ask
 from trainqueue.core.spot import Spot
 
 if TYPE_CHECKING:
@@ -140,11 +140,10 @@ class Walk:
                 spot.limit, spot.keeper = max(start, opening), job.id
 
     def _asks(self, spec: JobSpec) -> tuple[list[Spot], int | None]:
-        """See `eligible`; many jobs ask for the same, and only "auto" means something else for each command."""
+        """See `eligible`; many jobs ask for the same."""
         if spec.gpu_memory is None and not (spec.gpu_from or spec.gpu_name or spec.gpu_min_memory):
             return self._all, None
-        command = (spec.command, spec.cwd) if spec.gpu_memory == "auto" else None
-        key = need(spec), command
+        key = ask(spec)
         found = self._eligible.get(key)
         if found is None:
             slots, share = eligible(spec, self._slots, self._past)

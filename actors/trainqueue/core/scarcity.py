@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trainqueue.core.expect import ambiguous, eligible, ends, would_do
+from trainqueue.core.needs import ask
 from trainqueue.core.spot import Spot
 from trainqueue.core.words import duration, number, size
 
@@ -90,7 +91,17 @@ def obstacle(core: Core, job: Job) -> tuple[str, str] | None:
 
 
 def barred(core: Core, job: Job) -> tuple[str, str] | None:
-    """What would keep a job that stands further back even if it were the first; None where only its turn is missing."""
+    """What would keep a job that stands further back even if it were the first; None where only its turn is missing.
+
+    Jobs that ask for the same are answered once a step: a page may show thousands of them.
+    """
+    key = ask(job.spec)
+    if key not in core.barring:
+        core.barring[key] = _barred(core, job)
+    return core.barring[key]
+
+
+def _barred(core: Core, job: Job) -> tuple[str, str] | None:
     board = core.board
     if all(board.use(card) in {"free", "held"} for card in board.counted()):
         return None
