@@ -148,10 +148,29 @@ def test_a_gpu_without_a_baseline_that_waits_is_waited_for_by_the_next_daemon() 
     machine.answer()
     assert machine.core.traces() == {"GPU-0": Trace(due=True)}
     other = later(machine)
-    assert "GPU-0" in other.core.board.proving
+    assert other.core.traces() == {"GPU-0": Trace(due=True)}
     other.submit()
     other.round()
     assert (other.started, other.core.use("GPU-0")) == ([], "memory")
+
+
+def test_a_gpu_that_is_away_when_the_daemon_starts_has_not_been_forgotten_when_it_is_back() -> None:
+    machine = running()
+    machine.end(1, lingers=GIB // 2)
+    machine.answer()
+    traces = machine.core.traces()
+    assert traces["GPU-0"].due
+    other = later(machine)
+    other.cards[0].lost = True
+    other.round()
+    assert other.core.traces() == traces
+    other.cards[0].lost = False
+    other.submit()
+    other.round()
+    assert (other.started, other.core.use("GPU-0")) == ([], "memory")
+    other.cards[0].lingers = 0
+    while not other.started:
+        other.answer()
 
 
 def test_what_nobody_measures_leaves_no_trace() -> None:

@@ -52,6 +52,8 @@ class Board:
         """Somebody has seen which GPUs there are."""
         self.proving: dict[str, None] = {}
         """Those with an open proof that is not overdue."""
+        self.away: dict[str, Card] = {}
+        """What an earlier daemon knew of GPUs that are not there. They may come back."""
         self._proofs = 0
         for index, gpu in enumerate(gpu_ids):
             self.known = True
@@ -96,8 +98,7 @@ class Board:
         return told
 
     def _merge(self, reading: Reading) -> Card:
-        known = self.cards.get(reading.id)
-        card = known or self._add(Card(reading))
+        card = self.cards.get(reading.id) or self._add(self._back(reading.id) or Card(reading))
         moved = not card.seen or card.reading.index != reading.index
         card.merge(reading)
         if moved:
@@ -108,9 +109,15 @@ class Board:
             self.end_proof(card)
         return card
 
+    def _back(self, gpu: str) -> Card | None:
+        return self.away.pop(gpu) if gpu in self.away else None
+
     def drop_gone(self, card: Card) -> None:
         """Without a job it is nothing: not there, and nobody of this daemon has seen it, or others are in its place."""
         if card.lost and (card.replaced or not card.seen) and not self._leases.on(card.id):
+            if not card.replaced:
+                self.away[card.id] = card
+                card.due = card.due or card.proof is not None
             self.end_proof(card)
             del self.cards[card.id]
 
@@ -139,6 +146,8 @@ class Board:
         card.lingering = tuple(left)
         if card.proof is not None:
             return None
+        if card.due:
+            return self.begin_proof(card, None)
         if left:
             return self.begin_proof(card, next(iter(left.values())))
         if tenants or self.strangers(card) or self._is_back(card, nobodys=True):
@@ -186,6 +195,7 @@ class Board:
     def begin_proof(self, card: Card, job: int | None, *, nobodys: bool = False) -> ProveWithin:
         self._proofs += 1
         card.proof, card.looks, card.left, card.overdue, card.nobodys = self._proofs, 0, job, False, nobodys
+        card.due = False
         self.proving[card.id] = None
         return ProveWithin(self._limits.release_timeout, card.id, card.proof)
 

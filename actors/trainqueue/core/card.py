@@ -46,6 +46,8 @@ class Card:
     """The least residual of its idle times, from when it was leased; None where nobody knows it."""
     proof: int | None = None
     """The number of the wait for its memory (or for the processes of a job that has left), while there is one."""
+    due: bool = False
+    """That wait was another daemon's, or it went away meanwhile: it begins again when its processes are listed."""
     looks: int = 0
     """How many looks that wait has asked for."""
     left: int | None = None

@@ -39,8 +39,7 @@ class Gpus(Books):
             card = self.board.expect(gpu)
             card.baseline, card.condemned, card.forgiven = trace.baseline, trace.xid, trace.forgiven
             card.told = (card.ailment is None, card.enabled)
-            if trace.due and not self.leases.on(gpu) and card.reading.measured:
-                self._effects.append(self.board.begin_proof(card, None))
+            card.due = trace.due and not self.leases.on(gpu) and card.reading.measured
         self.plans.slots_changed()
         self._review(now)
 
@@ -53,8 +52,9 @@ class Gpus(Books):
     def traces(self) -> dict[str, Trace]:
         """What the next daemon has to know of the GPUs, for the journal; nothing of those that are not measured."""
         found = dict[str, Trace]()
-        for card in self.board.cards.values():
-            due = card.reading.measured and (card.proof is not None or bool(self.leases.on(card.id)))
+        for card in [*self.board.cards.values(), *self.board.away.values()]:
+            held = card.proof is not None or bool(self.leases.on(card.id))
+            due = card.due or (card.reading.measured and held)
             trace = Trace(card.baseline, due, card.condemned, card.forgiven)
             if trace != NOTHING:
                 found[card.id] = trace
