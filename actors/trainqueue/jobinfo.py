@@ -29,6 +29,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     waited: dict[str, float] | None = None
     """Seconds by reason."""
     stopping: bool = False
+    suspended: bool = False
+    preempting: bool = False
+    stalled_since: float | None = None
     user: str = ""
     pid: int | None = None
     exit_code: int | None = None
@@ -53,14 +56,27 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     priority: int | str = "normal"
     after: tuple[int, ...] = ()
     after_any: tuple[int, ...] = ()
+    after_failed: tuple[int, ...] = ()
+    after_group: tuple[str, ...] = ()
+    keep: bool = False
     not_before: float | None = None
     hold: bool = False
     time_limit: float | None = None
     grace: float | None = None
     warn: float | None = None
     retries: dict[str, int] = {}
+    retry_delay: float | None = None
+    retry_backoff: float = 1.0
+    retry_at: str = "front"
+    resume_args: tuple[str, ...] = ()
+    stall_timeout: float | None = None
+    stall_action: str = "warn"
+    memory_limit: int | None = None
     tags: dict[str, str] = {}
     group: str | None = None
+    max_running: int | None = None
+    lane: str | None = None
+    snapshot: str | None = None
 
     @property
     def ended(self) -> bool:

@@ -293,7 +293,8 @@ _json = json.JSONEncoder(separators=(",", ":")).encode
 def to_row(job: Job, now: float) -> tuple[Any, ...]:
     """`now` by the clock of ages.py."""
     state = job.state
-    if isinstance(state, Queued) and not (job.retried or job.met or job.removed or job.stood or job.samples):
+    plain = isinstance(state, Queued) and state.until is None and not state.unmet
+    if plain and not (job.retried or job.met or job.removed or job.stood or job.samples):
         detail = '{"held":true}' if state.held else "{}"
     else:
         detail = _json({**data_of(state), **beside(job)})

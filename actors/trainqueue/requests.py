@@ -95,6 +95,10 @@ def result(arbiter: GPUArbiter, call: Call) -> object:  # noqa: PLR0912  (one ar
             return each(arbiter, ids, ev.Release)
         case wire.Retry(jobs=ids):
             return each(arbiter, ids, lambda job: retry(arbiter, job), again=True)
+        case wire.Copy() | wire.Signal() | wire.Suspend() | wire.Continue() | wire.Preempt():
+            raise RequestError("unknown-op", "not built yet")
+        case wire.Lanes() | wire.Lane():
+            raise RequestError("unknown-op", "not built yet")
         case wire.Move() as request:
             return move(arbiter, request)
         case wire.Edit() as request:

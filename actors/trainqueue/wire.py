@@ -23,6 +23,7 @@ MAX_REQUEST = 16 * 2**20
 
 Ids = Annotated[tuple[JobId, ...], Meta(min_length=1, max_length=100_000)]
 Limit = Annotated[int, Meta(ge=1, le=10_000)]
+Key = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class Request(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="op"):
@@ -37,11 +38,12 @@ class Ping(Request, frozen=True, tag="ping"):
 
 class Submit(Request, frozen=True, tag="submit"):
     jobs: Annotated[tuple[JobSpec, ...], Meta(min_length=1, max_length=100_000)]
-    key: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    key: Key | None = None
 
 
 class Status(Request, frozen=True, tag="status"):
     job: JobId
+    env: bool = False
 
 
 class Queue(Request, frozen=True, tag="queue"):
@@ -74,6 +76,33 @@ class Release(Request, frozen=True, tag="release"):
 
 class Retry(Request, frozen=True, tag="retry"):
     jobs: Ids
+    set: dict[str, Any] = {}
+
+
+class Copy(Request, frozen=True, tag="copy"):
+    """New jobs with the specs of others, whatever state those are in."""
+
+    jobs: Ids
+    set: dict[str, Any] = {}
+    key: Key | None = None
+
+
+class Signal(Request, frozen=True, tag="signal"):
+    jobs: Ids
+    signal: Annotated[str, Meta(min_length=1, max_length=20)] | Annotated[int, Meta(ge=1, le=64)]
+
+
+class Suspend(Request, frozen=True, tag="suspend"):
+    jobs: Ids
+
+
+class Continue(Request, frozen=True, tag="continue"):
+    jobs: Ids
+
+
+class Preempt(Request, frozen=True, tag="preempt"):
+    jobs: Ids
+    hold: bool = False
 
 
 class Move(Request, frozen=True, tag="move"):
@@ -122,6 +151,19 @@ class Disable(Request, frozen=True, tag="disable"):
     gpus: GpuList
 
 
+class Lanes(Request, frozen=True, tag="lanes"):
+    pass
+
+
+class Lane(Request, frozen=True, tag="lane"):
+    """Make the lane, or change what is given of it; `gpus` null: as many as there are."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=100)]
+    gpus: Annotated[int, Meta(ge=1, le=1024)] | UnsetType | None = UNSET
+    paused: bool | UnsetType = UNSET
+    remove: bool = False
+
+
 class Events(Request, frozen=True, tag="events"):
     after: Annotated[int, Meta(ge=0, le=2**63 - 1)]
     limit: Limit = 1000
@@ -145,6 +187,11 @@ AnyRequest = (
     | Hold
     | Release
     | Retry
+    | Copy
+    | Signal
+    | Suspend
+    | Continue
+    | Preempt
     | Move
     | Edit
     | Pause
@@ -154,6 +201,8 @@ AnyRequest = (
     | Gpus
     | Enable
     | Disable
+    | Lanes
+    | Lane
     | Events
     | Stats
     | Shutdown
@@ -161,7 +210,7 @@ AnyRequest = (
 OPS = frozenset(
     {"ping", "submit", "status", "queue", "jobs", "cancel", "hold", "release", "retry", "move", "edit"}
     | {"pause", "resume", "drain", "log", "gpus", "enable", "disable"}
-    | {"events", "stats", "shutdown"}
+    | {"copy", "signal", "suspend", "continue", "preempt", "lanes", "lane", "events", "stats", "shutdown"}
 )
 
 _decoder: msgspec.msgpack.Decoder[AnyRequest] = msgspec.msgpack.Decoder(AnyRequest)

@@ -43,6 +43,10 @@ class Queued:
     """It waits in the line, or beside it while held."""
 
     held: bool = False
+    until: float | None = None
+    """A retry by itself waits until then (wall time)."""
+    unmet: str = ""
+    """Why it is held: a dependency that can no longer be met, as a sentence; "" where a person holds it."""
     name: StateName = field(default="queued", init=False)
 
 
@@ -69,6 +73,12 @@ class Running:
     began: float | None = None
     """What the monotonic clock of this boot showed then, in seconds: `started_at` is for people only."""
     share: int | None = None
+    suspended: bool = False
+    """All its processes are stopped; they keep their GPU memory."""
+    preempting: bool = False
+    """It was asked to save and end, and goes back to the line."""
+    stalled_since: float | None = None
+    """When it was last seen to do anything, once that is longer ago than its `stall_timeout`; wall time."""
     name: StateName = field(default="running", init=False)
 
 

@@ -42,14 +42,38 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     priority: Priority = "normal"
     after: Annotated[tuple[JobId, ...], Meta(max_length=10_000)] = ()
     after_any: Annotated[tuple[JobId, ...], Meta(max_length=10_000)] = ()
+    after_failed: Annotated[tuple[JobId, ...], Meta(max_length=10_000)] = ()
+    """After these have ended `failed` or `lost`."""
+    after_group: Annotated[tuple[Name, ...], Meta(max_length=100)] = ()
+    """After all jobs have completed that these groups had when this job was submitted, edited or retried."""
+    keep: bool = False
+    """Hold it, instead of cancelling it, when a dependency can no longer be met."""
     not_before: Annotated[float, Meta(ge=0, le=1e11)] | None = None
     hold: bool = False
     time_limit: Seconds | None = None
     grace: Seconds | None = None
     warn: Seconds | None = None
     retries: dict[Cause, Count] = {}
+    retry_delay: Seconds | None = None
+    """Before the first retry by itself; each further one waits `retry_backoff` times as long as the one before."""
+    retry_backoff: Annotated[float, Meta(ge=1, le=1000)] = 1.0
+    retry_at: Literal["front", "back"] = "front"
+    """Where such a retry goes: its old place, which is before all later ones of its priority, or behind them."""
+    resume_args: Annotated[tuple[str, ...], Meta(max_length=1000)] = ()
+    """Appended to the command from the second attempt on."""
+    stall_timeout: Seconds | None = None
+    """It counts as stalled when for so long it has logged and reported nothing, and used neither GPU nor processor."""
+    stall_action: Literal["warn", "stop"] = "warn"
+    memory_limit: Bytes | None = None
+    """Of the machine's memory, for the whole tree; more ends it with the cause `out-of-memory`."""
     tags: dict[str, str] = {}
     group: Name | None = None
+    max_running: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    """At most so many jobs of its group run at a time."""
+    lane: Name | None = None
+    """The named queue that it waits in."""
+    snapshot: Annotated[str, Meta(min_length=1, max_length=4095)] | None = None
+    """The folder in the home that holds the frozen copy of its code, where `submit --snapshot` has put it."""
 
 
 def band(spec: JobSpec) -> int:
@@ -65,7 +89,10 @@ def title(spec: JobSpec) -> str:
 def check(spec: JobSpec, where: str) -> None:
     """Refuse what the types let through. Raises RequestError ("bad-request") naming the field."""
     env = spec.env or {}
-    for field, texts in (("command", spec.command), ("cwd", (spec.cwd,)), ("env", env), ("env", env.values())):
+    for field, texts in (
+        *(("command", spec.command), ("cwd", (spec.cwd,)), ("env", env), ("env", env.values())),
+        *(("resume_args", spec.resume_args), ("snapshot", (spec.snapshot or "",))),
+    ):
         if "\0" in "".join(texts):
             raise RequestError("bad-request", f"{where}.{field}: contains a NUL byte")
     if not spec.command[0]:
@@ -76,9 +103,14 @@ def check(spec: JobSpec, where: str) -> None:
         if not key or "=" in key:
             raise RequestError("bad-request", f"{where}.env: {key!r} is no name for a variable")
     check_gpus(spec, where)
-    if spec.warn is not None and (spec.time_limit is None or spec.warn >= spec.time_limit):
+    if spec.warn is not None and spec.time_limit is not None and spec.warn >= spec.time_limit:
         raise RequestError("bad-request", f"{where}.warn: must be shorter than time_limit, before whose end it is")
-    numbers = (spec.time_limit, spec.grace, spec.warn, spec.not_before)
+    if spec.max_running is not None and spec.group is None:
+        raise RequestError("bad-request", f"{where}.max_running: is of a group, and the job is in none")
+    if spec.memory_limit == 0 or spec.stall_timeout == 0:
+        field = "memory_limit" if spec.memory_limit == 0 else "stall_timeout"
+        raise RequestError("bad-request", f"{where}.{field}: must be more than 0; leave it out for none")
+    numbers = (spec.time_limit, spec.grace, spec.warn, spec.not_before, spec.retry_delay, spec.stall_timeout)
     if any(number is not None and not math.isfinite(number) for number in numbers):
         raise RequestError("bad-request", f"{where}: a time or duration is not a finite number")
 
