@@ -52,6 +52,7 @@ GPU = re.compile(
     r"|\b(?:CUBLAS|CUDNN|CUSOLVER|HIPBLAS)_STATUS_ALLOC_FAILED"
     r"|OOM when allocating tensor(?!.{0,400}(?:device:CPU:|by allocator \w*cpu))"
     r"|(?:RESOURCE_EXHAUSTED|Resource exhausted): (?:Out of memory|Failed to allocate)"
+    r"|failed to allocate memory \[Op:(?!.{0,400}device:CPU:)|cudaMalloc failed: out of memory"
 )
 HOST = re.compile(
     r"DefaultCPUAllocator: (?:can't allocate|not enough) memory|\bstd::bad_alloc\b"
