@@ -256,6 +256,16 @@ class Journal:
         return found
 
     @readable
+    def group_end(self, group: str, without: int | None) -> tuple[int, StateName] | None:
+        """An ended job of the group but this one, with its state: one that has not completed, if there is one."""
+        for state in ("failed", "lost", "cancelled", "completed"):
+            of_group = "SELECT id, state FROM jobs WHERE grp=? AND state=? AND id IS NOT ? LIMIT 1"
+            row = self._db.execute(of_group, (group, state, without)).fetchone()
+            if row:
+                return row[0], row[1]
+        return None
+
+    @readable
     def ended_counts(self) -> dict[str, int]:
         return {state: found.jobs for state, found in self.totals().items() if found.jobs and state != "removed"}
 
@@ -293,8 +303,8 @@ _json = json.JSONEncoder(separators=(",", ":")).encode
 def to_row(job: Job, now: float) -> tuple[Any, ...]:
     """`now` by the clock of ages.py."""
     state = job.state
-    plain = isinstance(state, Queued) and state.until is None and not state.unmet
-    if plain and not (job.retried or job.met or job.removed or job.stood or job.samples):
+    marked = job.retried or job.met or job.removed or job.stood or job.samples or job.bound
+    if isinstance(state, Queued) and state.until is None and not (state.unmet or marked):
         detail = '{"held":true}' if state.held else "{}"
     else:
         detail = _json({**data_of(state), **beside(job)})
@@ -325,6 +335,8 @@ def beside(job: Job) -> dict[str, Any]:
         kept["stood"] = job.stood
     if job.samples:
         kept["samples"] = job.samples
+    if job.bound:
+        kept["bound"] = job.bound
     return kept if job.removed is None else {**kept, "removed": job.removed}
 
 
@@ -344,7 +356,7 @@ def from_row(row: tuple[Any, ...]) -> Job:
     fields = dict(json.loads(detail))
     retried, met = fields.pop("retried", {}), frozenset[int](fields.pop("met", ()))
     removed, stood = fields.pop("removed", None), fields.pop("stood", {})
-    samples = fields.pop("samples", 0)
+    samples, bound = fields.pop("samples", 0), fields.pop("bound", 0)
     if "gpu_ids" in fields:
         fields["gpu_ids"] = tuple(fields["gpu_ids"])
     made: State = STATES[state](**fields)
@@ -353,7 +365,7 @@ def from_row(row: tuple[Any, ...]) -> Job:
     )
     job.progress = json.loads(progress) if progress else None
     (job.peak_memory,) = rest or (None,)
-    job.samples = samples
+    job.samples, job.bound = samples, bound
     job.stood = {str(reason): float(seconds) for reason, seconds in stood.items()}
     job.removed = None if removed is None else (removed[0], removed[1])
     return job

@@ -17,6 +17,7 @@ import msgspec
 from trainqueue import gpuops, logfile, wire
 from trainqueue.clock import run_time
 from trainqueue.core import events as ev
+from trainqueue.core.dependencies import named
 from trainqueue.core.job import Pending, Running
 from trainqueue.core.spec import check
 from trainqueue.errors import RequestError
@@ -142,8 +143,8 @@ def submit(arbiter: GPUArbiter, request: wire.Submit, user: str) -> object:
     for at, spec in enumerate(request.jobs):
         check(spec, f"$.jobs[{at}]")
     first = arbiter.core.next_id
-    ended = ended_among(arbiter, request.jobs)
-    arbiter.apply(ev.Submit(request.jobs, user, ended))
+    ended, groups = ended_among(arbiter, request.jobs), groups_among(arbiter, request.jobs)
+    arbiter.apply(ev.Submit(request.jobs, user, ended, groups))
     made = [anywhere(arbiter, job) for job in range(first, first + len(request.jobs))]
     answer = {"jobs": [{"id": job.id, "state": job.state.name, "position": position(arbiter, job)} for job in made]}
     if request.key is not None:
@@ -157,13 +158,23 @@ def position(arbiter: GPUArbiter, job: Job) -> int | None:
 
 def ended_among(arbiter: GPUArbiter, specs: Iterable[JobSpec]) -> dict[int, Any]:
     """The states of the ended jobs that these specs depend on."""
-    wanted = {job for spec in specs for job in (*spec.after, *spec.after_any) if job not in arbiter.core.jobs}
+    wanted = {job for spec in specs for job in named(spec) if job not in arbiter.core.jobs}
     found: dict[int, Any] = {}
     for job in wanted:
         fresh = arbiter.ledger.batch.jobs.get(job)
         if fresh is not None:
             found[job] = fresh.state.name
     return {**arbiter.journal.states_of(wanted - found.keys()), **found}
+
+
+def groups_among(arbiter: GPUArbiter, specs: Iterable[JobSpec], without: int | None = None) -> dict[str, Any]:
+    """The groups of ended jobs that these specs depend on, each with a job that has not completed, if it has one."""
+    wanted = {group for spec in specs for group in spec.after_group}
+    if not wanted:
+        return {}
+    arbiter.ledger.show()
+    found = {group: arbiter.journal.group_end(group, without) for group in wanted}
+    return {group: None if end[1] == "completed" else end for group, end in found.items() if end is not None}
 
 
 def queue(arbiter: GPUArbiter, request: wire.Queue) -> object:
@@ -244,7 +255,7 @@ def state_of(arbiter: GPUArbiter, job_id: int) -> str | None:
 
 def retry(arbiter: GPUArbiter, job_id: int) -> ev.Event:
     job = anywhere(arbiter, job_id)
-    return ev.Retry(job, settled(job) | ended_among(arbiter, [job.spec]))
+    return ev.Retry(job, settled(job) | ended_among(arbiter, [job.spec]), groups_among(arbiter, [job.spec], job.id))
 
 
 def settled(job: Job) -> dict[int, Any]:
@@ -279,7 +290,8 @@ def edit(arbiter: GPUArbiter, request: wire.Edit) -> object:
     spec = wire.edited(job.spec, request.set)
     check(spec, "$.set")
     hold = spec.hold if "hold" in request.set else None
-    arbiter.apply(ev.Edit(job.id, spec, hold, settled(job) | ended_among(arbiter, [spec])))
+    ended = settled(job) | ended_among(arbiter, [spec])
+    arbiter.apply(ev.Edit(job.id, spec, hold, ended, groups_among(arbiter, [spec], job.id)))
     return {"job": arbiter.view(anywhere(arbiter, job.id))}
 
 

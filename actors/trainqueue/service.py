@@ -24,6 +24,7 @@ from trainqueue.arbiter import GPUArbiter
 from trainqueue.bench import Bench
 from trainqueue.clock import WallClock
 from trainqueue.core.arbiter import Core
+from trainqueue.core.dependencies import named
 from trainqueue.core.limits import Limits
 from trainqueue.core.reading import Sighting
 from trainqueue.feed import Feed
@@ -187,7 +188,7 @@ def restore(core: Core, journal: Journal, now: float) -> None:
     """Waiting and active jobs from the journal, with what they depend on."""
     jobs = [*journal.alive()]
     alive = {job.id for job in jobs}
-    wanted = {dep for job in jobs for dep in (*job.spec.after, *job.spec.after_any)} - alive
+    wanted = {dep for job in jobs for dep in named(job.spec)} - alive
     paused, draining = bool(journal.setting("paused")), bool(journal.setting("draining"))
     reason = journal.setting("pause_reason") or None
     ended = journal.states_of(wanted)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from trainqueue.core.job import StateName
     from trainqueue.core.limits import Limits
     from trainqueue.core.past import Past
+    from trainqueue.core.spec import JobSpec
 
 UNBLOCK = 1.0
 """Seconds until the next try where the machine refused to prepare a start."""
@@ -126,18 +127,23 @@ class Core(Gpus):
     def _submit(self, event: ev.Submit, now: float) -> None:
         if len(self.line) + len(event.specs) > self.max_waiting:
             raise RequestError("limit", f"$.jobs: at most {self.max_waiting} jobs may wait; {len(self.line)} do")
+        made = set[str]()
         for at, spec in enumerate(event.specs):
-            self._dependencies.check(spec, event.ended, f"$.jobs[{at}]")
+            self._dependencies.check(spec, event, f"$.jobs[{at}]", made)
+            if spec.group is not None:
+                made.add(spec.group)
         for spec in event.specs:
             job = Job(self.next_id, spec, event.user, now, band(spec), self.next_rank, state=Queued(held=spec.hold))
             self.next_id += 1
             self.next_rank += GAP
+            job.bound = job.id
             self.jobs[job.id] = job
             self.counts["queued"] += 1
+            self._dependencies.groups.join(job)
             self._dependencies.add(job, event.ended)
             self._enqueue(job, now)
             self._effects.append(ev.Changed(job.snapshot()))
-            self._fail_if_impossible(job, event.ended, now)
+            self._fail_if_impossible(job, event, now)
 
     def _cancel(self, job: Job, now: float, *, force: bool) -> None:
         match job.state:
@@ -151,19 +157,19 @@ class Core(Gpus):
                 raise RequestError("conflict", f"job {job.id} has ended already ({job.state.name})")
 
     def _hold(self, job: Job, now: float, *, held: bool) -> None:
-        self._leave_line(job)
-        job.restate(Queued(held=held))
-        self._enqueue(job, now)
-        self._effects.append(ev.Changed(job.snapshot()))
+        self._stand_anew(job, Queued(held=held), now)
 
     def _retry(self, event: ev.Retry, now: float) -> None:
         job = event.job
         if job.id in self.jobs:
             raise RequestError("conflict", f"job {job.id} has not ended, it is {self.jobs[job.id].state.name}")
-        self._dependencies.check(job.spec, event.ended, f"job {job.id}")
+        self._dependencies.check(job.spec, event, f"job {job.id}")
+        self._dependencies.check_cycle(job.id, job.spec, self.next_id, f"job {job.id}")
+        job.bound = self.next_id
+        self._dependencies.groups.join(job)
         self._requeue(job, self.next_rank, event.ended, now)
         self.next_rank += GAP
-        self._fail_if_impossible(job, event.ended, now)
+        self._fail_if_impossible(job, event, now)
 
     def _move(self, event: ev.Move, now: float) -> None:
         job = self._queued(event.job, "moved")
@@ -189,19 +195,29 @@ class Core(Gpus):
 
     def _edit(self, event: ev.Edit, now: float) -> None:
         job = self._queued(event.job, "edited")
-        self._dependencies.check(event.spec, event.ended, "$.set")
-        self._dependencies.check_cycle(job.id, event.spec)
+        self._dependencies.check(event.spec, event, "$.set")
+        self._dependencies.check_cycle(job.id, event.spec, self.next_id, "$.set")
         self._leave_line(job)
         if band(event.spec) != band(job.spec):
             job.band = band(event.spec)
         if event.hold is not None:
             job.restate(Queued(held=event.hold))
-        job.spec = event.spec
         self._dependencies.remove(job)
+        self._regroup(job, event.spec, now)
         self._dependencies.add(job, event.ended)
         self._enqueue(job, now)
         self._effects.append(ev.Changed(job.snapshot()))
-        self._fail_if_impossible(job, event.ended, now)
+        self._fail_if_impossible(job, event, now)
+
+    def _regroup(self, job: Job, spec: JobSpec, now: float) -> None:
+        """Give it its new spec; who waited for it as one of its group may have nobody left to wait for."""
+        before, job.bound = job.spec.group, self.next_id
+        self._dependencies.groups.leave(job)
+        job.spec = spec
+        self._dependencies.groups.join(job)
+        for other in self._dependencies.relieved(before) if before != spec.group else ():
+            if isinstance(other.state, Queued):
+                self._stand_anew(other, other.state, now)
 
     # -- what runners say
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from trainqueue.core import events as ev
 from trainqueue.core.alarms import Alarms
 from trainqueue.core.board import Board
-from trainqueue.core.dependencies import Dependencies
-from trainqueue.core.job import Completed, Ended, Job, Queued, Running
+from trainqueue.core.dependencies import Dependencies, is_met
+from trainqueue.core.job import Cancelled, Completed, Ended, Job, Queued, Running
 from trainqueue.core.leases import Leases
 from trainqueue.core.limits import Limits
 from trainqueue.core.line import GAP, Line
@@ -27,6 +27,7 @@ from trainqueue.errors import RequestError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from trainqueue.core.groups import Groups
     from trainqueue.core.job import State, StateName
     from trainqueue.core.past import Past
 
@@ -87,6 +88,8 @@ class Books:
         """Waiting and active jobs as they were; `ended` holds the states of the others that they depend on."""
         self.jobs.update({job.id: job for job in jobs})  # all known first: a dependency may have been moved behind
         for job in self.jobs.values():
+            self._dependencies.groups.join(job)
+        for job in self.jobs.values():
             self.counts[job.state.name] += 1
             self.next_rank = max(self.next_rank, job.rank + GAP)
             if isinstance(job.state, Queued):
@@ -95,6 +98,10 @@ class Books:
             else:
                 self._hold_gpus(job, job.gpu_ids, getattr(job.state, "share", None))
                 self._settle_later(job)
+
+    def groups(self) -> Groups:
+        """Who waits for which group."""
+        return self._dependencies.groups
 
     def take_effects(self) -> list[ev.Effect]:
         effects, self._effects = self._effects, []
@@ -161,7 +168,7 @@ class Books:
     def _ready(self, job: Job, now: float) -> bool:
         """Whether only its turn is missing."""
         held = isinstance(job.state, Queued) and job.state.held
-        return not held and not job.waits_for and (job.spec.not_before or 0) <= now
+        return not (held or job.waits_for or job.waits_for_groups) and (job.spec.not_before or 0) <= now
 
     def _enqueue(self, job: Job, now: float) -> None:
         """One that wants more than the GPUs that are there must not stop the others."""
@@ -188,10 +195,25 @@ class Books:
         self._enqueue(job, now)
         self._effects.append(ev.Changed(job.snapshot()))
 
-    def _fail_if_impossible(self, job: Job, ended: Mapping[int, StateName], now: float) -> None:
-        for dep in job.spec.after:
-            if isinstance(job.state, Queued) and ended.get(dep, "completed") != "completed":
-                self._end(job, unmet(dep, now), now)
+    def _fail_if_impossible(self, job: Job, known: ev.Known, now: float) -> None:
+        found = self._dependencies.impossible(job, known)
+        if found is not None and (end := self._let_down(job, *found, now)) is not None:
+            self._end(job, end, now)
+
+    def _let_down(self, job: Job, dep: int, state: StateName, now: float) -> Cancelled | None:
+        """What it waits for can no longer be met: the end that this means, None where it is held instead."""
+        sentence = unmet(job.spec, dep, state)
+        if not job.spec.keep:
+            return Cancelled(ended_at=now, cause="dependency", message=sentence)
+        self._stand_anew(job, Queued(held=True, unmet=sentence), now)
+        return None
+
+    def _stand_anew(self, job: Job, state: Queued, now: float) -> None:
+        """It waits on, in another way."""
+        self._leave_line(job)
+        job.restate(state)
+        self._enqueue(job, now)
+        self._effects.append(ev.Changed(job.snapshot()))
 
     def _end(self, job: Job, to: Ended, now: float) -> None:
         """End a job, free what it held, and then those that waited for it; a loop, since chains are long."""
@@ -209,11 +231,25 @@ class Books:
             self._free_gpus(job)
             del self.jobs[job.id]
             self._effects.append(ev.Changed(job.snapshot()))
-            for other in self._dependencies.ended(job.id):
-                if job.id in other.spec.after and not isinstance(to, Completed):
-                    todo.append((other, unmet(job.id, now)))
-                else:
-                    other.met |= {job.id}
-                    self._leave_line(other)
-                    self._enqueue(other, now)
-                    self._effects.append(ev.Changed(other.snapshot()))
+            todo += self._followers(job, now)
+
+    def _followers(self, job: Job, now: float) -> list[tuple[Job, Ended]]:
+        """Those who waited for a job that has ended: who can start stands ready, who never can is to end as told."""
+        ends: dict[int, tuple[Job, Ended]] = {}
+        met = dict[int, Job]()
+        for other in self._dependencies.ended(job.id):
+            if is_met(other.spec, job.id, job.state.name):
+                other.met |= {job.id}
+                met[other.id] = other
+            elif (end := self._let_down(other, job.id, job.state.name, now)) is not None:
+                ends[other.id] = other, end
+        if not isinstance(job.state, Completed):
+            for other in self._dependencies.let_down(job):
+                if other.id not in ends and (end := self._let_down(other, job.id, job.state.name, now)) is not None:
+                    ends[other.id] = other, end
+        self._dependencies.groups.leave(job)
+        met |= {other.id: other for other in self._dependencies.relieved(job.spec.group)}
+        for other in met.values():
+            if other.id not in ends and isinstance(other.state, Queued):
+                self._stand_anew(other, other.state, now)
+        return [*ends.values()]

@@ -1,21 +1,33 @@
-"""Which job waits for which: `after` (it must complete) and `after_any` (it must end)."""
+"""Which job waits for which: `after` (it must complete), `after_failed` (it must not), `after_any`, `after_group`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trainqueue.core.groups import Groups
 from trainqueue.errors import RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
+    from trainqueue.core.events import Known
     from trainqueue.core.job import Job, StateName
     from trainqueue.core.spec import JobSpec
 
+FAILED = frozenset({"failed", "lost"})
+"""What `after_failed` waits for. Somebody has wished for the end of a cancelled job: that is no failure."""
 
-def met_by(spec: JobSpec, dep: int, ended: Mapping[int, StateName]) -> bool:
-    """Whether the end of `dep` is what the job asked for."""
-    return dep in ended and (dep not in spec.after or ended[dep] == "completed")
+
+def named(spec: JobSpec) -> tuple[int, ...]:
+    """The jobs that it names, whatever for."""
+    return (*spec.after, *spec.after_any, *spec.after_failed)
+
+
+def is_met(spec: JobSpec, dep: int, state: StateName) -> bool:
+    """Whether this end of `dep` is all that the job asked for."""
+    if dep in spec.after and state != "completed":
+        return False
+    return dep not in spec.after_failed or state in FAILED
 
 
 class Dependencies:
@@ -25,32 +37,61 @@ class Dependencies:
         """`jobs` are the core's own living jobs."""
         self._jobs = jobs
         self._dependents: dict[int, set[int]] = {}
+        self.groups = Groups()
 
-    def check(self, spec: JobSpec, ended: Mapping[int, StateName], where: str) -> None:
-        """Raises RequestError ("not-found") naming the field, for a job that nobody knows."""
-        for field, ids in (("after", spec.after), ("after_any", spec.after_any)):
+    def check(self, spec: JobSpec, known: Known, where: str, made: Collection[str] = ()) -> None:
+        """Raises RequestError ("not-found") naming the field, for a job or a group that nobody knows.
+
+        `made` are the groups of the jobs that come with it.
+        """
+        for field, ids in (("after", spec.after), ("after_any", spec.after_any), ("after_failed", spec.after_failed)):
             for job in ids:
-                if job not in self._jobs and job not in ended:
+                if job not in self._jobs and job not in known.ended:
                     raise RequestError("not-found", f"{where}.{field}: there is no job {job}")
+        for group in spec.after_group:
+            if group not in self.groups and group not in known.groups and group not in made:
+                raise RequestError("not-found", f"{where}.after_group: there is no job of a group {group!r}")
 
-    def check_cycle(self, job: int, spec: JobSpec) -> None:
-        """Raises RequestError ("conflict") when the job would wait for itself in the end."""
-        todo, seen = [*spec.after, *spec.after_any], set[int]()
+    def check_cycle(self, job: int, spec: JobSpec, bound: int, where: str) -> None:
+        """Raises RequestError ("conflict") with the chain, when the job would wait for itself in the end.
+
+        Each job is looked at once, and each member of a group, however many wait for that group.
+        """
+        came_from: dict[int, int] = {}
+        shown: dict[str, int] = {}
+        todo = [(job, dep) for dep in named(spec)]
+        todo += [(job, dep) for group in spec.after_group for dep in self._members(group, bound, shown) if dep != job]
         while todo:
-            other = todo.pop()
-            if other == job:
-                raise RequestError("conflict", f"$.set.after: job {job} would wait for itself")
-            if other not in seen and other in self._jobs:
-                seen.add(other)
-                todo += self._jobs[other].waits_for
+            waiter, dep = todo.pop()
+            if dep == job:
+                links = chain(job, waiter, came_from)
+                raise RequestError("conflict", f"{where}: job {job} would wait for itself: {links}")
+            if dep in came_from or dep not in self._jobs:
+                continue
+            came_from[dep] = waiter
+            other = self._jobs[dep]
+            todo += [(dep, far) for far in other.waits_for]
+            for group in other.waits_for_groups:
+                todo += [(dep, far) for far in self._members(group, other.bound, shown) if far != dep]
+                if group == spec.group and job < other.bound:  # it may be about to become a member again
+                    todo.append((dep, job))
+
+    def _members(self, group: str, bound: int, shown: dict[str, int]) -> list[int]:
+        """Those that have not been shown yet; `shown` says up to which id that is."""
+        first = shown.get(group, 0)
+        shown[group] = max(first, bound)
+        return [*self.groups.between(group, first, bound)]
 
     def add(self, job: Job, ended: Mapping[int, StateName]) -> None:
-        wanted = {*job.spec.after, *job.spec.after_any}
+        wanted = {*named(job.spec)}
         if wanted:
-            job.met = (job.met & wanted) | {dep for dep in wanted if met_by(job.spec, dep, ended)}
+            met = {dep for dep in wanted if dep in ended and is_met(job.spec, dep, ended[dep])}
+            job.met = (job.met & wanted) | met
             job.waits_for = {dep for dep in wanted - job.met - {job.id} if dep not in ended and dep in self._jobs}
         for dep in job.waits_for:
             self._dependents.setdefault(dep, set()).add(job.id)
+        if job.spec.after_group:
+            self.groups.watch(job)
 
     def remove(self, job: Job) -> None:
         """It waits for nothing any more."""
@@ -60,10 +101,42 @@ class Dependencies:
             if not waiting:
                 self._dependents.pop(dep, None)
         job.waits_for = set()
+        self.groups.forget(job)
+
+    def impossible(self, job: Job, known: Known) -> tuple[int, StateName] | None:
+        """A job that it waits for and that has ended otherwise already."""
+        for dep in (*job.spec.after, *job.spec.after_failed):
+            if dep in known.ended and dep not in job.met:
+                return dep, known.ended[dep]
+        bad = (known.groups.get(group) for group in job.spec.after_group)
+        return next((found for found in bad if found is not None), None)
 
     def ended(self, job_id: int) -> list[Job]:
-        """Those that waited for the job, in order of their ids; they do so no more."""
+        """Those that waited for the job by its id, in order of their ids; they do so no more."""
         waiting = [self._jobs[other] for other in sorted(self._dependents.pop(job_id, ()))]
         for other in waiting:
             other.waits_for.discard(job_id)
         return waiting
+
+    def let_down(self, job: Job) -> list[Job]:
+        """Those that wait for it as one of its group, when it has not completed."""
+        group = job.spec.group
+        return [] if group is None else [self._jobs[other] for other in self.groups.waiting_for(group, job.id)]
+
+    def relieved(self, group: str | None) -> list[Job]:
+        """Those that have nobody left to wait for in this group; they do so no more."""
+        if group is None:
+            return []
+        some = [self._jobs[job] for job in self.groups.relieved(group)]
+        done = [job for job in some if not self.groups.count(job, group)]
+        for job in done:
+            self.groups.stop(job, group)
+        return done
+
+
+def chain(job: int, waiter: int, came_from: Mapping[int, int]) -> str:
+    """3 -> 5 -> 3: who waits for whom, from the job to itself."""
+    links = [job, waiter]
+    while links[-1] != job:
+        links.append(came_from[links[-1]])
+    return " -> ".join(map(str, [*reversed(links[1:]), job]))

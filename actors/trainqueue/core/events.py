@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from trainqueue.core.job import StateName
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from trainqueue.core.job import Cause, Job, StateName
+    from trainqueue.core.job import Cause, Job
     from trainqueue.core.reading import Sighting
     from trainqueue.core.spec import JobSpec
 
 
+Groups = Mapping[str, tuple[int, StateName] | None]
+"""Groups of ended jobs, each with one that has not completed, if there is one."""
+
+
+class Known(Protocol):
+    """What the journal knows of the ended jobs that a spec names as dependencies: their states, and their groups'."""
+
+    @property
+    def ended(self) -> Mapping[int, StateName]: ...
+    @property
+    def groups(self) -> Groups: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """New jobs, all or none. `ended` holds the states of the ended jobs that they name as dependencies."""
+    """New jobs, all or none; `ended` and `groups` as in Known."""
 
     specs: tuple[JobSpec, ...]
     user: str
     ended: Mapping[int, StateName] = field(default_factory=dict[int, "StateName"])
+    groups: Groups = field(default_factory=dict[str, "tuple[int, StateName] | None"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +59,7 @@ class Retry:
 
     job: Job
     ended: Mapping[int, StateName] = field(default_factory=dict[int, "StateName"])
+    groups: Groups = field(default_factory=dict[str, "tuple[int, StateName] | None"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +79,7 @@ class Edit:
     spec: JobSpec
     hold: bool | None = None
     ended: Mapping[int, StateName] = field(default_factory=dict[int, "StateName"])
+    groups: Groups = field(default_factory=dict[str, "tuple[int, StateName] | None"])
 
 
 @dataclass(frozen=True, slots=True)

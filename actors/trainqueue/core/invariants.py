@@ -45,6 +45,11 @@ def lists(core: Core) -> Iterator[str]:
     listed = [job.id for job in core.line.page(0, len(core.line))]
     if sorted(listed) != sorted(queued):
         yield f"the line holds {listed}, queued are {queued}"
+    for job in core.jobs.values():
+        if core.line.position(job) is not None and (job.waits_for or job.waits_for_groups):
+            yield f"job {job.id} stands in line and waits for {job.waits_for} {job.waits_for_groups}"
+        if job.waits_for_groups != {group for group in job.spec.after_group if core.groups().count(job, group)}:
+            yield f"job {job.id} waits for the groups {job.waits_for_groups}, and not for those that it has still"
     alive = Counter(job.state.name for job in core.jobs.values())
     if alive != Counter({name: core.counts[name] for name in ("queued", "pending", "running")}):
         yield f"counted {core.counts}, alive are {alive}"

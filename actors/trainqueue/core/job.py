@@ -187,7 +187,10 @@ class Job:
     rank: int
     attempt: int = 1
     state: State = field(default_factory=Queued)
+    bound: int = 0
+    """For the groups that it waits for: only jobs with lower ids count, those that there were when it was asked for."""
     waits_for: set[int] = field(default_factory=set[int])
+    waits_for_groups: set[str] = field(default_factory=set[str])
     met: frozenset[int] = frozenset()
     """Those of its dependencies that have been met; a later retry of them is no concern of this job."""
     retried: dict[str, int] = field(default_factory=dict[str, int])
@@ -206,6 +209,7 @@ class Job:
         """As it is now; by hand, since each change makes one, and the copy module's way takes five times as long."""
         made = Job(self.id, self.spec, self.user, self.submitted_at, self.band, self.rank, self.attempt, self.state)
         made.waits_for, made.met, made.retried, made.progress = self.waits_for, self.met, self.retried, self.progress
+        made.bound, made.waits_for_groups = self.bound, self.waits_for_groups
         made.peak_memory, made.samples = self.peak_memory, self.samples
         made.stood, made.removed = self.stood, self.removed
         return made

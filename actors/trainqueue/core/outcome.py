@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trainqueue.core.dependencies import FAILED
 from trainqueue.core.job import Cancelled, Completed, Failed, Lost, Pending, Running
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from trainqueue.core.events import AttemptLost, Result
-    from trainqueue.core.job import Cause, Ended, Job
+    from trainqueue.core.job import Cause, Ended, Job, StateName
+    from trainqueue.core.spec import JobSpec
 
 
 def lost(job: Job, event: AttemptLost, now: float) -> Lost:
@@ -25,8 +27,11 @@ def after(started_at: float | None, ended_at: float) -> float:
     return ended_at if started_at is None else max(started_at, ended_at)
 
 
-def unmet(dependency: int, now: float) -> Cancelled:
-    return Cancelled(ended_at=now, cause="dependency", message=f"job {dependency} did not complete")
+def unmet(spec: JobSpec, dep: int, state: StateName) -> str:
+    """Why what the job waits for can no longer be met, as a sentence."""
+    if dep in spec.after_failed and state not in FAILED:
+        return f"job {dep} did not fail: it ended {state}"
+    return f"job {dep} did not complete: it ended {state}"
 
 
 def outcome(job: Job, result: Result) -> Ended:

@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING
 
 from trainqueue.core.job import Queued
 from trainqueue.core.scarcity import barred, gathered, in_use, missing, obstacle, reserved
+from trainqueue.core.words import number
 
 if TYPE_CHECKING:
     from trainqueue.core.arbiter import Core
     from trainqueue.core.job import Job
+
+MOST = 3
+"""So many of what a job waits for are named."""
 
 
 def why(core: Core, job: Job, now: float) -> tuple[str, str] | tuple[None, None]:
@@ -17,10 +21,10 @@ def why(core: Core, job: Job, now: float) -> tuple[str, str] | tuple[None, None]
     if not isinstance(job.state, Queued):
         return None, None
     if job.state.held:
-        return "held", "held until it is released"
-    if job.waits_for:
-        some = ", ".join(str(dep) for dep in sorted(job.waits_for)[:5])
-        return "dependency", f"waits for job {some}" + (" and others" if len(job.waits_for) > 5 else "")
+        unmet = job.state.unmet and f"{job.state.unmet}; held: release starts it anyway, edit changes what it waits for"
+        return "held", unmet or "held until it is released"
+    if job.waits_for or job.waits_for_groups:
+        return "dependency", f"waits for {awaited(core, job)}"
     position = core.line.position(job)
     if position is None and (job.spec.not_before or 0) > now:
         return "not-before", "its time has not come yet"
@@ -36,6 +40,15 @@ def why(core: Core, job: Job, now: float) -> tuple[str, str] | tuple[None, None]
             ("position", "its turn has come") if core.needs.met(job) else ("gpu-count", missing(core.board, job.spec))
         )
     return _in_line(core, job, position, now)
+
+
+def awaited(core: Core, job: Job) -> str:
+    """Jobs and groups, the first of them by name."""
+    said = [f"job {dep}" for dep in sorted(job.waits_for)]
+    groups = core.groups()
+    said += [f"{number(groups.count(job, name), 'job')} of group {name}" for name in sorted(job.waits_for_groups)]
+    others = f" and {len(said) - MOST} more" if len(said) > MOST else ""
+    return ", ".join(said[:MOST]) + others
 
 
 def _in_line(core: Core, job: Job, position: int, now: float) -> tuple[str, str]:

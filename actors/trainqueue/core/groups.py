@@ -1,0 +1,106 @@
+"""Which jobs wait for whole groups (`after_group`): for the jobs that a group had at a moment, all of them.
+
+The moment is kept as one number, `Job.bound`: the id that the next new job would have been given. So the members are
+those with lower ids, a restart sees the same ones, and ten thousand jobs may wait for a group of ten thousand.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sortedcontainers import SortedSet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from trainqueue.core.job import Job
+
+
+class Groups:
+    """Living members by group, and the jobs that wait for groups by their bounds."""
+
+    def __init__(self) -> None:
+        self._living: dict[str, SortedSet[int]] = {}
+        self._waiters: dict[str, SortedSet[tuple[int, int]]] = {}
+        """(bound, id) of those that wait for others than themselves."""
+        self._inside: dict[str, SortedSet[tuple[int, int]]] = {}
+        """The same of those that are members themselves, below their own bounds: never in the way of themselves."""
+
+    def __contains__(self, group: str) -> bool:
+        """Whether a job of it waits or runs."""
+        return group in self._living
+
+    def join(self, job: Job) -> None:
+        """It waits or runs from now on."""
+        if job.spec.group is not None:
+            self._living.setdefault(job.spec.group, SortedSet()).add(job.id)
+
+    def leave(self, job: Job) -> None:
+        """It has ended, or is about to be given another group."""
+        group = job.spec.group
+        if group in self._living:
+            self._living[group].discard(job.id)
+            if not self._living[group]:
+                del self._living[group]
+
+    def members(self, job: Job, group: str) -> list[int]:
+        """The living jobs of it that the job waits for, by id."""
+        return [other for other in self.between(group, 0, job.bound) if other != job.id]
+
+    def between(self, group: str, first: int, bound: int) -> Iterable[int]:
+        """Living members with ids from the first on and below the bound."""
+        return self._living.get(group, SortedSet()).irange(first, bound - 1)
+
+    def count(self, job: Job, group: str) -> int:
+        """How many those are."""
+        living = self._living.get(group)
+        if not living:
+            return 0
+        itself = job.id < job.bound and job.id in living
+        return living.bisect_left(job.bound) - itself
+
+    def watch(self, job: Job) -> None:
+        """Have it told when one of its groups has nobody left; `waits_for_groups` are those that have."""
+        job.waits_for_groups = {group for group in job.spec.after_group if self.count(job, group)}
+        for group in job.waits_for_groups:
+            self._side(job, group).add((job.bound, job.id))
+        self._settle(job)
+
+    def stop(self, job: Job, group: str) -> None:
+        """It waits for this group no more."""
+        for side in (self._waiters, self._inside):
+            if group in side:
+                side[group].discard((job.bound, job.id))
+                if not side[group]:
+                    del side[group]
+        job.waits_for_groups = job.waits_for_groups - {group}
+        self._settle(job)
+
+    def forget(self, job: Job) -> None:
+        """It waits for none; which it would wait for again, its bound still says."""
+        bound = job.bound
+        for group in job.waits_for_groups:
+            self.stop(job, group)
+        job.bound = bound
+
+    @staticmethod
+    def _settle(job: Job) -> None:
+        """What it has waited for and got is no concern of it any more, whoever of them is retried."""
+        if not job.waits_for_groups:
+            job.bound = 0
+
+    def _side(self, job: Job, group: str) -> SortedSet[tuple[int, int]]:
+        member = job.spec.group == group and job.id < job.bound
+        return (self._inside if member else self._waiters).setdefault(group, SortedSet())
+
+    def waiting_for(self, group: str, member: int) -> list[int]:
+        """The jobs that wait for this member of it."""
+        sides = (side.get(group, SortedSet()) for side in (self._waiters, self._inside))
+        return sorted(job for side in sides for _, job in side.irange((member + 1, 0)) if job != member)
+
+    def relieved(self, group: str) -> list[int]:
+        """Candidates for having nobody left to wait for: all of whom nobody below their bounds lives, perhaps more."""
+        living = self._living.get(group)
+        first = living[0] if living else None
+        free = self._waiters.get(group, SortedSet()).irange(None, None if first is None else (first, 2**63))
+        return [job for _, job in (*free, *self._inside.get(group, ()))]

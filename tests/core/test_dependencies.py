@@ -1,0 +1,181 @@
+"""Who waits for whom: jobs that must complete, fail or just end, and whole groups."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from core.machine import Machine, spec
+
+from trainqueue.core import events as ev
+from trainqueue.core.why import why
+from trainqueue.errors import RequestError
+
+
+def machine() -> Machine:
+    """Jobs that need no GPU, one at a time: the first stays in the way until it is ended."""
+    made = Machine(0, cpu_jobs=100)
+    made.do(ev.Tick())
+    return made
+
+
+def submit(made: Machine, **fields: Any) -> int:
+    [job] = made.submit(spec(gpus=0, **fields))
+    return job
+
+
+def end(made: Machine, job: int, code: int = 0) -> None:
+    made.run(job)
+    made.end(job, code)
+
+
+def ended(made: Machine, job: int) -> tuple[str, str]:
+    """State and message of its end."""
+    state = next(change.job.state for change in reversed(made.changed) if change.job.id == job)
+    return state.name, getattr(state, "message", "")
+
+
+@pytest.mark.parametrize(
+    ("field", "code", "starts"),
+    [
+        *[("after", 0, True), ("after", 1, False), ("after_any", 1, True)],
+        *[("after_failed", 1, True), ("after_failed", 0, False)],
+    ],
+)
+def test_it_starts_when_what_it_waits_for_has_ended_as_asked(field: str, code: int, starts: bool) -> None:  # noqa: FBT001
+    made = machine()
+    first = submit(made)
+    second = submit(made, **{field: (first,)})
+    third = submit(made, after_any=(second,))
+    assert why(made.core, made.core.jobs[second], 0.0) == ("dependency", f"waits for job {first}")
+    end(made, first, code)
+    assert (second in made.started) is starts
+    if not starts:
+        word = "did not complete: it ended failed" if field == "after" else "did not fail: it ended completed"
+        assert ended(made, second) == ("cancelled", f"job {first} {word}")
+        assert third in made.started
+
+
+def test_a_cancelled_job_has_not_failed() -> None:
+    made = machine()
+    first = submit(made, hold=True)
+    second = submit(made, after_failed=(first,))
+    made.do(ev.Cancel(first))
+    assert ended(made, second)[0] == "cancelled"
+
+
+def test_a_kept_job_is_held_with_the_reason_and_starts_when_released() -> None:
+    made = machine()
+    first, other = submit(made), submit(made)
+    second = submit(made, after=(first, other), keep=True)
+    end(made, first, 1)
+    code, sentence = why(made.core, made.core.jobs[second], 0.0)
+    assert code == "held"
+    assert sentence is not None
+    assert sentence.startswith(f"job {first} did not complete: it ended failed; held: release starts it anyway")
+    made.do(ev.Release(second))
+    assert why(made.core, made.core.jobs[second], 0.0) == ("dependency", f"waits for job {other}")
+    made.restart()
+    end(made, other)
+    assert second in made.started
+
+
+# -- groups
+
+
+def test_a_group_is_waited_for_as_it_was_when_the_job_came() -> None:
+    made = machine()
+    some = [submit(made, group="sweep") for _ in range(3)]
+    waiter = submit(made, after_group=("sweep",))
+    late = submit(made, group="sweep", hold=True)
+    assert why(made.core, made.core.jobs[waiter], 0.0) == ("dependency", "waits for 3 jobs of group sweep")
+    for job in some:
+        assert waiter not in made.started
+        if job == some[1]:
+            made.restart()
+        end(made, job)
+    assert waiter in made.started
+    assert made.state(late) == "queued"
+
+
+def test_a_job_of_a_group_that_does_not_complete_lets_down_who_waits_for_the_group() -> None:
+    made = machine()
+    first, second = submit(made, group="g"), submit(made, group="g")
+    waiter, kept = submit(made, after_group=("g",)), submit(made, after_group=("g",), keep=True)
+    end(made, second, 1)
+    assert ended(made, waiter) == ("cancelled", f"job {second} did not complete: it ended failed")
+    made.do(ev.Release(kept))
+    assert kept not in made.started
+    end(made, first)
+    assert kept in made.started
+
+
+def test_a_chain_within_one_group() -> None:
+    made = machine()
+    first = submit(made, group="g")
+    chain = [submit(made, group="g", after_group=("g",)) for _ in range(3)]
+    end(made, first)
+    for job in chain:
+        assert made.started[-1] == job
+        end(made, job)
+
+
+def test_ended_members_count_by_what_the_journal_says() -> None:
+    made = machine()
+    made.do(ev.Submit((spec(gpus=0, after_group=("old",)),), "me", groups={"old": None}))
+    assert made.started == [1]
+    made.do(ev.Submit((spec(gpus=0, after_group=("old",)),), "me", groups={"old": (9, "lost")}))
+    assert ended(made, 2) == ("cancelled", "job 9 did not complete: it ended lost")
+
+
+def test_a_group_that_nobody_knows_is_refused() -> None:
+    made = machine()
+    with pytest.raises(RequestError, match=r"\$.jobs\[0\].after_group: there is no job of a group 'none'"):
+        submit(made, after_group=("none",))
+    made.submit(spec(gpus=0, group="new"), spec(gpus=0, after_group=("new",)))
+
+
+def test_who_leaves_a_group_is_not_waited_for_any_more() -> None:
+    made = machine()
+    member = submit(made, group="g", hold=True)
+    waiter = submit(made, after_group=("g",))
+    made.do(ev.Edit(member, spec(gpus=0, group="other", hold=True)))
+    assert waiter in made.started
+
+
+def test_who_is_in_the_group_does_not_wait_for_itself() -> None:
+    made = machine()
+    first, second = submit(made, group="g", hold=True), submit(made, group="g")
+    made.do(ev.Edit(first, spec(gpus=0, group="g", after_group=("g",)), hold=False))
+    assert first not in made.started
+    end(made, second)
+    assert first in made.started
+
+
+# -- cycles
+
+
+def test_a_cycle_is_refused_with_the_chain() -> None:
+    made = machine()
+    first = submit(made, hold=True)
+    second = submit(made, after_failed=(first,))
+    third = submit(made, after_any=(second,), group="g")
+    with pytest.raises(RequestError, match=f"would wait for itself: {first} -> {third} -> {second} -> {first}"):
+        made.do(ev.Edit(first, spec(gpus=0, after=(third,), hold=True)))
+    with pytest.raises(RequestError, match=f"would wait for itself: {first} -> {third} -> {second} -> {first}"):
+        made.do(ev.Edit(first, spec(gpus=0, after_group=("g",), hold=True)))
+    with pytest.raises(RequestError, match=f"would wait for itself: {first} -> {first}"):
+        made.do(ev.Edit(first, spec(gpus=0, after=(first,), hold=True)))
+
+
+def test_a_retry_that_would_close_a_circle_over_a_group_is_refused() -> None:
+    made = machine()
+    member = submit(made, group="g")
+    other = submit(made, group="g", hold=True)
+    waiter = submit(made, after_group=("g",), keep=True)
+    end(made, member, 1)
+    gone = next(change.job for change in reversed(made.changed) if change.job.id == member)
+    gone.spec = spec(gpus=0, group="g", after_any=(waiter,))
+    with pytest.raises(RequestError, match=f"job {member} would wait for itself: {member} -> {waiter} -> {member}"):
+        made.do(ev.Retry(gone.snapshot()))
+    assert made.state(other) == "queued"
