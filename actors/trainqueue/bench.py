@@ -234,7 +234,11 @@ class Bench:
             "log": self.home.log_name(job.id, job.attempt),
             "log_max_bytes": self.log_max_bytes,
             "grace": self.grace if spec.grace is None else spec.grace,
-            "env": {**(user.plain_environment() if spec.env is None else spec.env), **self._marks(job)},
+            "env": {
+                **(user.plain_environment() if spec.env is None else spec.env),
+                **spec.env_extra,
+                **self._marks(job),
+            },
         }
 
     def _marks(self, job: Job) -> dict[str, str]:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import os
 
-MARKS = ("TRAINQ_JOB_ID", "TRAINQ_ATTEMPT", "TRAINQ_RESUME", "TRAINQ_JOB_DIR", "TRAINQ_PROGRESS", "TRAINQ_GPU_IDS")
+MARKS = (
+    *("TRAINQ_JOB_ID", "TRAINQ_ATTEMPT", "TRAINQ_RESUME", "TRAINQ_JOB_DIR", "TRAINQ_PROGRESS", "TRAINQ_GPU_IDS"),
+    "TRAINQ_ARRAY_INDEX",
+)
 DEVICES = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
 """Set by trainq for a job, and by people for themselves elsewhere."""
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from trainqueue.subscription import Subscription
 
 TIMEOUT = 10.0
+PER_JOB = 0.002
+"""Seconds that the answer to a submit may take longer for each of its jobs."""
 LOOK = 1.0
 """Seconds of silence after which we look whether the daemon still lives."""
 
@@ -149,12 +151,23 @@ class Client:
     def ping(self) -> dict[str, Any]:
         return self.call("ping")
 
-    def submit(self, jobs: Sequence[JobSpec | dict[str, Any]], *, key: str | None = None) -> list[dict[str, Any]]:
-        """All or none; returns [{id, state, position}] in the order given. On disk when this returns."""
+    def submit(
+        self,
+        jobs: Sequence[JobSpec | dict[str, Any]],
+        *,
+        key: str | None = None,
+        defaults: dict[str, Any] | None = None,
+    ) -> list[dict[str, Any]]:
+        """All or none; returns [{id, state, position}] in the order given. On disk when this returns.
+
+        `defaults`: JobSpec fields that hold for all jobs that do not say them, sent and kept once.
+        """
         key = key or fresh_key()
+        given: dict[str, Any] = {"key": key} if defaults is None else {"key": key, "defaults": defaults}
         for last in (False, True):
             try:
-                return cast("list[dict[str, Any]]", self.call("submit", jobs=jobs, key=key)["jobs"])
+                result = self.call("submit", timeout=self.timeout + PER_JOB * len(jobs), jobs=jobs, **given)
+                return cast("list[dict[str, Any]]", result["jobs"])
             except NotAnsweringError as error:
                 if last:
                     msg = f"{error}; it may be queued or not: look before you submit it again (its key is {key})"

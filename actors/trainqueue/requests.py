@@ -19,7 +19,7 @@ from trainqueue.clock import run_time
 from trainqueue.core import events as ev
 from trainqueue.core.dependencies import named
 from trainqueue.core.job import Pending, Running
-from trainqueue.core.spec import check
+from trainqueue.core.spec import check, check_all
 from trainqueue.errors import RequestError
 from trainqueue.gpuview import gpu_views
 
@@ -140,8 +140,7 @@ def submit(arbiter: GPUArbiter, request: wire.Submit, user: str) -> object:
         known = arbiter.ledger.batch.keys.get(request.key) or arbiter.journal.answer_to(request.key)
         if known is not None:
             return msgspec.Raw(known)
-    for at, spec in enumerate(request.jobs):
-        check(spec, f"$.jobs[{at}]")
+    check_all(request.jobs, "$.jobs")
     first = arbiter.core.next_id
     ended, groups = ended_among(arbiter, request.jobs), groups_among(arbiter, request.jobs)
     arbiter.apply(ev.Submit(request.jobs, user, ended, groups))

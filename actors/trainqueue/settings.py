@@ -33,6 +33,8 @@ class QueueSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Seconds between SIGTERM and SIGKILL where a job does not say."""
     max_waiting: Annotated[int, Meta(ge=1)] = 1_000_000
     """Jobs that may wait at a time; one more is refused with the code `limit`."""
+    max_sweep: Annotated[int, Meta(ge=1, le=100_000)] = 100_000
+    """Jobs that one `submit --sweep`, `--array` or `--from-csv` may make."""
     after_reboot: AfterReboot = "continue"
     """`hold`: where jobs wait when the machine has been restarted, pause until somebody resumes."""
 

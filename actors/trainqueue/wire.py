@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from trainqueue import drafts
 from trainqueue.core.job import StateName  # noqa: TC001  (msgspec looks it up at run time)
 from trainqueue.core.spec import GpuName, JobId, JobSpec, Name
 from trainqueue.errors import RequestError
@@ -38,6 +39,14 @@ class Ping(Request, frozen=True, tag="ping"):
 
 class Submit(Request, frozen=True, tag="submit"):
     jobs: Annotated[tuple[JobSpec, ...], Meta(min_length=1, max_length=100_000)]
+    key: Key | None = None
+
+
+class DraftedSubmit(Request, frozen=True, tag="submit"):
+    """With fields that hold for all jobs that do not say them; `decode` makes a Submit of it."""
+
+    jobs: Annotated[tuple[drafts.Draft, ...], Meta(min_length=1, max_length=100_000)]
+    defaults: drafts.Draft | None = None
     key: Key | None = None
 
 
@@ -214,15 +223,17 @@ OPS = frozenset(
 )
 
 _decoder: msgspec.msgpack.Decoder[AnyRequest] = msgspec.msgpack.Decoder(AnyRequest)
+_drafted: msgspec.msgpack.Decoder[DraftedSubmit] = msgspec.msgpack.Decoder(DraftedSubmit)
 _encoder = msgspec.msgpack.Encoder()
 BAD_BYTES = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class Envelope(Struct):
-    """What an error reply needs of a request that could not be decoded as a whole."""
+    """What is asked first of a request that could not be decoded as a whole."""
 
     op: Any = None
     id: Any = None
+    defaults: Any = UNSET
 
 
 _envelope: msgspec.msgpack.Decoder[Envelope] = msgspec.msgpack.Decoder(Envelope)
@@ -243,14 +254,25 @@ def decode(frames: list[bytes]) -> AnyRequest:
     try:
         return _decoder.decode(frames[0])
     except BAD_BYTES as error:
-        raise _explain(frames[0], error) from None
+        return _otherwise(frames[0], error)
 
 
-def _explain(frame: bytes, error: Exception) -> BadRequestError:
+def _otherwise(frame: bytes, error: Exception) -> AnyRequest:
+    """A submit with `defaults`, whose jobs need not be whole. Raises BadRequestError for all others."""
     try:
         envelope = _envelope.decode(frame)
-    except BAD_BYTES:
-        return BadRequestError("bad-request", f"not a MessagePack map: {plain(error)}")
+    except BAD_BYTES as worse:
+        raise BadRequestError("bad-request", f"not a MessagePack map: {plain(worse)}") from None
+    if envelope.op == "submit" and envelope.defaults is not UNSET:
+        try:
+            drafted = _drafted.decode(frame)
+            return Submit(id=drafted.id, jobs=drafts.completed(drafted.jobs, drafted.defaults), key=drafted.key)
+        except BAD_BYTES as better:
+            error = better
+    raise _explain(envelope, error) from None
+
+
+def _explain(envelope: Envelope, error: Exception) -> BadRequestError:
     if isinstance(envelope.op, str) and envelope.op not in OPS:
         refusal = BadRequestError("unknown-op", f"$.op: there is no op {envelope.op[:100]!r}")
     elif envelope.op is None:

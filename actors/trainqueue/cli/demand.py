@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -51,5 +51,5 @@ def demanded(fields: dict[str, Any]) -> dict[str, Any]:
     return found | {"gpu_from": among}
 
 
-def refuse(sentence: str) -> None:
+def refuse(sentence: str) -> NoReturn:
     raise click.UsageError(sentence)

@@ -6,13 +6,14 @@ import os
 import select
 import signal
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from trainqueue import capture
 from trainqueue.cli.common import INTERRUPTED, as_json, client, complain, ending, filled, flat, outlast, show_json
 from trainqueue.cli.demand import GPU_OPTIONS, demanded
+from trainqueue.cli.factors import SWEEP_OPTIONS
 from trainqueue.cli.forms import Duration, Ids, Moment, Pair, Priority, Retries
 from trainqueue.cli.screen import clean
 from trainqueue.home import current_umask
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from trainqueue.jobinfo import Job
     from trainqueue.tail import Tail
 
+T = TypeVar("T")
 OPTIONS = [
     click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD…"),
     click.option("--name", help="A name for people."),
@@ -46,10 +48,13 @@ OPTIONS = [
 ]
 
 
-def with_options(function: Any) -> Any:
-    for option in reversed(OPTIONS):
-        function = option(function)
-    return function
+def with_options(options: list[Any]) -> Callable[[T], T]:
+    def decorated(function: Any) -> Any:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorated
 
 
 def specification(fields: dict[str, Any]) -> dict[str, Any]:
@@ -143,9 +148,15 @@ def say_if_hopeless(trainq: Client, made: dict[str, Any]) -> None:
 
 
 @click.command(context_settings={"allow_interspersed_args": False})
-@with_options
+@with_options([*OPTIONS, *SWEEP_OPTIONS])
 def submit(as_json: bool, **fields: Any) -> None:  # noqa: FBT001
-    """Queue a job and print its id."""
+    """Queue a job and print its id; with --array, --sweep or --from-csv as many as these ask for, all or none."""
+    several = {name: fields.pop(name) for name in ("array", "sweep", "from_csv", "zipped", "dry_run")}
+    if any(value not in (None, (), False) for value in several.values()):
+        from trainqueue.cli import several as many
+
+        many.submit(fields, several, as_json=as_json)
+        return
     made = queue_it(fields)
     if as_json:
         show_json(made)
@@ -159,7 +170,7 @@ def submit(as_json: bool, **fields: Any) -> None:  # noqa: FBT001
 
 
 @click.command(context_settings={"allow_interspersed_args": False})
-@with_options
+@with_options(OPTIONS)
 def run(as_json: bool, **fields: Any) -> int:  # noqa: FBT001
     """Queue a job, follow its log, exit with its exit code. Ctrl-C asks whether to cancel or detach."""
     from trainqueue.cli.follow import Documents, Raw

@@ -29,6 +29,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     cwd: Annotated[str, Meta(min_length=1, max_length=4095)]
     name: Name | None = None
     env: dict[str, str] | None = None
+    env_extra: dict[str, str] = {}
+    """On top of `env`: what differs between jobs that share one."""
     umask: Annotated[int, Meta(ge=0, le=0o777)] | None = None
     gpus: Annotated[int, Meta(ge=0, le=1024)] = 1
     gpu_memory: Bytes | Literal["auto"] | None = None
@@ -88,9 +90,24 @@ def title(spec: JobSpec) -> str:
 
 def check(spec: JobSpec, where: str) -> None:
     """Refuse what the types let through. Raises RequestError ("bad-request") naming the field."""
-    env = spec.env or {}
+    check_variables(spec.env or {}, f"{where}.env")
+    check_fields(spec, where)
+
+
+def check_all(specs: tuple[JobSpec, ...], where: str) -> None:
+    """As `check`; an environment that a job shares with the one before is looked at once."""
+    checked: dict[str, str] | None = None
+    for at, spec in enumerate(specs):
+        if spec.env is not None and spec.env is not checked:
+            check_variables(spec.env, f"{where}[{at}].env")
+            checked = spec.env
+        check_fields(spec, f"{where}[{at}]")
+
+
+def check_fields(spec: JobSpec, where: str) -> None:
+    """All but `env`. Raises RequestError ("bad-request") naming the field."""
     for field, texts in (
-        *(("command", spec.command), ("cwd", (spec.cwd,)), ("env", env), ("env", env.values())),
+        *(("command", spec.command), ("cwd", (spec.cwd,))),
         *(("resume_args", spec.resume_args), ("snapshot", (spec.snapshot or "",))),
     ):
         if "\0" in "".join(texts):
@@ -99,9 +116,7 @@ def check(spec: JobSpec, where: str) -> None:
         raise RequestError("bad-request", f"{where}.command: the program's name is empty")
     if not spec.cwd.startswith("/"):
         raise RequestError("bad-request", f"{where}.cwd: must be an absolute path")
-    for key in env:
-        if not key or "=" in key:
-            raise RequestError("bad-request", f"{where}.env: {key!r} is no name for a variable")
+    check_variables(spec.env_extra, f"{where}.env_extra")
     check_gpus(spec, where)
     if spec.warn is not None and spec.time_limit is not None and spec.warn >= spec.time_limit:
         raise RequestError("bad-request", f"{where}.warn: must be shorter than time_limit, before whose end it is")
@@ -113,6 +128,15 @@ def check(spec: JobSpec, where: str) -> None:
     numbers = (spec.time_limit, spec.grace, spec.warn, spec.not_before, spec.retry_delay, spec.stall_timeout)
     if any(number is not None and not math.isfinite(number) for number in numbers):
         raise RequestError("bad-request", f"{where}: a time or duration is not a finite number")
+
+
+def check_variables(env: dict[str, str], where: str) -> None:
+    """An environment, or a part of one. Raises RequestError ("bad-request") naming the field."""
+    if "\0" in "".join(env) or "\0" in "".join(env.values()):
+        raise RequestError("bad-request", f"{where}: contains a NUL byte")
+    for key in env:
+        if not key or "=" in key:
+            raise RequestError("bad-request", f"{where}: {key!r} is no name for a variable")
 
 
 def check_gpus(spec: JobSpec, where: str) -> None:

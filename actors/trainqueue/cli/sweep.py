@@ -1,0 +1,197 @@
+"""Arrays and sweeps: what one command line asks for many times, with other values in it each time.
+
+How many jobs that makes is known, and too many are refused, before any of them is made.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainqueue.capture import is_text
+from trainqueue.cli.demand import refuse
+from trainqueue.cli.factors import NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from trainqueue.cli.factors import Values
+
+INDEX, INDEX_VARIABLE = "index", "TRAINQ_ARRAY_INDEX"
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """Names that change together, as the columns of a CSV file do; `rows` is read once the count is accepted."""
+
+    option: str
+    names: tuple[str, ...]
+    count: int
+    rows: Iterable[tuple[str, ...]]
+
+
+def axis(option: str, name: str, values: Values) -> Axis:
+    count = sum(1 if isinstance(value, str) else (value[-1] - value[0]) // value.step + 1 for value in values)
+    rows = (
+        (str(value),) for part in values for value in ([part] if isinstance(part, str) else part)
+    )  # a generator: nobody may hold ten million of them
+    return Axis(option, (name,), count, rows)
+
+
+def table(path: str, most: int) -> Axis:
+    """A CSV file; more lines than may become jobs are only counted. Raises UsageError."""
+    count, rows = 0, list[tuple[str, ...]]()
+    try:
+        with Path(path).open(encoding="utf-8-sig", newline="") as file:
+            lines = csv.reader(file)
+            names = tuple(name.strip() for name in next(lines, []))
+            check_names(path, names)
+            for row in lines:
+                if not row:
+                    continue
+                if len(row) != len(names):
+                    refuse(f"{path}, line {lines.line_num}: {len(row)} values for {len(names)} columns")
+                count += 1
+                if count <= most:
+                    rows.append(tuple(value.strip() for value in row))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        refuse(f"--from-csv {path}: {getattr(error, 'strerror', None) or error}")
+    if not count:
+        refuse(f"{path} has no lines but its header")
+    return Axis("--from-csv", names, count, rows)
+
+
+def check_names(path: str, names: tuple[str, ...]) -> None:
+    if not names:
+        refuse(f"{path} is empty; its first line names the columns: lr,seed")
+    for name in names:
+        if not re.fullmatch(NAME, name, re.ASCII):
+            refuse(f"{path}: {name!r} in its first line is no name for a column; they look like lr or batch_size")
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What differs between the jobs."""
+
+    axes: tuple[Axis, ...]
+    zipped: bool
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for axis in self.axes for name in axis.names)
+
+    @property
+    def count(self) -> int:
+        return self.axes[0].count if self.zipped else math.prod(axis.count for axis in self.axes)
+
+    def values(self) -> Iterator[dict[str, str]]:
+        """Of each job; of a product the last name changes fastest."""
+        rows = [axis.rows for axis in self.axes]
+        for combined in zip(*rows, strict=True) if self.zipped else itertools.product(*rows):
+            yield dict(zip(self.names, itertools.chain(*combined), strict=True))
+
+
+def asked(options: dict[str, Any], most: int) -> Sweep | None:
+    """What the options ask for; None without any of them. Raises UsageError, for more than `most` jobs as well."""
+    axes = [] if options["array"] is None else [axis("--array", INDEX, options["array"])]
+    axes += [axis("--sweep", name, values) for name, values in options["sweep"]]
+    axes += [] if options["from_csv"] is None else [table(options["from_csv"], most)]
+    if not axes:
+        if options["zipped"]:
+            refuse("--zip pairs the values of --array, --sweep and --from-csv, and none of them is given")
+        return None
+    made = Sweep(tuple(axes), options["zipped"])
+    twice = next((name for name in made.names if made.names.count(name) > 1), None)
+    if twice is not None:
+        refuse(f"{{{twice}}} is given twice")
+    if made.zipped and len({axis.count for axis in axes}) > 1:
+        counts = ", ".join(f"{axis.option} {axis.names[0]} has {axis.count}" for axis in axes)
+        refuse(f"--zip needs as many values of each: {counts}")
+    if made.count > most:
+        refuse(f"that is {made.count} jobs, and a sweep has at most {most} (setting [queue] max_sweep)")
+    return made
+
+
+class Literal(str):
+    """A text in which braces stand for themselves."""
+
+    __slots__ = ()
+
+
+class Template:
+    """A text with `{name}` in it; `{{` and `}}` are braces."""
+
+    def __init__(self, text: str, known: Sequence[str]) -> None:
+        """Raises UsageError for what is none of the known names."""
+        self.parts: list[tuple[str, bool]] = []
+        """Texts, and whether they are names."""
+        if isinstance(text, Literal):
+            self.parts.append((text, False))
+            return
+        last = 0
+        for found in re.finditer(r"\{\{|\}\}|\{([^{}]*)\}|\{", text):
+            self.parts.append((text[last : found.start()], False))
+            last = found.end()
+            if found[0] in {"{{", "}}"}:
+                self.parts.append((found[0][0], False))
+            elif found[1] in known:
+                self.parts.append((found[1], True))
+            else:
+                names = ", ".join(f"{{{name}}}" for name in known)
+                refuse(f"{text!r}: there is no {found[0]} here, but {names}; a brace is written {{{{ or }}}}")
+        self.parts.append((text[last:], False))
+
+    @property
+    def names(self) -> set[str]:
+        return {text for text, named in self.parts if named}
+
+    def fill(self, values: dict[str, str]) -> str:
+        return "".join([values[text] if named else text for text, named in self.parts])
+
+
+class Templates:
+    """The fields of a job that may have names in them: command, name, cwd and the values of `--env`."""
+
+    def __init__(self, fields: dict[str, Any], sweep: Sweep) -> None:
+        """Raises UsageError for an unknown name, and for one of the sweep that stands nowhere."""
+        known = sweep.names
+        self.command = [Template(word, known) for word in fields["command"]]
+        self.name = None if fields["name"] is None else Template(fields["name"], known)
+        self.cwd = Template(fields["cwd"], known)
+        self.env = {name: Template(value, known) for name, value in fields["env"]}
+        every = [*self.command, self.cwd, *self.env.values(), *([self.name] if self.name else [])]
+        used = {name for template in every for name in template.names}
+        unused = [name for name in known if name not in used and name != INDEX]
+        if unused:
+            refuse(f"{{{unused[0]}}} stands nowhere in the command, --name, --env or --cwd: all its jobs were the same")
+
+    def fill(self, values: dict[str, str], tags: dict[str, str]) -> dict[str, Any]:
+        """What only the job with these values has."""
+        for value in values.values():
+            if not is_text(value):
+                refuse(f"{value!a} is not UTF-8, which all that a job is told must be")
+        env = {name: template.fill(values) for name, template in self.env.items() if template.names}
+        if INDEX in values:
+            env[INDEX_VARIABLE] = values[INDEX]
+        made: dict[str, Any] = {"command": [word.fill(values) for word in self.command], "tags": {**tags, **values}}
+        if env:
+            made["env_extra"] = env
+        if self.name is not None and self.name.names:
+            made["name"] = self.name.fill(values)
+        if self.cwd.names:
+            made["cwd"] = self.cwd.fill(values)
+        return made
+
+
+def stem(command: Sequence[str], name: str | None) -> str:
+    """What a group of such jobs may be called: by their name without what differs, or by their script."""
+    plain = re.sub(r"\{[^{}]*\}", "", name or "").strip(" -_.,=")
+    if plain:
+        return plain[:100]
+    script = next((word for word in command if re.search(r"\.(py|sh|bash|R|jl|pl)$", word)), command[0])
+    return re.sub(r"\{[^{}]*\}", "", Path(script).stem).strip(" -_.") or "sweep"
