@@ -95,6 +95,7 @@ class GPUArbiter(SelectingActor):
         clock: WallClock,
         after_reboot: AfterReboot = "continue",
         past: JournalPast | None = None,
+        secret: tuple[str, ...] = (),
     ) -> None:
         super().__init__(on_crash)
         self.core, self.journal, self.home = core, journal, home
@@ -102,7 +103,7 @@ class GPUArbiter(SelectingActor):
         self.identity, self.on_exit = identity, on_exit
         self.bench = bench(self.actor_ref)
         self.starts, self.sights = Starts(self), Sights(self)
-        self.past = past
+        self.past, self.secret = past, secret
         self.meter = Meter(core, journal, self.bench.boot)
         self.desk: pykka.ActorRef[Any] | None = None
         self.feed: pykka.ActorRef[Any] | None = None

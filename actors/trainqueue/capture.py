@@ -33,6 +33,18 @@ def environment() -> tuple[dict[str, str], list[str]]:
     return {name: value for name, value in found.items() if name not in odd}, odd
 
 
+def settings_file() -> tuple[str, bool]:
+    """Where the settings are, and whether somebody has named that place, so that the file must be there."""
+    chosen = os.environ.get("TRAINQ_CONFIG")
+    base = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
+    return os.path.expanduser(chosen or f"{base}/trainq/trainq.toml"), bool(chosen)  # noqa: PTH111
+
+
+def has_settings() -> bool:
+    path, named = settings_file()
+    return named or os.path.exists(path)  # noqa: PTH110
+
+
 def is_text(text: str) -> bool:
     """Whether the wire (UTF-8) can carry it; Python shows other bytes as lone surrogates."""
     try:

@@ -67,7 +67,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     retries: dict[str, int] = {}
     retry_delay: float | None = None
     retry_backoff: float = 1.0
-    retry_at: str = "front"
+    retry_place: str = "front"
     resume_args: tuple[str, ...] = ()
     stall_timeout: float | None = None
     stall_action: str = "warn"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from trainqueue import gpuops, logfile, wire
+from trainqueue import gpuops, logfile, user, wire
 from trainqueue.clock import run_time
 from trainqueue.core import events as ev
 from trainqueue.core.dependencies import named
@@ -22,6 +22,7 @@ from trainqueue.core.job import Pending, Running
 from trainqueue.core.spec import check, check_all
 from trainqueue.errors import RequestError
 from trainqueue.gpuview import gpu_views
+from trainqueue.masked import masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -82,8 +83,8 @@ def result(arbiter: GPUArbiter, call: Call) -> object:  # noqa: PLR0912  (one ar
             return arbiter.identity
         case wire.Submit() as request:
             return submit(arbiter, request, call.user)
-        case wire.Status(job=job):
-            return {"job": arbiter.view(anywhere(arbiter, job))}
+        case wire.Status(job=job, env=env):
+            return status(arbiter, anywhere(arbiter, job), env=env)
         case wire.Queue() as request:
             return queue(arbiter, request)
         case wire.Jobs() as request:
@@ -133,6 +134,14 @@ def anywhere(arbiter: GPUArbiter, job_id: int) -> Job:
         gone = f"the record of job {job_id} is gone: the settings [history] say how many are kept"
         raise RequestError("not-found", gone if job_id < arbiter.core.next_id else f"there is no job {job_id}")
     return job
+
+
+def status(arbiter: GPUArbiter, job: Job, *, env: bool) -> object:
+    found: dict[str, Any] = {"job": arbiter.view(job)}
+    if env:
+        given = user.plain_environment() if job.spec.env is None else job.spec.env
+        found["env"] = masked({**given, **job.spec.env_extra}, arbiter.secret)
+    return found
 
 
 def submit(arbiter: GPUArbiter, request: wire.Submit, user: str) -> object:

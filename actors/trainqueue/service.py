@@ -109,7 +109,10 @@ class Service:
             log_max_bytes=self.settings.logs.max_bytes,
         )
         leave, crashed, chosen = self.leaving.set, self._crashed, self.settings.queue.after_reboot
-        arbiter = GPUArbiter.start(core, journal, self.home, identity, bench, leave, crashed, clock, chosen, past)
+        secret = self.settings.environment.secret
+        arbiter = GPUArbiter.start(
+            core, journal, self.home, identity, bench, leave, crashed, clock, chosen, past, secret
+        )
         self._undo.callback(stop, arbiter)
         seq = journal.last_seq()
         feed = Feed.start(context, events, identity["epoch"], seq, self._crashed)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import difflib
-import os
 import re
 import tomllib
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
+from trainqueue.capture import settings_file
 from trainqueue.errors import SettingsError
 
 AfterReboot = Literal["continue", "hold"]
@@ -19,6 +20,12 @@ GpuName = Annotated[str, Meta(pattern=r"^(\d{1,4}|[A-Za-z][\w:.-]{3,199})$")]
 DESKTOP = (
     *("Xorg", "Xwayland", "gnome-shell", "kwin_x11", "kwin_wayland", "plasmashell", "mutter", "sway", "Hyprland"),
     *("weston", "cosmic-comp", "cinnamon", "xfwm4", "sddm-greeter", "gnome-remote-desktop-daemon"),
+)
+
+
+SECRET = (
+    *("*TOKEN*", "*SECRET*", "*PASSW*", "*PASSPHRASE*", "*CREDENTIAL*", "*_KEY", "*APIKEY*", "*_KEY_*"),
+    *("*_AUTH", "*COOKIE*", "*_PAT", "*_DSN", "*NETRC*"),
 )
 
 
@@ -76,15 +83,34 @@ class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Bytes of an attempt's log, 0 for no cap; less than a mebibyte counts as one."""
 
 
+class EnvironmentSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Of whoever submits. Patterns of names of variables, as a shell knows them, in whatever case."""
+
+    allow: tuple[str, ...] = ("*",)
+    deny: tuple[str, ...] = ()
+    """Goes before `allow`: not handed on to jobs."""
+    secret: tuple[str, ...] = SECRET
+    """Handed on, and never shown."""
+
+    def lets_through(self, name: str) -> bool:
+        """Whether a job gets this variable."""
+
+        def fits(patterns: tuple[str, ...]) -> bool:
+            return any(fnmatchcase(name.upper(), pattern.upper()) for pattern in patterns)
+
+        return fits(self.allow) and not fits(self.deny)
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     daemon: DaemonSettings = DaemonSettings()
     queue: QueueSettings = QueueSettings()
     gpus: GpuSettings = GpuSettings()
     history: HistorySettings = HistorySettings()
     logs: LogSettings = LogSettings()
+    environment: EnvironmentSettings = EnvironmentSettings()
 
 
-SECTIONS = (DaemonSettings, QueueSettings, GpuSettings, HistorySettings, LogSettings)
+SECTIONS = (DaemonSettings, QueueSettings, GpuSettings, HistorySettings, LogSettings, EnvironmentSettings)
 
 
 def load(explicit: str | None = None) -> Settings:
@@ -92,9 +118,8 @@ def load(explicit: str | None = None) -> Settings:
 
     Raises SettingsError naming file and field.
     """
-    chosen = explicit or os.environ.get("TRAINQ_CONFIG")
-    base = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
-    path = Path(chosen or f"{base}/trainq/trainq.toml").expanduser()
+    place, named = settings_file()
+    path, chosen = (Path(explicit).expanduser(), True) if explicit else (Path(place), named)
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -103,7 +103,7 @@ def job_view(job: Job, core: Core, home: Home, now: float, stood: dict[str, floa
         "retries": spec.retries,
         "retry_delay": spec.retry_delay,
         "retry_backoff": spec.retry_backoff,
-        "retry_at": spec.retry_at,
+        "retry_place": spec.retry_place,
         "resume_args": spec.resume_args,
         "stall_timeout": spec.stall_timeout,
         "stall_action": spec.stall_action,

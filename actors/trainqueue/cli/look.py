@@ -42,14 +42,18 @@ def show_queue(*, document: bool, limit: int = 100) -> None:
 
 @click.command()
 @click.argument("ids", type=Ids(), nargs=-1, metavar="[ID…]")
+@click.option("--env", is_flag=True, help="Also its environment, secrets masked.")
 @as_json
-def status(ids: tuple[list[int], ...], as_json: bool) -> None:  # noqa: FBT001
+def status(ids: tuple[list[int], ...], env: bool, as_json: bool) -> None:  # noqa: FBT001
     """The queue at a glance, or one job in full."""
     if not ids:
+        if env:
+            msg = "--env shows the environment of a job: give its id"
+            raise click.UsageError(msg)
         show_queue(document=as_json)
         return
     trainq = client()
-    jobs = [trainq.call("status", job=job)["job"] for job in flat(ids)]
+    jobs = [told(trainq.call("status", job=job, env=env)) for job in flat(ids)]
     if as_json:
         show_json(jobs[0] if len(jobs) == 1 else jobs)
         return
@@ -59,12 +63,23 @@ def status(ids: tuple[list[int], ...], as_json: bool) -> None:  # noqa: FBT001
         show_job(job)
 
 
+def told(answer: dict[str, Any]) -> dict[str, Any]:
+    """The job, and what was told beside it."""
+    return {**answer.pop("job"), **answer}
+
+
 def show_job(job: dict[str, Any]) -> None:
     """Every field that applies: aligned on a terminal, tab-separated in a pipe."""
     live = sys.stdout.isatty()
-    for name, value in job.items():
-        if value is not None and value is not False and value not in ([], {}):
-            click.echo((f"{name:14} " if live else f"{name}\t") + clean(shown(name, value)))
+    env = job.pop("env", {})
+    facts = [(name, shown(name, value)) for name, value in job.items() if tells(value)]
+    for name, fact in [*facts, *(("env", f"{name}={value}") for name, value in env.items())]:
+        click.echo((f"{name:14} " if live else f"{name}\t") + clean(fact))
+
+
+def tells(value: object) -> bool:
+    """Whether the field applies."""
+    return value is not None and value is not False and value not in ([], {})
 
 
 def shown(name: str, value: Any) -> object:

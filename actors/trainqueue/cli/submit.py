@@ -13,6 +13,7 @@ import click
 from trainqueue import capture
 from trainqueue.cli.common import INTERRUPTED, as_json, client, complain, ending, filled, flat, outlast, show_json
 from trainqueue.cli.demand import GPU_OPTIONS, demanded
+from trainqueue.cli.env import ENV_OPTIONS, environment
 from trainqueue.cli.factors import SWEEP_OPTIONS
 from trainqueue.cli.forms import Duration, Ids, Moment, Pair, Priority, Retries
 from trainqueue.cli.screen import clean
@@ -42,7 +43,7 @@ OPTIONS = [
     click.option("--retries", type=Retries(), help="Begin again so often after a cause: exit=2,reboot=1."),
     click.option("--tag", "tags", type=Pair(), multiple=True, help="For selecting; may be repeated."),
     click.option("--group", help="A group for selecting."),
-    click.option("--env", type=Pair(), multiple=True, help="On top of this environment; may be repeated."),
+    *ENV_OPTIONS,
     click.option("--no-start", is_flag=True, help="Do not start a daemon if none runs."),
     as_json,
 ]
@@ -60,16 +61,14 @@ def with_options(options: list[Any]) -> Callable[[T], T]:
 def specification(fields: dict[str, Any]) -> dict[str, Any]:
     """The JobSpec; only what was given, so that the daemon's defaults hold."""
     check_usage(fields)
-    env, odd = capture.environment()
-    if odd:
-        complain(f"not UTF-8, so left out of the job's environment: {', '.join(map(ascii, odd))}")
+    env = environment(fields)
     return filled(
         **demanded(fields)
         | {
             "after": flat(fields["after"]),
             "after_any": flat(fields["after_any"]),
             "tags": dict(fields["tags"]),
-            "env": env | dict(fields["env"]),
+            "env": env,
             "umask": current_umask(),
             "cwd": absolute(fields["cwd"]),
         }

@@ -59,7 +59,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     retry_delay: Seconds | None = None
     """Before the first retry by itself; each further one waits `retry_backoff` times as long as the one before."""
     retry_backoff: Annotated[float, Meta(ge=1, le=1000)] = 1.0
-    retry_at: Literal["front", "back"] = "front"
+    retry_place: Literal["front", "back"] = "front"
     """Where such a retry goes: its old place, which is before all later ones of its priority, or behind them."""
     resume_args: Annotated[tuple[str, ...], Meta(max_length=1000)] = ()
     """Appended to the command from the second attempt on."""
