@@ -23,13 +23,14 @@ from trainqueue.clock import run_time
 from trainqueue.core.job import STATES, Completed, Ended, Job, Queued, data_of
 from trainqueue.core.spec import JobSpec, title
 from trainqueue.damage import DamagedError, StaleError, decoding, is_damage, readable, reason, refuse_unsound
+from trainqueue.environments import Environments
 from trainqueue.errors import TrainqError
 from trainqueue.launch import local
 from trainqueue.past import run_key, sure
 from trainqueue.schema import ALIVE, NotOursError, migrate, refuse_others
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from trainqueue.core.job import State, StateName
@@ -92,6 +93,7 @@ class Journal:
             migrate(self._db, path)
             self.ages = Ages(self.setting("ages"), local.boot_id())
             self._anchor = Anchor(path)
+            self.environments = Environments(self._db)
             self._db.execute(f"PRAGMA busy_timeout={SERVING}")
         except JournalError:
             self._db.close()
@@ -123,6 +125,7 @@ class Journal:
         if self._db.in_transaction:
             self._stay()
             self._db.execute("COMMIT")
+            self.environments.written()
 
     def signs(self) -> int:
         """A descriptor that is readable when `look` should be called; -1 where there is none."""
@@ -139,12 +142,14 @@ class Journal:
             raise self._anchor.rescue(self._db)
 
     def rollback(self) -> None:
+        self.environments.undone()
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
 
-    def save(self, jobs: Iterable[Job]) -> None:
+    def save(self, jobs: Collection[Job]) -> None:
         now = self.ages.now()
-        self._insert(SAVE, [to_row(job, now) for job in jobs], AGAIN)
+        with_env = zip(jobs, self.environments.save(jobs), strict=True)
+        self._insert(SAVE, [to_row(job, env, now) for job, env in with_env], AGAIN)
 
     def add_events(self, rows: Sequence[tuple[int, float, str, bytes]]) -> None:
         self._insert("INSERT INTO events", rows)
@@ -180,6 +185,8 @@ class Journal:
         try:
             self.begin(durable=plan.removes_files)  # the record must say so before the files go
             prune.write(self._db, plan, measured, removed)
+            if plan.records:
+                self.environments.remove_unused()
             self.set("ages", self.ages.text())
             self.commit()
         except sqlite3.Error:
@@ -243,7 +250,16 @@ class Journal:
     def _jobs(self, sql: str, given: Sequence[Any] = ()) -> list[Job]:
         rows = self._db.execute(sql, given).fetchall()
         with decoding(self.path):
-            return [from_row(row) for row in rows]
+            return [self._job(row) for row in rows]
+
+    def _job(self, row: tuple[Any, ...]) -> Job:
+        """With the environment that other jobs have as well. Raises what is no row of ours as `decoding` wants it."""
+        job, digest = from_row(row), row[-1]
+        if digest is not None:
+            msgspec.structs.force_setattr(job.spec, "env", self.environments.load(digest))
+        elif job.spec.env is not None:
+            self.environments.share([job.spec])
+        return job
 
     @readable
     def states_of(self, jobs: Iterable[int]) -> dict[int, StateName]:
@@ -300,15 +316,15 @@ _spec_decoder: msgspec.msgpack.Decoder[JobSpec] = msgspec.msgpack.Decoder(JobSpe
 _json = json.JSONEncoder(separators=(",", ":")).encode
 
 
-def to_row(job: Job, now: float) -> tuple[Any, ...]:
-    """`now` by the clock of ages.py."""
+def to_row(job: Job, env: bytes | None, now: float) -> tuple[Any, ...]:
+    """`env`: the digest of its environment, which is kept apart; `now` by the clock of ages.py."""
     state = job.state
     marked = job.retried or job.met or job.removed or job.stood or job.samples or job.bound
     if isinstance(state, Queued) and state.until is None and not (state.unmet or marked):
         detail = '{"held":true}' if state.held else "{}"
     else:
         detail = _json({**data_of(state), **beside(job)})
-    spec = _spec_encoder.encode(job.spec)
+    spec = _spec_encoder.encode(job.spec if env is None else msgspec.structs.replace(job.spec, env=None))
     place = (job.band, job.rank, job.attempt)
     return (
         job.id,
@@ -323,6 +339,7 @@ def to_row(job: Job, now: float) -> tuple[Any, ...]:
         _json(job.spec.tags) if job.spec.tags else "{}",
         None if job.progress is None else _json(job.progress),
         job.peak_memory,
+        env,
         run_key(job.spec) if isinstance(state, Completed) else None,
         *(figures(job, state, now) if isinstance(state, Ended) else ALIVE_FIGURES),
     )
@@ -351,7 +368,7 @@ def figures(job: Job, state: Ended, now: float) -> tuple[float, float, float, No
 
 
 def from_row(row: tuple[Any, ...]) -> Job:
-    """`row`: search.COLUMNS, or (in a recovery) those of them that every schema has."""
+    """`row`: search.COLUMNS, or (in a recovery) those of them that every schema has; without its `env`."""
     job_id, state, _, _, user, submitted_at, band, rank, attempt, spec, detail, _, progress, *rest = row
     fields = dict(json.loads(detail))
     retried, met = fields.pop("retried", {}), frozenset[int](fields.pop("met", ()))
@@ -364,7 +381,7 @@ def from_row(row: tuple[Any, ...]) -> Job:
         job_id, _spec_decoder.decode(spec), user, submitted_at, band, rank, attempt, made, retried=retried, met=met
     )
     job.progress = json.loads(progress) if progress else None
-    (job.peak_memory,) = rest or (None,)
+    job.peak_memory = rest[0] if rest else None
     job.samples, job.bound = samples, bound
     job.stood = {str(reason): float(seconds) for reason, seconds in stood.items()}
     job.removed = None if removed is None else (removed[0], removed[1])

@@ -150,6 +150,7 @@ def submit(arbiter: GPUArbiter, request: wire.Submit, user: str) -> object:
         if known is not None:
             return msgspec.Raw(known)
     check_all(request.jobs, "$.jobs")
+    arbiter.journal.environments.share(request.jobs)
     first = arbiter.core.next_id
     ended, groups = ended_among(arbiter, request.jobs), groups_among(arbiter, request.jobs)
     arbiter.apply(ev.Submit(request.jobs, user, ended, groups))

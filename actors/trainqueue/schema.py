@@ -117,7 +117,12 @@ RUNS = """
     ALTER TABLE jobs ADD COLUMN run_key INTEGER;      -- see past.py; NULL for all but completed jobs
     CREATE INDEX jobs_run ON jobs (run_key, ended) WHERE run_key IS NOT NULL;
     """
-MIGRATIONS = (FIRST, HISTORY, RUNS)
+ENVIRONMENTS = """
+    CREATE TABLE environments (digest BLOB PRIMARY KEY, body BLOB NOT NULL);  -- see environments.py
+    ALTER TABLE jobs ADD COLUMN env BLOB;  -- a digest; NULL where the job has none, or an older release wrote it
+    CREATE INDEX jobs_env ON jobs (env) WHERE env IS NOT NULL;
+    """
+MIGRATIONS = (FIRST, HISTORY, RUNS, ENVIRONMENTS)
 
 
 class NotOursError(Exception):

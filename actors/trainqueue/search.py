@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 FIRST_COLUMNS = "id, state, name, grp, user, submitted_at, band, rank, attempt, spec, detail, tags, progress"
 """Those that every schema has."""
-COLUMNS = f"{FIRST_COLUMNS}, peak_memory"
+COLUMNS = f"{FIRST_COLUMNS}, peak_memory, env"
 """What a Job is made of."""
 Condition = tuple[str, list[Any]]
 """SQL of ours with its values."""

@@ -74,6 +74,8 @@ def told(report: Report) -> list[str]:
     if report.held:
         ids = digits(report.held)
         lines.append(f"held, since they may have been cancelled or changed meanwhile: {ids}; trainq-cli release ID...")
+    if report.bare:
+        lines.append(f"without the environment they were submitted with, which is lost: {digits(report.bare)}")
     if report.paused:
         lines.append("paused, since the settings were lost and may have said so: trainq-cli resume")
     if report.running:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from trainqueue import damage, guard, older
+from trainqueue import damage, environments, guard, older
 from trainqueue.anchor import drop_wal, stamp, sync_folder
 from trainqueue.errors import TrainqError
 from trainqueue.home import Home
@@ -25,6 +25,8 @@ from trainqueue.salvage.refill import Refill, is_map, loads
 from trainqueue.schema import LAST_ID, MIGRATIONS, version_of
 from trainqueue.search import COLUMNS, FIRST_COLUMNS
 
+KEPT_APART = 4
+"""The schema that began to keep environments in a table of their own."""
 LOST_SETTINGS = "the database was recovered and its settings were lost"
 REPORT = "recovery"
 """The setting that holds the last recovery's Report."""
@@ -45,6 +47,8 @@ class Report(msgspec.Struct):
     """Ids of jobs of which something is left, but not the row."""
     held: list[int] = []
     """Waiting jobs that were put on hold: their newest state may be among what was lost."""
+    bare: list[int] = []
+    """Jobs whose environment is lost: they have a plain one now; those that wait are held."""
     running: list[int] = []
     """Jobs whose attempt has begun: the next start adopts it, or finds out how it ended."""
     unknown: dict[int, int] = {}
@@ -99,7 +103,7 @@ def _unreadable_row(db: sqlite3.Connection) -> str | None:
             if not is_map(runner):
                 return f"the row of an attempt of job {job} is unreadable"
         db.execute("SELECT name, value FROM settings").fetchall()  # as text
-    return None
+    return environments.fault(db) if KEPT_APART <= version_of(db) <= len(MIGRATIONS) else None
 
 
 # -- recovery
@@ -211,7 +215,8 @@ def complete(home: Home, db: sqlite3.Connection, filled: Refill, report: Report,
     reconcile = Reconcile(home, db)
     reconcile.attempts()
     report.running = sorted(reconcile.begun)
-    report.held = reconcile.hold(saved if stale or report.broken_frames else filled.doubtful)
+    report.bare = environments.forget_lost(db)
+    report.held = reconcile.hold(saved if stale or report.broken_frames else filled.doubtful | {*report.bare})
     report.missing = sorted(known - saved)
     report.unknown = reconcile.living(report.missing)
     report.jobs = len(saved)

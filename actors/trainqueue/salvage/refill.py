@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from trainqueue.core.job import STATES
+from trainqueue.environments import is_one
 from trainqueue.journal import from_row
 
 if TYPE_CHECKING:
@@ -27,13 +28,13 @@ BATCH = 1000
 """Rows that are written at a time."""
 JOB_TOPIC = "job."
 TOPICS = ("queue", "gpu")
-SAVED = ("jobs", "events", "attempts", "keys", "settings")
+SAVED = ("jobs", "environments", "events", "attempts", "keys", "settings")
 """The tables that say something of their own; the others follow from them."""
 ROWS_OWN = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG)
 """Errors of SQLite that a row is to blame for, and not the disk."""
 JOB = 13
 """Columns of the jobs table that a Job is made of; the tags are the last but one, the progress is the last of them."""
-BY_LOOKS = ("jobs", "events")
+BY_LOOKS = ("jobs", "events", "environments")
 """Those whose rows look like nothing else, wherever they are found."""
 
 
@@ -148,6 +149,8 @@ class Refill:
             elif row.rowid not in self._certain:
                 self.doubtful.add(row.rowid)
             self.known.add(row.rowid)
+        elif table.name == "environments":
+            return is_one(*row.values)
         elif table.name == "events":
             topic = str(row.values[2])
             if topic.startswith(JOB_TOPIC) and topic[len(JOB_TOPIC) :].isdigit():
