@@ -26,6 +26,8 @@ PLAIN: dict[str, Any] = {
     **dict.fromkeys(("warn", "time_limit")),
     "tags": (),
     "env": (),
+    "env_file": (),
+    "clean_env": False,
     "after": (),
     "after_any": (),
     "cwd": "/",

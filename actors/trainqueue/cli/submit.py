@@ -61,6 +61,7 @@ def with_options(options: list[Any]) -> Callable[[T], T]:
 def specification(fields: dict[str, Any]) -> dict[str, Any]:
     """The JobSpec; only what was given, so that the daemon's defaults hold."""
     check_usage(fields)
+    fields = dict(fields)
     env = environment(fields)
     return filled(
         **demanded(fields)
