@@ -298,6 +298,7 @@ def edit(arbiter: GPUArbiter, request: wire.Edit) -> object:
     job = waiting(arbiter, request.job)
     spec = wire.edited(job.spec, request.set)
     check(spec, "$.set")
+    arbiter.journal.environments.share([spec])
     hold = spec.hold if "hold" in request.set else None
     ended = settled(job) | ended_among(arbiter, [spec])
     arbiter.apply(ev.Edit(job.id, spec, hold, ended, groups_among(arbiter, [spec], job.id)))
