@@ -240,6 +240,8 @@ class GPUArbiter(SelectingActor):
                     self.starts.cold(job, gpu_ids)
                 case ev.Stop(job_id, attempt, force):
                     self.bench.stop(job_id, attempt, force=force)
+                case ev.Tell(job_id, attempt):
+                    self.bench.tell(job_id, attempt)
                 case ev.WakeAt(at):
                     self.clock.wake_at(at)
                 case ev.UnblockAfter(seconds, block):
@@ -304,6 +306,8 @@ class GPUArbiter(SelectingActor):
             return
         if getattr(getattr(self.core.jobs.get(job), "state", None), "stopping", False):
             self.bench.stop(job, number, force=False)  # it was wished while nobody watched
+        if (self.home.attempt(job, number) / "orders").exists():
+            self.bench.tell(job, number)
 
     def _publish_progress(self, job: Job) -> None:
         if self.feed is not None:

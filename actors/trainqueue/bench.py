@@ -15,7 +15,7 @@ from trainqueue import user
 from trainqueue.actor import stop_and_join
 from trainqueue.armourer import Armourer
 from trainqueue.launch import local
-from trainqueue.messages import Arm, Spare, StopAttempt, Warm
+from trainqueue.messages import Arm, Spare, StopAttempt, TellOrders, Warm
 from trainqueue.trainer import TrainerActor
 
 if TYPE_CHECKING:
@@ -186,6 +186,12 @@ class Bench:
             self.discard(job, number)
         elif attempt is not None and attempt.trainer is not None and attempt.trainer.is_alive():
             attempt.trainer.tell(StopAttempt(force))
+
+    def tell(self, job: int, number: int) -> None:
+        """Its orders have grown, or may have."""
+        attempt = self.attempts.get((job, number))
+        if attempt is not None and attempt.going and attempt.trainer is not None and attempt.trainer.is_alive():
+            attempt.trainer.tell(TellOrders())
 
     def discard(self, job: int, number: int) -> None:
         """The job has ended while waiting, or others start first: its armed runner is not needed any more."""

@@ -189,6 +189,21 @@ class Client:
         """cancel, hold, release, retry: an answer per job."""
         return cast("list[dict[str, Any]]", self.call(op, jobs=jobs, **fields)["jobs"])
 
+    def signal(self, jobs: Sequence[int], signal: str | int) -> list[dict[str, Any]]:
+        """By name ("USR1") or number, to the process groups of running jobs."""
+        return self.verb("signal", jobs, signal=signal)
+
+    def suspend(self, jobs: Sequence[int]) -> list[dict[str, Any]]:
+        """Stop all processes of running jobs, which keep their GPUs and the memory there."""
+        return self.verb("suspend", jobs)
+
+    def continue_(self, jobs: Sequence[int]) -> list[dict[str, Any]]:
+        return self.verb("continue", jobs)
+
+    def preempt(self, jobs: Sequence[int], *, hold: bool = False) -> list[dict[str, Any]]:
+        """Have running jobs save, end, and wait in the line again; held there where `hold` says so."""
+        return self.verb("preempt", jobs, hold=hold)
+
     def cancel(self, jobs: Sequence[int], *, force: bool = False) -> list[dict[str, Any]]:
         return self.verb("cancel", jobs, force=force)
 

@@ -70,10 +70,17 @@ def elapsed(began: float | None) -> float | None:
     return None if began is None else max(0.0, time.monotonic() - began)
 
 
+def ran(state: Running) -> float | None:
+    """Seconds measured, without those that it was suspended; None where nobody has noted its begin."""
+    if state.began is None or state.suspended_at is None:
+        return elapsed(state.began)
+    return max(0.0, state.suspended_at - state.began)
+
+
 def run_time(state: State, now: float) -> float | None:
     """Seconds that an attempt has run, up to `now` or its end: measured, or told by the wall clock if it was not."""
     if isinstance(state, Running):
-        measured, ended_at = elapsed(state.began), now
+        measured, ended_at = ran(state), now
     elif isinstance(state, Ended):
         measured, ended_at = state.run_time, state.ended_at
     else:

@@ -202,6 +202,11 @@ class StopAttempt:
 
 
 @dataclass(frozen=True, slots=True)
+class TellOrders:
+    """Arbiter to trainer: the attempt's orders have grown."""
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """A socket's owner to itself: requests or subscriptions have come, or may have."""
 
@@ -323,5 +328,5 @@ GpuNews = Sighted | WatchSilent | LookDue | ProofTimeOver | SettleTimeOver
 ToArbiter = Open | Calls | FromTrainer | Armed | ArmFailed | Tidied | ToSelf | GpuNews
 ToGpuWatch = LookNow | Glance
 ToJanitor = Clean | Stir | TakeStep
-ToTrainer = StopAttempt | LookAtProgress | Decide
+ToTrainer = StopAttempt | TellOrders | LookAtProgress | Decide
 ToArmourer = Arm | Spare | Trim | Warm

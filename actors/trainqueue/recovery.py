@@ -13,6 +13,7 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any, Literal
 
+from trainqueue import controlops
 from trainqueue.core import events as ev
 from trainqueue.core.events import Result
 from trainqueue.core.job import Queued, Running
@@ -67,6 +68,7 @@ def is_current(arbiter: GPUArbiter, job_id: int, number: int) -> bool:
 
 def decide(arbiter: GPUArbiter, job: Job, identity: dict[str, Any], gpu_ids: tuple[str, ...]) -> None:
     folder = arbiter.home.attempt(job.id, job.attempt)
+    controlops.recall(arbiter, job)
     if identity["boot_id"] != arbiter.bench.boot:
         decide_rebooted(arbiter, job, gpu_ids)
         return
@@ -166,6 +168,7 @@ def take_over(arbiter: GPUArbiter, job: Job, runner: local.Runner) -> None:
     at = float(started.get("at") or arbiter.clock.now())
     arbiter.bench.adopt(job, runner)
     arbiter.apply_quietly(ev.AttemptStarted(job.id, job.attempt, started.get("pid"), at, started.get("began")))
+    controlops.recall(arbiter, job)
     arbiter.watch(job.id, job.attempt)
     logger.info("adopted job %d, attempt %d", job.id, job.attempt)
 

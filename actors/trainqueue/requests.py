@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from trainqueue import gpuops, logfile, user, wire
+from trainqueue import controlops, gpuops, logfile, user, wire
 from trainqueue.clock import run_time
 from trainqueue.core import events as ev
 from trainqueue.core.dependencies import named
@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 CHANGES = (
     *(wire.Submit, wire.Cancel, wire.Hold, wire.Release, wire.Retry, wire.Move, wire.Edit),
     *(wire.Pause, wire.Resume, wire.Drain, wire.Enable, wire.Disable),
+    *(wire.Signal, wire.Suspend, wire.Continue, wire.Preempt),
 )
 """What must be on disk before it is answered; refused while nothing can be written."""
 
@@ -97,7 +98,9 @@ def result(arbiter: GPUArbiter, call: Call) -> object:  # noqa: PLR0912  (one ar
             return each(arbiter, ids, ev.Release)
         case wire.Retry(jobs=ids):
             return each(arbiter, ids, lambda job: retry(arbiter, job), again=True)
-        case wire.Copy() | wire.Signal() | wire.Suspend() | wire.Continue() | wire.Preempt():
+        case wire.Signal() | wire.Suspend() | wire.Continue() | wire.Preempt() as request:
+            return each(arbiter, request.jobs, controlops.event_of(arbiter, request))
+        case wire.Copy():
             raise RequestError("unknown-op", "not built yet")
         case wire.Lanes() | wire.Lane():
             raise RequestError("unknown-op", "not built yet")

@@ -20,6 +20,7 @@ from trainqueue.messages import (
     Progress,
     Started,
     StopAttempt,
+    TellOrders,
     ToTrainer,
     TrainerFailed,
 )
@@ -88,6 +89,9 @@ class TrainerActor(SelectingActor):
         match message:
             case StopAttempt(force):
                 self.stops.append(signal.SIGQUIT if force else signal.SIGTERM)
+                self._pass_stops_on()
+            case TellOrders():
+                self.stops.append(signal.SIGUSR2)
                 self._pass_stops_on()
             case LookAtProgress():
                 self._progress()

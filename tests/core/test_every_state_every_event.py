@@ -23,6 +23,8 @@ STATES: tuple[str, ...] = (
     "pending",
     "running",
     "stopping",
+    "suspended",
+    "preempting",
     "completed",
     "failed",
     "cancelled",
@@ -42,6 +44,8 @@ def made(state: str) -> tuple[Core, Job]:
         core.handle(ev.AttemptStarted(1, 1, 42, 1.0), 1.0)
     steps: dict[str, list[ev.Event]] = {
         "stopping": [ev.Cancel(1)],
+        "suspended": [ev.Suspend(1, 7.0)],
+        "preempting": [ev.Preempt(1)],
         "completed": [ev.AttemptEnded(1, 1, OK)],
         "failed": [ev.AttemptEnded(1, 1, BAD)],
         "cancelled": [ev.Cancel(1), ev.AttemptEnded(1, 1, ev.Result(None, 15, "cancel", "", 1.0, 2.0))],
@@ -55,7 +59,8 @@ def made(state: str) -> tuple[Core, Job]:
 
 REFUSED = "refused"
 SAME = "same"
-ACTIVE: tuple[str, ...] = ("pending", "running", "stopping")
+GOING: tuple[str, ...] = ("running", "suspended", "preempting")
+ACTIVE: tuple[str, ...] = ("pending", "stopping", *GOING)
 
 
 def in_all(states: tuple[str, ...], then: str) -> dict[str, str]:
@@ -63,7 +68,11 @@ def in_all(states: tuple[str, ...], then: str) -> dict[str, str]:
 
 
 EXPECTED: dict[str, dict[str, str]] = {
-    "cancel": {"queued": "cancelled", "held": "cancelled", "pending": SAME, "running": SAME, "stopping": SAME},
+    "cancel": {"queued": "cancelled", "held": "cancelled"} | in_all(ACTIVE, SAME),
+    "signal": in_all(GOING, SAME),
+    "suspend": {"running": SAME, "suspended": SAME},
+    "continue": in_all(GOING, SAME),
+    "preempt": in_all(GOING, SAME),
     "hold": {"queued": SAME, "held": SAME},
     "release": {"queued": SAME, "held": SAME},
     "move": {"queued": SAME, "held": SAME},
@@ -71,21 +80,30 @@ EXPECTED: dict[str, dict[str, str]] = {
     "retry": {"completed": "pending", "failed": "pending", "cancelled": "pending", "lost": "pending"},
     "started": in_all(STATES, SAME) | {"pending": "running"},
     "ended": in_all(STATES, SAME) | in_all(ACTIVE, "completed") | {"stopping": "cancelled"},
-    "lost": in_all(STATES, SAME) | in_all(ACTIVE, "lost"),
-    "void": in_all(STATES, SAME) | {"pending": "pending"} | {"running": "lost", "stopping": "lost"},
+    "preempted": in_all(STATES, SAME) | in_all(ACTIVE, "pending") | {"stopping": "cancelled"},
+    "lost": in_all(STATES, SAME) | in_all(ACTIVE, "lost") | {"preempting": "pending"},
+    "void": in_all(STATES, SAME)
+    | {"pending": "pending"}
+    | dict.fromkeys(("running", "stopping", "suspended"), "lost")
+    | {"preempting": "pending"},
     "progressed": in_all(STATES, SAME),
     "adopt": {"queued": "pending", "held": "pending"},
     "tick": in_all(STATES, SAME),
     "pause": in_all(STATES, SAME),
     "block": in_all(STATES, SAME),
     "unblock": in_all(STATES, SAME),
-    "reboot": in_all(STATES, SAME) | in_all(ACTIVE, "lost"),
+    "reboot": in_all(STATES, SAME) | in_all(ACTIVE, "lost") | {"preempting": "pending"},
 }
 
 
 def event(name: str, job: Job) -> ev.Event:
     events: dict[str, ev.Event] = {
         "cancel": ev.Cancel(1),
+        "signal": ev.Signal(1),
+        "suspend": ev.Suspend(1, 8.0),
+        "continue": ev.Continue(1, 9.0),
+        "preempt": ev.Preempt(1, hold=False, at=9.0),
+        "preempted": ev.AttemptEnded(1, 1, ev.Result(0, None, "preempt", "", 1.0, 2.0)),
         "hold": ev.Hold(1),
         "release": ev.Release(1),
         "move": ev.Move(1, position=1),

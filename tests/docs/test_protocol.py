@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support import Daemon
+from support import Daemon, wait_until
 
 from trainqueue import wire
 from trainqueue.client import Client
@@ -115,6 +115,8 @@ def test_the_conversation_is_what_the_daemon_says(daemon: Daemon) -> None:
     with Client(daemon.home) as client:
         for asked, shown in lines:
             request = json.loads(asked)
+            if request["op"] == "signal":
+                wait_until(lambda: client.status(1).state == "running")
             compare(json.loads(shown), client.call(**request), asked)
     assert daemon.process is not None
     assert daemon.process.wait(30) == 0

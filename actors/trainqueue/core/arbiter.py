@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, assert_never
 
 from trainqueue.core import events as ev
 from trainqueue.core import invariants
+from trainqueue.core.control import obeyed
 from trainqueue.core.expect import told_end
 from trainqueue.core.gpus import Gpus
 from trainqueue.core.job import ACTIVE, Cancelled, Completed, Ended, Failed, Job, Pending, Queued, Running
 from trainqueue.core.line import GAP, between
-from trainqueue.core.outcome import lost, outcome, with_errors
+from trainqueue.core.outcome import is_preempted, lost, outcome, with_errors
 from trainqueue.core.spec import band
 from trainqueue.errors import RequestError
 
@@ -87,6 +88,8 @@ class Core(Gpus):
                 self._submit(event, now)
             case ev.Cancel():
                 self._cancel(self._find(event.job), now, force=event.force)
+            case ev.Signal() | ev.Suspend() | ev.Continue() | ev.Preempt():
+                self._control(event)
             case ev.Hold():
                 self._hold(self._queued(event.job, "held"), now, held=True)
             case ev.Release():
@@ -155,6 +158,15 @@ class Core(Gpus):
                 self._effects += [ev.Changed(job.snapshot()), ev.Stop(job.id, job.attempt, force)]
             case _:
                 raise RequestError("conflict", f"job {job.id} has ended already ({job.state.name})")
+
+    def _control(self, event: ev.Control) -> None:
+        job = self._find(event.job)
+        told = obeyed(job, event)
+        if told != job.state:
+            job.restate(told)
+            self._end_expected_anew(job)
+            self._effects.append(ev.Changed(job.snapshot()))
+        self._effects.append(ev.Tell(job.id, job.attempt))
 
     def _hold(self, job: Job, now: float, *, held: bool) -> None:
         self._stand_anew(job, Queued(held=held), now)
@@ -258,7 +270,7 @@ class Core(Gpus):
             case ev.AttemptEnded():
                 if event.result.reason != "start-failed":
                     self._as_running(job, event.result.started_at or now)
-                self._finish(job, outcome(job, event.result), now)
+                self._finish(job, outcome(job, event.result), now, event.result)
 
     def _void(self, job: Job, now: float, *, runner_died: bool) -> None:
         """It never started: back to its place in the line, unless somebody wanted it gone."""
@@ -293,9 +305,12 @@ class Core(Gpus):
         self._end_expected_anew(job)
         self._effects.append(ev.Changed(job.snapshot()))
 
-    def _finish(self, job: Job, to: Ended, now: float) -> None:
+    def _finish(self, job: Job, to: Ended, now: float, result: ev.Result | None = None) -> None:
         """End it, or retry it where its spec says so; somebody's wish for its end sticks."""
         wanted = isinstance(job.state, ACTIVE) and job.state.stopping
+        if is_preempted(job, result) and not wanted:
+            self._preempted(job, now)
+            return
         cause = None if wanted or isinstance(to, Completed) else to.cause
         if cause is not None and job.retried.get(cause, 0) < job.spec.retries.get(cause, 0):
             job.retried[cause] = job.retried.get(cause, 0) + 1
@@ -305,6 +320,13 @@ class Core(Gpus):
         if isinstance(to, Failed):
             to = replace(to, message=with_errors(to.message, self._errors.get(job.id, ())))
         self._end(job, to, now)
+
+    def _preempted(self, job: Job, now: float) -> None:
+        """Behind all of its priority: whoever it was preempted for goes first."""
+        held = isinstance(job.state, Running) and job.state.preempt_hold
+        self._free_gpus(job)
+        self._requeue(job, self.next_rank, {}, now, Queued(held=held))
+        self.next_rank += GAP
 
     # -- when starts may happen
 

@@ -183,8 +183,11 @@ class Books:
         if job.spec.not_before is not None:
             self.alarms.discard(job.spec.not_before, job.id)
 
-    def _requeue(self, job: Job, rank: int, ended: Mapping[int, StateName], now: float) -> None:
-        self._become(job, Queued())
+    def _requeue(
+        self, job: Job, rank: int, ended: Mapping[int, StateName], now: float, to: Queued | None = None
+    ) -> None:
+        """A new attempt waits."""
+        self._become(job, to or Queued())
         job.attempt += 1
         self._errors.pop(job.id, None)
         job.progress = job.peak_memory = None

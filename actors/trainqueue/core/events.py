@@ -44,6 +44,39 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
+class Signal:
+    """Some signal for its process group; nothing of its state changes."""
+
+    job: int
+
+
+@dataclass(frozen=True, slots=True)
+class Suspend:
+    """Stop all its processes; `at` is what the monotonic clock shows."""
+
+    job: int
+    at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Continue:
+    job: int
+    at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Preempt:
+    """Have it save and end, and put it back into the line, held there where `hold` says so."""
+
+    job: int
+    hold: bool = False
+    at: float | None = None
+
+
+Control = Signal | Suspend | Continue | Preempt
+
+
+@dataclass(frozen=True, slots=True)
 class Hold:
     job: int
 
@@ -147,7 +180,7 @@ class Result:
 
     exit_code: int | None
     signal: int | None
-    reason: Literal["cancel", "time-limit", "start-failed", "out-of-memory"] | None
+    reason: Literal["cancel", "time-limit", "start-failed", "out-of-memory", "preempt"] | None
     message: str
     started_at: float | None
     ended_at: float
@@ -221,6 +254,7 @@ class Forgotten:
 Event = (
     Submit
     | Cancel
+    | Control
     | Hold
     | Release
     | Retry
@@ -301,6 +335,14 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class Tell:
+    """Have the attempt's runner look at its orders (launch/orders.py), which have been written already."""
+
+    job: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class WakeAt:
     """Send a Tick when the wall clock shows this time (seconds since 1970), however it gets there."""
 
@@ -364,5 +406,5 @@ class Drained:
 
 
 GpuEffect = Look | ProveWithin | SettleAfter | GpuChanged
-JobEffect = Changed | Explained | Moved | Reported | Start | Stop
+JobEffect = Changed | Explained | Moved | Reported | Start | Stop | Tell
 Effect = JobEffect | ModeChanged | WakeAt | UnblockAfter | Drained | GpuEffect

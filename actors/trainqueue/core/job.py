@@ -77,6 +77,10 @@ class Running:
     """All its processes are stopped; they keep their GPU memory."""
     preempting: bool = False
     """It was asked to save and end, and goes back to the line."""
+    preempt_hold: bool = False
+    """It is held there then."""
+    suspended_at: float | None = None
+    """What the monotonic clock showed then; `began` moves on by the pause when it ends."""
     stalled_since: float | None = None
     """When it was last seen to do anything, once that is longer ago than its `stall_timeout`; wall time."""
     name: StateName = field(default="running", init=False)

@@ -34,21 +34,34 @@ def unmet(spec: JobSpec, dep: int, state: StateName) -> str:
     return f"job {dep} did not complete: it ended {state}"
 
 
+def is_preempted(job: Job, result: Result | None) -> bool:
+    """Whether it goes back to the line, however it has ended; nobody knows how where there is no `result`.
+
+    One that ended before its runner came to read the order has ended by itself.
+    """
+    if result is None:
+        return isinstance(job.state, Running) and job.state.preempting
+    return result.reason == "preempt"
+
+
 def outcome(job: Job, result: Result) -> Ended:
     """The state that an exit record means."""
     cause: Cause
     asked = isinstance(job.state, Pending | Running) and job.state.stopping
     ended_at = after(result.started_at, result.ended_at)
     how = (result.started_at, job.gpu_ids, result.exit_code, result.signal, result.message, result.run_time)
-    by_itself = result.reason in {None, "out-of-memory"}
-    if result.reason == "cancel" or (asked and by_itself):  # it may have ended just before the signal
+    # It may have ended just before the signal.
+    if asked and (result.reason is None or result.reason == "out-of-memory"):
         return Cancelled(ended_at, "user", *how)
-    if result.reason is not None:
-        cause = result.reason
-    elif result.exit_code == 0:
-        return Completed(ended_at, result.started_at, job.gpu_ids, result.run_time)
-    else:
-        cause = "exit" if result.exit_code is not None else "signal"
+    match result.reason:
+        case "cancel" | "preempt":
+            return Cancelled(ended_at, "user", *how)
+        case None if result.exit_code == 0:
+            return Completed(ended_at, result.started_at, job.gpu_ids, result.run_time)
+        case None:
+            cause = "exit" if result.exit_code is not None else "signal"
+        case reason:
+            cause = reason
     return Failed(ended_at, cause, *how)
 
 

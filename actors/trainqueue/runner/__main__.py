@@ -9,13 +9,13 @@ the runner's FD; FILES is the limit of open files that its jobs get. Packets are
     runner  {"armed": true}
     daemon  {"go": {"env": {...}, "stay": bool}}   makes FOLDER/claim and starts; without the claim it starts nothing
     runner  {"refused": WHY}              the machine does not let it: nothing was started, and it exits
-    runner  {"started": {"pid", "at", "began", "env", "runner"}}
+    runner  {"started": {"pid", "at", "began", "env", "orders", "runner"}}   with "orders": it reads FOLDER/orders
     runner  {"ended": record}             nothing of the job lives any more
     (file)  FOLDER/exit                   the same record, durable, just after
     runner  {"free": true}                if it was told to stay: it may be armed again; else it exits
 
-SIGTERM to the runner ends the job with grace, SIGQUIT at once. When the daemon goes away while no job runs, the
-runner exits; while one runs it does not care.
+SIGTERM to the runner ends the job with grace, SIGQUIT at once; SIGUSR2 says that FOLDER/orders has grown (orders.py).
+When the daemon goes away while no job runs, the runner exits; while one runs it does not care.
 """
 
 import contextlib
@@ -76,7 +76,7 @@ def be_runner(fd: int, nursed: dict[str, int] | None) -> None:
         stay = True
         while stay and (handed := wait_for_go(sock)) is not None:
             folder, spec, go = handed
-            claim = {"env": go["env"], **({"runner": nursed} if nursed else {})}
+            claim = {"env": go["env"], "orders": True, **({"runner": nursed} if nursed else {})}
             stay = attempt.run(sock, folder, spec, claim, go.get("gpus")) and go.get("stay", False)
             if stay:
                 sock.send(b'{"free": true}')

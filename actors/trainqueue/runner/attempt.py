@@ -16,7 +16,9 @@ import oomkill
 import record
 import tree
 from claim import Claim
+from course import Course
 from gpulock import GpuLocks
+from orders import Orders
 from record import Dead
 
 SIGNALS = {
@@ -26,6 +28,7 @@ SIGNALS = {
     signal.SIGINT,
     signal.SIGHUP,
     signal.SIGIO,
+    signal.SIGUSR2,
 }
 SHORT = (errno.ENOSPC, errno.EDQUOT, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
 """What the machine is short of when it starts nothing: room for the log, processes, memory."""
@@ -86,12 +89,12 @@ def carry(sock: socket.socket, folder: str, spec: dict[str, Any], words: dict[st
     tell(sock, json.dumps({"started": {**life, **words}}).encode())
     ours.add({**life, "ticks": tree.start_ticks(child)})
     cap = logcap.LogCap(spec["log"], spec.get("log_max_bytes", 0), began)
-    main, reason = watch(child, spec, began, cap, ours, kills)
+    course = Course(child, spec, began)
+    main = watch(child, course, cap, ours, kills, Orders(folder))
     ours.close()
     tree.kill_rest()
     locks.close()  # before anybody is told: the next job may want them at once
-    seconds = time.monotonic() - began
-    sentence = ""
+    seconds, reason, sentence = course.ran(time.monotonic()), course.reason, ""
     if reason is None:
         reason, sentence = memory.ran_out(main, spec["log"], kills)
     finish(sock, folder, record.ended(main, reason, at, seconds, sentence), cap)
@@ -190,25 +193,14 @@ def explain(error: Exception, spec: dict[str, Any]) -> str:
     return f"cannot start {spec['argv'][0]!r}: {os.strerror(number) if number else error}"
 
 
-def watch(
-    child: int, spec: dict[str, Any], began: float, cap: logcap.LogCap, ours: Claim, kills: oomkill.Kills
-) -> tuple[Dead, str | None]:
-    """Wait for the main process: how it ended, and why we ended it. Every wait has its deadline; no polling.
-
-    Limit, warning and grace are counted on the monotonic clock: whoever sets the clock changes none of them, and
-    while the machine is suspended they stand still, as the job does.
-    """
-    limit, warn = spec.get("time_limit"), spec.get("warn")
-    end_at = None if limit is None else began + limit
+def watch(child: int, course: Course, cap: logcap.LogCap, ours: Claim, kills: oomkill.Kills, orders: Orders) -> Dead:
+    """Wait for the main process: how it ended. Every wait has its deadline; no polling."""
     main: Dead | None = None
-    warn_at = None if end_at is None or not warn else max(began, end_at - warn)
-    kill_at: float | None = None
-    reason: str | None = None
     while True:
         main = reap(child) or main
-        if main is not None and (kill_at is None or not tree.has_group(child)):
-            return main, reason
-        moments = [at for at in (end_at, warn_at, kill_at, cap.due, ours.due, kills.due) if at is not None]
+        if main is not None and (course.kill_at is None or not tree.has_group(child)):
+            return main
+        moments = [*course.moments(), *(at for at in (cap.due, ours.due, kills.due) if at is not None)]
         patience = max(0.0, min(moments) - time.monotonic()) if moments else FOR_EVER
         caught = signal.sigtimedwait(SIGNALS, patience)
         number, now = (caught.si_signo if caught else 0), time.monotonic()
@@ -220,19 +212,14 @@ def watch(
             kills.told(now)
         if kills.due is not None and now >= kills.due:
             kills.again(now)
-        if warn_at is not None and now >= warn_at:
-            warn_at = None
-            tree.signal_group(child, signal.SIGUSR1)
-        if reason is None and (number == signal.SIGTERM or (end_at is not None and now >= end_at)):
-            reason = "cancel" if number == signal.SIGTERM else "time-limit"
-            end_at = warn_at = None
-            kill_at = now + spec["grace"]
-            tree.signal_group(child, signal.SIGTERM)
-            tree.signal_group(child, signal.SIGCONT)
-        if number == signal.SIGQUIT or (kill_at is not None and now >= kill_at):
-            reason = reason or "cancel"
-            end_at = warn_at = kill_at = None
-            tree.signal_group(child, signal.SIGKILL)
+        if number == signal.SIGUSR2:
+            for order in orders.fresh():
+                course.obey(order, now)
+        if number == signal.SIGTERM:
+            course.cancel(now)
+        if number == signal.SIGQUIT:
+            course.cancel_at_once()
+        course.look(now)
 
 
 def reap(child: int) -> Dead | None:

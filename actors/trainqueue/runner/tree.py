@@ -45,6 +45,43 @@ def children() -> set[int]:
         return {int(child) for child in file.read().split()}
 
 
+def descendants() -> set[int]:
+    """All below us. A parent that forks or dies just now may hide some: who stops them looks until none is new."""
+    found, todo = set[int](), children()
+    while todo:
+        found |= todo
+        todo = {child for pid in todo for child in children_of(pid)} - found
+    return found
+
+
+def children_of(pid: int) -> set[int]:
+    """Of all its threads; none where it has gone."""
+    found = set[int]()
+    with contextlib.suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children", "rb", 0) as file:
+                found |= {int(child) for child in file.read().split()}
+    return found
+
+
+def stop_all() -> None:
+    """Every descendant, those among them that leave the group or the session: a stopped one has no more children."""
+    seen = set[int]()
+    while fresh := descendants() - seen:
+        seen |= fresh
+        signal_each(fresh, signal.SIGSTOP)
+
+
+def continue_all() -> None:
+    signal_each(descendants(), signal.SIGCONT)
+
+
+def signal_each(pids: set[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+
+
 def kill_rest() -> None:
     """Kill every descendant; returns when the kernel says that there is none."""
     while has_children():
@@ -65,7 +102,7 @@ def has_children() -> bool:
     return True
 
 
-def signal_group(leader: int, number: signal.Signals) -> None:
+def signal_group(leader: int, number: int) -> None:
     if leader > 1:  # a negative pid of 0 or 1 would reach far more than the job
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(leader, number)

@@ -1,0 +1,54 @@
+"""The daemon's side of runner/orders.py: what a running attempt is told beyond its end.
+
+The file is the truth of what was ordered: a daemon that comes later reads there what the one before has asked for and
+may not have written down any more.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from trainqueue.launch import verdict
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Order = dict[str, Any]
+
+
+def are_taken(folder: Path) -> bool:
+    """Whether the attempt's runner knows of orders; one that an older daemon started does not."""
+    return bool(verdict.started_in(folder).get("orders"))
+
+
+def append(folder: Path, order: Order) -> None:
+    """Raises OSError, and then there is nothing of it in the file."""
+    line = json.dumps(order).encode() + b"\n"
+    fd = os.open(folder / "orders", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        size = os.fstat(fd).st_size
+        if os.write(fd, line) != len(line):
+            os.ftruncate(fd, size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    finally:
+        os.close(fd)
+
+
+def given(folder: Path) -> list[Order]:
+    """All so far, the oldest first; none where they cannot be read."""
+    found: list[Order] = []
+    try:
+        lines = (folder / "orders").read_bytes().splitlines()
+    except OSError:
+        return found
+    for line in lines:
+        try:
+            order = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(order, dict):
+            found.append(order)
+    return found
