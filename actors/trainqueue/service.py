@@ -37,6 +37,7 @@ from trainqueue.launch.nursery import Nursery
 from trainqueue.messages import Open
 from trainqueue.past import JournalPast
 from trainqueue.reserve import Reserve, is_full
+from trainqueue.stall import Rule
 
 if TYPE_CHECKING:
     import pykka
@@ -108,7 +109,9 @@ class Service:
             log_max_bytes=self.settings.logs.max_bytes,
         )
         leave, crashed, chosen = self.leaving.set, self._crashed, self.settings.queue.after_reboot
-        arbiter = GPUArbiter.start(core, journal, self.home, identity, bench, leave, crashed, clock, chosen, past)
+        stall = Rule(self.settings.queue.stall_timeout, self.settings.queue.stall_action)
+        told = (leave, crashed, clock, chosen, past, stall)
+        arbiter = GPUArbiter.start(core, journal, self.home, identity, bench, *told)
         self._undo.callback(stop, arbiter)
         seq = journal.last_seq()
         feed = Feed.start(context, events, identity["epoch"], seq, self._crashed)

@@ -35,6 +35,9 @@ class QueueSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Jobs that may wait at a time; one more is refused with the code `limit`."""
     after_reboot: AfterReboot = "continue"
     """`hold`: where jobs wait when the machine has been restarted, pause until somebody resumes."""
+    stall_timeout: Annotated[float, Meta(ge=0, le=10 * 365 * 86400)] = 0.0
+    """Seconds, where a job does not say; 0 for none."""
+    stall_action: Literal["warn", "stop"] = "warn"
 
 
 class GpuSettings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -21,6 +21,8 @@ def news(job: Job) -> dict[str, Any]:
     told = {"id": job.id, "name": title(job.spec), "state": job.state.name, "attempt": job.attempt}
     told |= data_of(job.state)
     told.pop("began", None)  # of this machine since its start: it means nothing to others
+    if told.pop("stall_ends_it", ""):
+        told["stopping"] = True
     return told
 
 
@@ -35,7 +37,8 @@ def is_stopping(job: Job, now: float) -> bool:
     if not isinstance(job.state, Pending | Running):
         return False
     limit, ran = job.spec.time_limit, run_time(job.state, now)
-    return job.state.stopping or (limit is not None and ran is not None and ran >= limit)
+    told = job.state.stopping or (isinstance(job.state, Running) and bool(job.state.stall_ends_it))
+    return told or (limit is not None and ran is not None and ran >= limit)
 
 
 def gpu_share(job: Job, core: Core) -> int | None:
@@ -64,6 +67,7 @@ def job_view(job: Job, core: Core, home: Home, now: float, stood: dict[str, floa
         "suspended": getattr(state, "suspended", False),
         "preempting": getattr(state, "preempting", False),
         "stalled_since": getattr(state, "stalled_since", None),
+        "quiet": getattr(state, "quiet", None) or None,
         "user": job.user,
         "pid": getattr(state, "pid", None),
         "exit_code": 0 if state.name == "completed" else getattr(state, "exit_code", None),

@@ -79,6 +79,10 @@ class Running:
     """It was asked to save and end, and goes back to the line."""
     stalled_since: float | None = None
     """When it was last seen to do anything, once that is longer ago than its `stall_timeout`; wall time."""
+    quiet: str = ""
+    """What has been quiet since then, in words."""
+    stall_ends_it: str = ""
+    """It was told to end for that: the words for its end; "" where it was not."""
     name: StateName = field(default="running", init=False)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trainqueue.core.job import Cancelled, Completed, Failed, Lost, Pending, Running
+from trainqueue.core.stalls import UNTOLD
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,6 +35,7 @@ def outcome(job: Job, result: Result) -> Ended:
     """The state that an exit record means."""
     cause: Cause
     asked = isinstance(job.state, Pending | Running) and job.state.stopping
+    result = stalled(job, result, asked=asked)
     ended_at = after(result.started_at, result.ended_at)
     how = (result.started_at, job.gpu_ids, result.exit_code, result.signal, result.message, result.run_time)
     by_itself = result.reason in {None, "out-of-memory"}
@@ -45,6 +48,14 @@ def outcome(job: Job, result: Result) -> Ended:
     else:
         cause = "exit" if result.exit_code is not None else "signal"
     return Failed(ended_at, cause, *how)
+
+
+def stalled(job: Job, result: Result, *, asked: bool) -> Result:
+    """With the words for an end that we have wanted since it hung; a runner of old calls it a cancel."""
+    words = job.state.stall_ends_it if isinstance(job.state, Running) else ""
+    if result.reason == "stalled" or (words and result.reason == "cancel" and not asked):
+        return replace(result, reason="stalled", message=result.message or words or UNTOLD)
+    return result
 
 
 def with_errors(message: str, errors: Iterable[str]) -> str:

@@ -26,7 +26,10 @@ SIGNALS = {
     signal.SIGINT,
     signal.SIGHUP,
     signal.SIGIO,
+    signal.SIGUSR1,
 }
+WHY: dict[int, str] = {signal.SIGTERM: "cancel", signal.SIGUSR1: "stalled"}
+"""What asks for an end with grace, and what its record says."""
 SHORT = (errno.ENOSPC, errno.EDQUOT, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
 """What the machine is short of when it starts nothing: room for the log, processes, memory."""
 FOR_EVER = 3600.0
@@ -223,8 +226,8 @@ def watch(
         if warn_at is not None and now >= warn_at:
             warn_at = None
             tree.signal_group(child, signal.SIGUSR1)
-        if reason is None and (number == signal.SIGTERM or (end_at is not None and now >= end_at)):
-            reason = "cancel" if number == signal.SIGTERM else "time-limit"
+        if reason is None and (number in WHY or (end_at is not None and now >= end_at)):
+            reason = WHY.get(number, "time-limit")
             end_at = warn_at = None
             kill_at = now + spec["grace"]
             tree.signal_group(child, signal.SIGTERM)
