@@ -38,6 +38,7 @@ from trainqueue.launch.nursery import Nursery
 from trainqueue.messages import Open
 from trainqueue.past import JournalPast
 from trainqueue.reserve import Reserve, is_full
+from trainqueue.stall import Rule
 
 if TYPE_CHECKING:
     import pykka
@@ -109,10 +110,9 @@ class Service:
             log_max_bytes=self.settings.logs.max_bytes,
         )
         leave, crashed, chosen = self.leaving.set, self._crashed, self.settings.queue.after_reboot
-        secret = self.settings.environment.secret
-        arbiter = GPUArbiter.start(
-            core, journal, self.home, identity, bench, leave, crashed, clock, chosen, past, secret
-        )
+        stall = Rule(self.settings.queue.stall_timeout, self.settings.queue.stall_action)
+        settled = (clock, chosen, past, self.settings.environment.secret, stall)
+        arbiter = GPUArbiter.start(core, journal, self.home, identity, bench, leave, crashed, *settled)
         self._undo.callback(stop, arbiter)
         seq = journal.last_seq()
         feed = Feed.start(context, events, identity["epoch"], seq, self._crashed)

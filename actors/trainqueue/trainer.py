@@ -11,13 +11,16 @@ import pykka
 
 from trainqueue.actor import SelectingActor
 from trainqueue.core.events import Result
-from trainqueue.launch import leftovers, verdict
+from trainqueue.launch import leftovers, orders, verdict
 from trainqueue.messages import (
     Decide,
     Ended,
+    FeelPulse,
     Gone,
     LookAtProgress,
+    LookAtPulse,
     Progress,
+    Pulse,
     Started,
     StopAttempt,
     TellOrders,
@@ -25,6 +28,7 @@ from trainqueue.messages import (
     TrainerFailed,
 )
 from trainqueue.progress import ProgressFile
+from trainqueue.vitals import Vitals
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,6 +70,7 @@ class TrainerActor(SelectingActor):
         self.started = started
         self.told: dict[str, Any] = verdict.started_in(folder) if started else {}
         """What its runner has said at the start: somebody may remove its claim."""
+        self.vitals: Vitals | None = None
         self.stops: list[signal.Signals] = []
         """Asked for and not passed on yet."""
         self.refused: str | None = None
@@ -87,7 +92,9 @@ class TrainerActor(SelectingActor):
 
     def receive(self, message: ToTrainer) -> None:
         match message:
-            case StopAttempt(force):
+            case StopAttempt(force, stalled):
+                if stalled:
+                    self._say_why()
                 self.stops.append(signal.SIGQUIT if force else signal.SIGTERM)
                 self._pass_stops_on()
             case TellOrders():
@@ -97,8 +104,20 @@ class TrainerActor(SelectingActor):
                 self._progress()
             case Decide():
                 self._decide()
+            case FeelPulse(every, log):
+                if self.runner is not None and self.vitals is None:
+                    self.vitals = Vitals(self.runner.pid, log, every)
+                    self.inbox.after(every, LookAtPulse())
+            case LookAtPulse():
+                self._pulse()
             case _:
                 assert_never(message)
+
+    def _say_why(self) -> None:
+        """It stalls: for the record. The runner takes up this order before the end that follows (SIGUSR2 is lower)."""
+        with contextlib.suppress(OSError):
+            orders.append(self.folder, {"stalled": True})
+            self.stops.append(signal.SIGUSR2)
 
     def _pass_stops_on(self) -> None:
         """Only once it has started: as long as a runner is being armed, it throws signals away as the last job's."""
@@ -224,7 +243,16 @@ class TrainerActor(SelectingActor):
     def _report(self) -> None:
         values = self.progress.read() if self.progress is not None else None
         if values is not None:
+            if self.vitals is not None:
+                self.vitals.beats = True
             self._tell(Progress(self.job, self.attempt, values))
+
+    # -- whether it does anything
+
+    def _pulse(self) -> None:
+        if self.runner is not None and self.vitals is not None and not self.ended:
+            self._tell(Pulse(self.job, self.attempt, self.vitals.look()))
+            self.inbox.after(self.vitals.every, LookAtPulse())
 
     def release(self) -> None:
         if self.progress is not None:

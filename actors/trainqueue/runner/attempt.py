@@ -216,7 +216,7 @@ def watch(child: int, course: Course, cap: logcap.LogCap, ours: Claim, kills: oo
             for order in orders.fresh():
                 course.obey(order, now)
         if number == signal.SIGTERM:
-            course.cancel(now)
+            course.cancel(now, "cancel")
         if number == signal.SIGQUIT:
             course.cancel_at_once()
         course.look(now)

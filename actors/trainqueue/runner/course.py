@@ -49,12 +49,15 @@ class Course:
         if self.kill_at is not None and now >= self.kill_at:
             self._kill()
 
-    def cancel(self, now: float) -> None:
-        """Somebody wants its end. That goes before a preemption, and begins no second grace."""
-        if not self.ending:
-            self._end("cancel", now)
-        elif self.reason == "preempt":
-            self.reason = "cancel"
+    def cancel(self, now: float, reason: str) -> None:
+        """Somebody wants its end ("cancel"), or it does nothing ("stalled").
+
+        What somebody wants goes before a preemption, and begins no second grace.
+        """
+        if not self.ending and (self.reason is None or reason == "cancel"):
+            self._end(reason, now)
+        elif self.reason == "preempt" and reason == "cancel":
+            self.reason = reason
 
     def cancel_at_once(self) -> None:
         if self.reason in (None, "preempt"):
@@ -84,6 +87,8 @@ class Course:
         elif "continue" in order:
             tree.continue_all()
             self._go_on(now)
+        elif "stalled" in order:
+            self.cancel(now, "stalled")
         elif "preempt" in order:
             self._preempt(order["preempt"].get("warn") or 0.0, now)
 

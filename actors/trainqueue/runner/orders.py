@@ -4,6 +4,7 @@
     {"suspend": true}               stop all processes, and all clocks of the attempt with them
     {"continue": true}
     {"preempt": {"warn": seconds}}  SIGUSR1 at once, SIGTERM that much later, and the record's reason says "preempt"
+    {"stalled": true}               end it, and the record's reason says "stalled"
 
 A file, since a daemon that comes later has no socket to this runner, and must know what the one before has ordered.
 """
