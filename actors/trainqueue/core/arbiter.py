@@ -136,6 +136,7 @@ class Core(Gpus):
         made = set[str]()
         for at, spec in enumerate(event.specs):
             self._dependencies.check(spec, event, f"$.jobs[{at}]", made)
+            self.lanes.check(spec, f"$.jobs[{at}]")
             if spec.group is not None:
                 made.add(spec.group)
         for spec in event.specs:
@@ -179,6 +180,7 @@ class Core(Gpus):
         if job.id in self.jobs:
             raise RequestError("conflict", f"job {job.id} has not ended, it is {self.jobs[job.id].state.name}")
         self._dependencies.check(job.spec, event, f"job {job.id}")
+        self.lanes.check(job.spec, f"job {job.id}")
         self._dependencies.check_cycle(job.id, job.spec, self.next_id, f"job {job.id}")
         job.bound = self.next_id
         self._dependencies.groups.join(job)
@@ -196,6 +198,7 @@ class Core(Gpus):
         spot = self._spot(event, job)
         if spot is None:
             self._effects += [ev.Moved(other.snapshot()) for other in self.line.renumber()]
+            self.gates.renumbered()
             spot = self._spot(event, job) or (job.band, self.next_rank)
         job.band, job.rank = spot
         self.next_rank = max(self.next_rank, job.rank + GAP)
@@ -211,6 +214,7 @@ class Core(Gpus):
     def _edit(self, event: ev.Edit, now: float) -> None:
         job = self._queued(event.job, "edited")
         self._dependencies.check(event.spec, event, "$.set")
+        self.lanes.check(event.spec, "$.set")
         self._dependencies.check_cycle(job.id, event.spec, self.next_id, "$.set")
         self._leave_line(job)
         if band(event.spec) != band(job.spec):

@@ -13,7 +13,9 @@ from trainqueue.core import events as ev
 from trainqueue.core.alarms import Alarms
 from trainqueue.core.board import Board
 from trainqueue.core.dependencies import Dependencies, is_met
+from trainqueue.core.gates import Gates
 from trainqueue.core.job import Cancelled, Completed, Ended, Job, Queued, Running
+from trainqueue.core.lanes import Lanes
 from trainqueue.core.leases import Leases
 from trainqueue.core.limits import Limits
 from trainqueue.core.line import GAP, Line
@@ -53,6 +55,8 @@ class Books:
         self.limits, self.past = limits or Limits(), past or NoPast()
         self.jobs: dict[int, Job] = {}
         self.line = Line()
+        self.lanes = Lanes(self.limits.lanes)
+        self.gates = Gates(self.line, self.lanes)
         self.leases = Leases(self.limits.cpu_jobs if cpu_jobs is None else cpu_jobs)
         self.board = Board(gpu_ids, self.leases, self.limits)
         self.needs = Needs(self.board)
@@ -138,11 +142,13 @@ class Books:
         self.leases.take(job.id, gpu_ids, share)
         for gpu in gpu_ids:
             self.board.expect(gpu)
+        self.gates.hold(job)
         self._gpus_changed(gpu_ids)
 
     def _free_gpus(self, job: Job) -> None:
         """They go to the next job when they are seen to be free; that has its time."""
         gpu_ids = self.leases.release(job.id)
+        self.gates.free(job)
         self._gpus_changed(gpu_ids)
         for gpu in gpu_ids:
             proof = self.board.vacate(gpu, job)
@@ -172,13 +178,15 @@ class Books:
 
     def _enqueue(self, job: Job, now: float) -> None:
         """One that wants more than the GPUs that are there must not stop the others."""
+        self.lanes.join(job)
         possible = self.needs.add(job)
-        self.line.add(job, ready=possible and self._ready(job, now))
+        self.gates.add(job, ready=possible and self._ready(job, now))
         if job.spec.not_before is not None and job.spec.not_before > now:
             self.alarms.add(job.spec.not_before, job.id)
 
     def _leave_line(self, job: Job) -> None:
-        self.line.remove(job)
+        self.gates.remove(job)
+        self.lanes.leave(job)
         self.needs.remove(job)
         if job.spec.not_before is not None:
             self.alarms.discard(job.spec.not_before, job.id)

@@ -168,12 +168,18 @@ class Gpus(Books):
     def _start_on_gpus(self, now: float) -> None:
         if not self.wanted() or self.plans.newest(now) is not None:
             return
-        walk = Walk(self.board.slots(), self.jobs.__getitem__, now, self.past)
-        for placement in [*walk.along(self.line)]:
-            if self.is_fresh(placement.gpu_ids):
-                self._start(placement.job, placement.gpu_ids, placement.share, now)
-            else:
-                self.looks.want_start(placement.job.id, placement.gpu_ids)
+        while True:  # again only where a start has sent somebody out of the line who was thought of (gates.py)
+            before = self.gates.taken_back
+            walk = Walk(self.board.slots(), self.jobs.__getitem__, now, self.past)
+            for placement in [*walk.along(self.line)]:
+                if not self.line.has_ready(placement.job):
+                    continue
+                if self.is_fresh(placement.gpu_ids):
+                    self._start(placement.job, placement.gpu_ids, placement.share, now)
+                else:
+                    self.looks.want_start(placement.job.id, placement.gpu_ids)
+            if self.gates.taken_back == before:
+                break
         self.plans.keep(walk, now)
 
     def is_fresh(self, gpu_ids: tuple[str, ...]) -> bool:

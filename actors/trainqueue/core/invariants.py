@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from trainqueue.core.expect import would_do
 from trainqueue.core.job import Pending, Queued, Running
+from trainqueue.core.line import place
 from trainqueue.core.placement import plan
 from trainqueue.errors import FaultError
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from trainqueue.core.arbiter import Core
+    from trainqueue.core.job import Job
 
 
 class InvariantError(FaultError):
@@ -31,6 +33,7 @@ def problems(core: Core, now: float) -> Iterator[str]:
     yield from lists(core)
     yield from leases(core)
     yield from alarms(core)
+    yield from gates(core)
     yield from starts(core)
     yield from gpus(core)
     if core.may_start():
@@ -131,3 +134,55 @@ def alarms(core: Core) -> Iterator[str]:
             yield f"an alarm at {at} for job {job_id}, which does not wait for it"
         if core.alarms.set_for is None or core.alarms.set_for > at:
             yield f"woken at {core.alarms.set_for}, too late for job {job_id} at {at}"
+
+
+def gates(core: Core) -> Iterator[str]:
+    """Groups and lanes, counted anew from the jobs alone."""
+    active = [job for job in core.jobs.values() if isinstance(job.state, Pending | Running)]
+    used = Counter(("group", job.spec.group) for job in active if job.spec.group is not None)
+    for job in active:
+        used["lane", core.lanes.name(job.spec)] += job.spec.gpus
+    if +used != core.gates.used:
+        yield f"groups and lanes use {+used}, counted are {core.gates.used}"
+    waiting = [job for job in core.jobs.values() if isinstance(job.state, Queued)]
+    lanes = {name: {job.id for job in waiting if core.lanes.name(job.spec) == name} for name in core.lanes.all}
+    if {name: jobs for name, jobs in lanes.items() if jobs} != {
+        name: {*ids} for name, ids in core.lanes.waiting.items()
+    }:
+        yield f"in the lanes wait {lanes}, listed are {core.lanes.waiting}"
+    yield from bounds(core, sorted((job for job in waiting if _is_ready(core, job)), key=place), used)
+
+
+def _is_ready(core: Core, job: Job) -> bool:
+    """For its gates, as far as that can be said without them: an alarm may be due and not have rung."""
+    if core.lanes.closed(job.spec) is not None or not core.needs.met(job):
+        return False
+    state, spec = job.state, job.spec
+    assert isinstance(state, Queued)
+    if not (state.held or state.until or job.waits_for or job.waits_for_groups or spec.not_before):
+        return True
+    return core.line.has_ready(job) or core.gates.outside(job) is not None
+
+
+def bounds(core: Core, ready: list[Job], used: Counter[tuple[str, str]]) -> Iterator[str]:
+    """Going by their places, each is let in as long as all before it that have its bound fit together with it."""
+    loads, full = Counter[object](), set[object]()
+    for job in ready:
+        inside = True
+        for key, bound, weight in _bounds(core, job):
+            loads[key, bound] += weight
+            if used[key] + loads[key, bound] > bound:
+                full.add((key, bound))
+            inside = inside and (key, bound) not in full
+            if not inside:
+                break
+        if core.line.has_ready(job) != inside or (not inside and core.gates.outside(job) is None):
+            yield f"job {job.id} stands in line ({not inside}) against the bounds {[*_bounds(core, job)]} with {used}"
+
+
+def _bounds(core: Core, job: Job) -> Iterator[tuple[tuple[str, str], int, int]]:
+    cap = core.lanes.cap(job.spec)
+    if job.spec.group is not None and job.spec.max_running is not None:
+        yield ("group", job.spec.group), job.spec.max_running, 1
+    if job.spec.gpus and cap is not None:
+        yield ("lane", core.lanes.name(job.spec)), cap, job.spec.gpus

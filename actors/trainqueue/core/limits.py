@@ -1,8 +1,11 @@
-"""What the owner of the machine has set for its GPUs. Sizes in bytes, durations in seconds (monotonic)."""
+"""What the owner of the machine has set for its GPUs and lanes. Sizes in bytes, durations in seconds (monotonic)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping  # noqa: TC003  (dataclasses look it up)
+from dataclasses import dataclass, field
+
+from trainqueue.core.lanes import Lane
 
 UNKNOWN_BASELINE = 2**30
 """Bytes that may be in use on an idle GPU without anybody who is listed, where nobody knows of more."""
@@ -20,3 +23,5 @@ class Limits:
     settle_time: float = 60.0
     """On a shared GPU the next job starts when the one before has reached its peak, or has run so long."""
     left_out: tuple[str, ...] = ()
+    lanes: Mapping[str, Lane] = field(default_factory=dict[str, Lane])
+    """By name, those of the settings."""

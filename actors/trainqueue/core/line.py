@@ -93,6 +93,10 @@ class Line:
         key = place(job)
         return self._ready.index(key) + 1 if key in self._ready else None
 
+    def has_ready(self, job: Job) -> bool:
+        """Whether it has a position; what that is takes longer to say."""
+        return place(job) in self._ready
+
     def next(self, some: int) -> list[Job]:
         """The first ready jobs, in start order."""
         return [self._ready[key] for key in self._ready.islice(0, some)]

@@ -10,6 +10,7 @@ from trainqueue.core.words import number
 
 if TYPE_CHECKING:
     from trainqueue.core.arbiter import Core
+    from trainqueue.core.gates import Gate
     from trainqueue.core.job import Job
 
 MOST = 3
@@ -36,10 +37,30 @@ def why(core: Core, job: Job, now: float) -> tuple[str, str] | tuple[None, None]
     if core.blocked:
         return "backoff", f"{core.blocked}; tried again every second"
     if position is None:
-        return (
-            ("position", "its turn has come") if core.needs.met(job) else ("gpu-count", missing(core.board, job.spec))
-        )
+        return _beside_the_line(core, job)
     return _in_line(core, job, position, now)
+
+
+def _beside_the_line(core: Core, job: Job) -> tuple[str, str]:
+    if not core.needs.met(job):
+        return "gpu-count", missing(core.board, job.spec)
+    if (closed := core.lanes.closed(job.spec)) is not None:
+        return closed
+    if (gate := core.gates.outside(job)) is not None:
+        return _outside(core, gate, job)
+    return "position", "its turn has come"
+
+
+def _outside(core: Core, gate: Gate, job: Job) -> tuple[str, str]:
+    """Which bound keeps it out, who uses that up, and how many stand in front of it besides."""
+    (kind, name), used = gate.key, core.gates.used[gate.key]
+    before = len(gate.inside) + gate.before(job)
+    rest = f"; {before} of it {'is' if before == 1 else 'are'} before this one" if before else ""
+    if kind == "lane":
+        return "gpu-count", f"lane {name} holds {used} of its {number(gate.bound, 'GPU')}{rest}"
+    if used >= gate.bound:
+        return "position", f"{used} of group {name} run, which is its max_running{rest}"
+    return "position", f"{used} of group {name} run, and its max_running is {gate.bound}{rest}"
 
 
 def awaited(core: Core, job: Job) -> str:

@@ -1,0 +1,230 @@
+"""Which ready jobs may stand in the line: a gate lets the foremost of its jobs in, as far as its room goes.
+
+The others are parked beside the line, so that a walk along it never meets 10,000 jobs that may not start. The jobs of
+a group pass one gate for each `max_running` that they name, the jobs of a lane one for its GPUs; who has to pass both
+passes that of the group first. All active jobs of a group, or of a lane, take up room, whatever they ask for
+themselves. Who has been let in holds room, too: so any of them may start, in any order, and no bound is ever exceeded.
+A job that comes later and stands further in front takes that room back from one that has not started.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from heapq import nsmallest
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from sortedcontainers import SortedDict
+
+from trainqueue.core.line import place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trainqueue.core.job import Job
+    from trainqueue.core.lanes import Lanes
+    from trainqueue.core.line import Line, Place
+
+Key = tuple[str, str]
+"""("group", its name) or ("lane", its name)."""
+
+
+class Gate:
+    """Ready jobs in the order of their places: `inside` are the first of them, which together fit; `outside` the rest.
+
+    A job weighs one in its group, and its GPUs in its lane.
+    """
+
+    def __init__(self, key: Key, bound: int) -> None:
+        self.key, self.bound = key, bound
+        self.inside: SortedDict[Place, Job] = SortedDict()
+        self.outside: SortedDict[Place, Job] = SortedDict()
+        self.load = 0
+        """What those inside weigh."""
+        self.users = 0
+        """Jobs whose way leads through it, also those that have not come so far."""
+
+    def weight(self, job: Job) -> int:
+        return job.spec.gpus if self.key[0] == "lane" else 1
+
+    def add(self, job: Job) -> None:
+        """Outside; `settle` lets it in."""
+        self.outside[place(job)] = job
+
+    def remove(self, job: Job) -> None:
+        if self.inside.pop(place(job), None) is not None:
+            self.load -= self.weight(job)
+        else:
+            self.outside.pop(place(job), None)
+
+    def settle(self, used: int) -> Iterator[tuple[Job, bool]]:
+        """Let in and take back until it is right, where so much is used by active jobs: each job, and whether it is in.
+
+        Who consumes it may change the other gates and the line meanwhile.
+        """
+        room = self.bound - used
+        while self.inside and self.load > room:
+            yield self._take_back(), False
+        while self.outside:
+            first, job = self.outside.peekitem(0)
+            if self.load + self.weight(job) <= room:
+                del self.outside[first]
+                self.inside[first] = job
+                self.load += self.weight(job)
+                yield job, True
+            elif self.inside and self.inside.peekitem(-1)[0] > first:
+                yield self._take_back(), False
+            else:
+                return
+
+    def _take_back(self) -> Job:
+        last, job = self.inside.popitem()
+        self.outside[last] = job
+        self.load -= self.weight(job)
+        return job
+
+    def before(self, job: Job) -> int:
+        """How many stand in front of one that is outside, beside those inside."""
+        return self.outside.index(place(job))
+
+    def renumbered(self) -> None:
+        """Their ranks are others, in the same order."""
+        self.inside, self.outside = (
+            SortedDict({place(job): job for job in part.values()}) for part in (self.inside, self.outside)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Active:
+    """What a pending or running job takes up."""
+
+    group: str | None
+    lane: str
+    gpus: int
+
+
+class Gates:
+    """All of them. Between the books and the line: who is ready comes in through here."""
+
+    def __init__(self, line: Line, lanes: Lanes) -> None:
+        self._line, self._lanes = line, lanes
+        self._gates: dict[Key, dict[int, Gate]] = {}
+        """By bound: jobs of one group may name several."""
+        self._paths: dict[int, tuple[Gate, ...]] = {}
+        """The gates that a ready job has to pass, where there are any."""
+        self._active: dict[int, Active] = {}
+        self.used = Counter[Key]()
+        """Active jobs of a group, GPUs that a lane holds."""
+        self.running = Counter[str]()
+        """Active jobs by lane."""
+        self.taken_back = 0
+        """Rises when somebody has to leave the line again."""
+
+    # -- waiting jobs
+
+    def add(self, job: Job, *, ready: bool) -> None:
+        """Into the line, or beside it until its gates let it in."""
+        path = self._path(job) if ready and self._lanes.closed(job.spec) is None else None
+        self._line.add(job, ready=path == ())
+        if path:
+            self._paths[job.id] = path
+            for gate in path:
+                gate.users += 1
+            path[0].add(job)
+            self._settle(path[0])
+
+    def remove(self, job: Job) -> None:
+        self._line.remove(job)
+        for gate in self._drop(job):
+            self._settle(gate)
+
+    def _path(self, job: Job) -> tuple[Gate, ...]:
+        spec, keys = job.spec, list[tuple[Key, int]]()
+        if spec.group is not None and spec.max_running is not None:
+            keys.append((("group", spec.group), spec.max_running))
+        if spec.gpus and (cap := self._lanes.cap(spec)) is not None:
+            keys.append((("lane", self._lanes.name(spec)), cap))
+        return tuple([self._gate(key, bound) for key, bound in keys])
+
+    def _gate(self, key: Key, bound: int) -> Gate:
+        gates = self._gates.setdefault(key, {})
+        if bound not in gates:
+            gates[bound] = Gate(key, bound)
+        return gates[bound]
+
+    def _drop(self, job: Job) -> tuple[Gate, ...]:
+        """From all its gates, without a look at who may come in instead; those that are left."""
+        path = self._paths.pop(job.id, ())
+        for gate in path:
+            gate.remove(job)
+            gate.users -= 1
+            if not gate.users:
+                del self._gates[gate.key][gate.bound]
+                if not self._gates[gate.key]:
+                    del self._gates[gate.key]
+        return path
+
+    def _settle(self, gate: Gate) -> None:
+        for job, inside in gate.settle(self.used[gate.key]):
+            path = self._paths[job.id]
+            behind = path[path.index(gate) + 1 :]
+            if behind:
+                (behind[0].add if inside else behind[0].remove)(job)
+                self._settle(behind[0])
+            if not (behind and inside) and self._line.has_ready(job) != inside:
+                self._line.remove(job)
+                self._line.add(job, ready=inside)
+                self.taken_back += not inside
+
+    # -- active jobs
+
+    def hold(self, job: Job) -> None:
+        """It has become active: what it was let in for it now takes up."""
+        spec = job.spec
+        self._drop(job)
+        self.free(job)
+        self._lanes.expect(self._lanes.name(spec))
+        self._active[job.id] = active = Active(spec.group, self._lanes.name(spec), spec.gpus)
+        self._count(active, 1)
+
+    def free(self, job: Job) -> None:
+        """It is not active any more, if it was."""
+        active = self._active.pop(job.id, None)
+        if active is not None:
+            self._count(active, -1)
+
+    def _count(self, active: Active, sign: int) -> None:
+        """All is counted first: what one gate lets in another one may bar."""
+        keys: list[Key] = [("lane", active.lane)]
+        self.used[keys[0]] += sign * active.gpus
+        self.running[active.lane] += sign
+        if active.group is not None:
+            keys.append(("group", active.group))
+            self.used[keys[1]] += sign
+        for key in keys:
+            for gate in [*self._gates.get(key, {}).values()]:
+                self._settle(gate)
+            if not self.used[key]:
+                del self.used[key]
+
+    # -- what others ask
+
+    def outside(self, job: Job) -> Gate | None:
+        """The gate that has not let this ready job in."""
+        return next((gate for gate in self._paths.get(job.id, ()) if place(job) in gate.outside), None)
+
+    def upcoming(self, some: int) -> list[Job]:
+        """Those who come in next, as far as it is easy to know."""
+        gates = [gate for gates in islice(self._gates.values(), some) for gate in gates.values()]
+        return nsmallest(some, (job for gate in gates for job in islice(gate.outside.values(), some)), key=place)
+
+    def renumbered(self) -> None:
+        """The ranks of all waiting jobs are others, in the same order."""
+        for gates in self._gates.values():
+            for gate in gates.values():
+                gate.renumbered()
+
+    def all(self) -> Iterator[Gate]:
+        for gates in self._gates.values():
+            yield from gates.values()
