@@ -67,7 +67,7 @@ def test_a_daemon_that_cannot_start_says_why_in_one_line(cli: Cli, tmp_path: Pat
     cli.env["TRAINQ_HOME"] = str(tmp_path / "other")
     cli.env["TRAINQ_CONFIG"] = str(tmp_path / "bad.toml")
     (tmp_path / "bad.toml").write_text("[queue]\ncolour = 1\n", encoding="utf-8")
-    failed = cli("submit", "--", "true")
+    failed = cli("submit", "--clean-env", "--", "true")
     assert failed.returncode == 3
     assert "colour" in failed.stderr
     assert len(failed.stderr.splitlines()) == 1

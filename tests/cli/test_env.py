@@ -127,3 +127,13 @@ def test_two_virtual_environments_side_by_side(cli: Cli, tmp_path: Path) -> None
         cli.env |= {"PATH": f"{place / 'bin'}:{outer}", "VIRTUAL_ENV": str(place)}
         done = cli("run", "--", "python", "-c", "import sys, os; print(sys.prefix, os.environ['VIRTUAL_ENV'])")
         assert done.stdout.split() == [str(place), str(place)], done.stderr
+
+
+def test_settings_that_are_wrong_keep_nothing_secret_from_a_job_so_none_is_queued(cli: Cli, tmp_path: Path) -> None:
+    settings = tmp_path / "mine.toml"
+    settings.write_text('[environment]\ndenied = ["*"]\n', encoding="utf-8")
+    cli.env |= {"TRAINQ_CONFIG": str(settings)}
+    done = cli("submit", "--", "true")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "denied" in done.stderr
+    assert cli.json("queue")["counts"] == {}
