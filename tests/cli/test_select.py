@@ -97,7 +97,7 @@ def test_history_looks_page_by_page(cli: Cli, client: Client) -> None:
 
 
 def test_several_running_jobs_are_asked_about_on_a_terminal(cli: Cli, client: Client) -> None:
-    client.submit([{"command": ["sleep", "60"], "cwd": "/", "gpus": 0}] * 3)
+    client.submit([{"command": ["sleep", "60"], "cwd": "/", "gpus": gpus} for gpus in (1, 0, 0)])
     wait_until(lambda: len(client.queue()["running"]) == 3)
     for words, asked in (("1-3", "cancel 3 running jobs (1, 2, 3)?"), ("--all --force", "cancel 3 running jobs")):
         with Terminal([*cli.prefix, "cancel", *words.split()], cli.env) as terminal:
