@@ -13,6 +13,12 @@ WHOLE = r"-?\d{1,18}"
 Values = list[str | range]
 
 
+class Literal(str):
+    """A text in which braces stand for themselves."""
+
+    __slots__ = ()
+
+
 class Array(Form):
     """`0-9`, `1,3,7-9`, `0-100:10`."""
 

@@ -13,6 +13,7 @@ import click
 from trainqueue import capture
 from trainqueue.cli.common import INTERRUPTED, as_json, client, complain, ending, filled, flat, outlast, show_json
 from trainqueue.cli.demand import GPU_OPTIONS, demanded
+from trainqueue.cli.directives import Scripted
 from trainqueue.cli.env import ENV_OPTIONS, environment
 from trainqueue.cli.factors import SWEEP_OPTIONS
 from trainqueue.cli.forms import Duration, Ids, Moment, Pair, Priority, Retries
@@ -149,10 +150,13 @@ def say_if_hopeless(trainq: Client, made: dict[str, Any]) -> None:
         complain(f"job {job.id} is {place(trainq, made)}")
 
 
-@click.command(context_settings={"allow_interspersed_args": False})
+@click.command(cls=Scripted, context_settings={"allow_interspersed_args": False})
 @with_options([*OPTIONS, *SWEEP_OPTIONS])
 def submit(as_json: bool, **fields: Any) -> None:  # noqa: FBT001
-    """Queue a job and print its id; with --array, --sweep or --from-csv as many as these ask for, all or none."""
+    """Queue a job and print its id; with --array, --sweep or --from-csv as many as these ask for, all or none.
+
+    Without the -- a script of this folder, with the options of its #TRAINQ lines: submit train.sh [ARGS]
+    """
     several = {name: fields.pop(name) for name in ("array", "sweep", "from_csv", "zipped", "dry_run")}
     if any(value not in (None, (), False) for value in several.values()):
         from trainqueue.cli import several as many
@@ -171,7 +175,7 @@ def submit(as_json: bool, **fields: Any) -> None:  # noqa: FBT001
             say_if_hopeless(client(), made)
 
 
-@click.command(context_settings={"allow_interspersed_args": False})
+@click.command(cls=Scripted, context_settings={"allow_interspersed_args": False})
 @with_options(OPTIONS)
 def run(as_json: bool, **fields: Any) -> int:  # noqa: FBT001
     """Queue a job, follow its log, exit with its exit code. Ctrl-C asks whether to cancel or detach."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainqueue.capture import is_text
 from trainqueue.cli.demand import refuse
-from trainqueue.cli.factors import NAME
+from trainqueue.cli.factors import NAME, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -115,12 +115,6 @@ def asked(options: dict[str, Any], most: int) -> Sweep | None:
     if made.count > most:
         refuse(f"that is {made.count} jobs, and a sweep has at most {most} (setting [queue] max_sweep)")
     return made
-
-
-class Literal(str):
-    """A text in which braces stand for themselves."""
-
-    __slots__ = ()
 
 
 class Template:

@@ -1,0 +1,101 @@
+"""`submit script.sh [ARGS]`: a script of this folder, with the options that stand in its `#TRAINQ` lines.
+
+Only without `--`, behind which stands a command as it is. A word without a slash that is a program on the PATH is that
+program. The command line goes before the script's lines.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from trainqueue.cli.demand import refuse
+from trainqueue.cli.factors import Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MARK = "#TRAINQ"
+MOST = 2**16
+"""Bytes at the beginning of a script that are looked through."""
+NOT_HERE = ("command", "as_json", "no_start", "dry_run")
+"""What belongs to the one call and not to the script."""
+
+
+class Scripted(click.Command):
+    """A command whose first word may be a script."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, args if ctx.resilient_parsing else self.read_script(ctx, args))
+
+    def read_script(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """The arguments with the script's options before them, and how it is run. Raises UsageError."""
+        given, _, _ = self.make_parser(ctx).parse_args([*args])
+        words: object = given.get("command")
+        if not isinstance(words, tuple | list) or not words:  # click has a thing of its own for "not given"
+            return args
+        at = len(args) - len(words)
+        if (at and args[at - 1] == "--") or not is_script(words[0]):
+            return args
+        path = Literal(os.path.abspath(words[0]))  # noqa: PTH100  (links stay as they are)
+        try:
+            with Path(path).open("rb") as file:
+                head = file.read(MOST)
+        except OSError:
+            return args  # a program that may be executed and not read
+        options = [word for number, some in directives(words[0], head) for word in self.checked(words[0], number, some)]
+        return [*options, *args[:at], "--", *how_to_run(path, head), *words[1:]]
+
+    def checked(self, script: str, number: int, words: list[str]) -> list[str]:
+        """The words of one line. Raises UsageError naming it."""
+        params = [param for param in self.params if param.name not in NOT_HERE]
+        try:
+            click.Command(None, params=params, add_help_option=False).make_context(None, [*words])
+        except click.UsageError as error:
+            refuse(f"{script}, line {number}: {error.format_message()}")
+        return words
+
+
+def is_script(word: str) -> bool:
+    """Whether a file of this name is here, and no program of this name on the PATH."""
+    if not os.path.isfile(word):  # noqa: PTH113  (a word may hold what no path can)
+        return False
+    if "/" in word:
+        return True
+    from shutil import which
+
+    return which(word) is None
+
+
+def directives(script: str, head: bytes) -> Iterator[tuple[int, list[str]]]:
+    """(number, words) of the `#TRAINQ` lines that stand before the first line that is no comment. Raises UsageError."""
+    if b"\0" in head:
+        return  # a program
+    for number, line in enumerate(head.decode(errors="surrogateescape").splitlines(), 1):
+        if line.strip() and not line.startswith("#"):
+            return
+        mark, _, rest = line.partition(" ")
+        if mark.rstrip() == MARK:
+            try:
+                yield number, shlex.split(rest, comments=True)
+            except ValueError as error:
+                refuse(f"{script}, line {number}: {error}")
+
+
+def how_to_run(path: str, head: bytes) -> list[str]:
+    """A program by itself, a script by its #! line (also where it may not be executed), else by bash.
+
+    Raises UsageError for Python without that line.
+    """
+    if b"\0" in head or (head.startswith(b"#!") and os.access(path, os.X_OK)):
+        return [path]
+    first = head.partition(b"\n")[0].decode(errors="surrogateescape").strip()
+    if first.startswith("#!") and first[2:].strip():
+        return [*first[2:].strip().split(None, 1), path]  # as the kernel does it: all the rest is one argument
+    if path.endswith(".py"):
+        refuse(f"{path} has no #! line; say what runs it: -- python {path}")
+    return ["bash", path]
