@@ -38,3 +38,12 @@ def test_a_wait_survives_kill_9_and_ends_with_retry(daemon: Daemon) -> None:
         assert shown.why.split(" at ")[-1] == (until or "").split(" at ")[-1]
         assert client.verb("retry", [job])[0]["ok"]
         assert client.wait([job], 20)[0].attempt == 2
+
+
+def test_the_clients_retry_and_copy(client: Client) -> None:
+    job = client.submit([{"command": ["false"], "cwd": "/"}])[0]["id"]
+    client.wait([job], 20)
+    assert client.retry([job], set={"command": ["true"]})[0]["ok"]
+    assert client.wait([job], 20)[0].state == "completed"
+    [made] = client.copy([job], set={"name": "copied"})
+    assert client.wait([made["id"]], 20)[0].name == "copied"

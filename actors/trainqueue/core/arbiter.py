@@ -180,17 +180,21 @@ class Core(Gpus):
     def _retry(self, event: ev.Retry, now: float) -> None:
         job = event.job
         waits = self.jobs.get(job.id)
-        if waits is not None and isinstance(waits.state, Queued) and waits.state.until is not None:
+        if waits is not None and event.spec is None and getattr(waits.state, "until", None) is not None:
+            assert isinstance(waits.state, Queued)
             self._stand_anew(waits, replace(waits.state, until=None), now)  # at once, then
             return
         if waits is not None:
             raise RequestError("conflict", f"job {job.id} has not ended, it is {waits.state.name}")
-        self._dependencies.check(job.spec, event, f"job {job.id}")
-        self.lanes.check(job.spec, f"job {job.id}")
-        self._dependencies.check_cycle(job.id, job.spec, self.next_id, f"job {job.id}")
-        job.bound = self.next_id
+        spec, where = event.spec or job.spec, "$.set" if event.spec is not None else f"job {job.id}"
+        self._dependencies.check(spec, event, where)
+        self.lanes.check(spec, where)
+        self._dependencies.check_cycle(job.id, spec, self.next_id, where)
+        if band(spec) != band(job.spec):
+            job.band = band(spec)
+        job.spec, job.bound = spec, self.next_id
         self._dependencies.groups.join(job)
-        self._requeue(job, self.next_rank, event.ended, now)
+        self._requeue(job, self.next_rank, event.ended, now, Queued(held=event.held))
         self.next_rank += GAP
         self._fail_if_impossible(job, event, now)
 
