@@ -233,7 +233,7 @@ class Bench:
     def _handed(self, job: Job) -> dict[str, Any]:
         spec = job.spec
         return {
-            "argv": spec.command,
+            "argv": (*spec.command, *(spec.resume_args if job.attempt > 1 else ())),
             "cwd": spec.cwd,
             "umask": spec.umask,
             "warn": spec.warn,

@@ -162,11 +162,23 @@ class Client:
 
         `defaults`: JobSpec fields that hold for all jobs that do not say them, sent and kept once.
         """
+        return self._keyed("submit", key, jobs, **({} if defaults is None else {"defaults": defaults}))
+
+    def copy(
+        self,
+        jobs: Sequence[int],
+        *,
+        set: dict[str, Any] | None = None,  # noqa: A002  (the wire's word)
+        key: str | None = None,
+    ) -> list[dict[str, Any]]:
+        """New jobs with the specs of these, but for the fields in `set`; all or none, as `submit`."""
+        return self._keyed("copy", key, jobs, **({"set": set} if set else {}))
+
+    def _keyed(self, op: str, key: str | None, jobs: Sequence[object], **fields: Any) -> list[dict[str, Any]]:
         key = key or fresh_key()
-        given: dict[str, Any] = {"key": key} if defaults is None else {"key": key, "defaults": defaults}
         for last in (False, True):
             try:
-                result = self.call("submit", timeout=self.timeout + PER_JOB * len(jobs), jobs=jobs, **given)
+                result = self.call(op, timeout=self.timeout + PER_JOB * len(jobs), jobs=jobs, key=key, **fields)
                 return cast("list[dict[str, Any]]", result["jobs"])
             except NotAnsweringError as error:
                 if last:
@@ -206,6 +218,15 @@ class Client:
 
     def cancel(self, jobs: Sequence[int], *, force: bool = False) -> list[dict[str, Any]]:
         return self.verb("cancel", jobs, force=force)
+
+    def retry(
+        self,
+        jobs: Sequence[int],
+        *,
+        set: dict[str, Any] | None = None,  # noqa: A002  (the wire's word)
+    ) -> list[dict[str, Any]]:
+        """A new attempt of ended jobs, with the fields in `set` changed."""
+        return self.verb("retry", jobs, **({"set": set} if set else {}))
 
     def log(self, job: int, **fields: Any) -> dict[str, Any]:
         return self.call("log", job=job, **fields)

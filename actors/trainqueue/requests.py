@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 CHANGES = (
     *(wire.Submit, wire.Cancel, wire.Hold, wire.Release, wire.Retry, wire.Move, wire.Edit),
     *(wire.Pause, wire.Resume, wire.Drain, wire.Enable, wire.Disable),
-    *(wire.Signal, wire.Suspend, wire.Continue, wire.Preempt),
+    *(wire.Copy, wire.Signal, wire.Suspend, wire.Continue, wire.Preempt),
 )
 """What must be on disk before it is answered; refused while nothing can be written."""
 
@@ -72,7 +72,7 @@ def refuse_change(arbiter: GPUArbiter, request: object) -> None:
         return
     safe = "nothing was changed, what was accepted before is safe"
     reserve = arbiter.ledger.reserve
-    if reserve.disk_is_full and isinstance(request, wire.Submit | wire.Edit | wire.Retry):
+    if reserve.disk_is_full and isinstance(request, wire.Submit | wire.Copy | wire.Edit | wire.Retry):
         raise RequestError("unavailable", f"the disk of {arbiter.home.path} is full ({reserve.error}); {safe}")
     if arbiter.ledger.error is not None:
         raise RequestError("unavailable", f"nothing can be written ({arbiter.ledger.error}); {safe}")
@@ -96,12 +96,12 @@ def result(arbiter: GPUArbiter, call: Call) -> object:  # noqa: PLR0912  (one ar
             return each(arbiter, ids, ev.Hold)
         case wire.Release(jobs=ids):
             return each(arbiter, ids, ev.Release)
-        case wire.Retry(jobs=ids):
-            return each(arbiter, ids, lambda job: retry(arbiter, job), again=True)
+        case wire.Retry(jobs=ids, set=changes):
+            return each(arbiter, ids, lambda job: retry(arbiter, job, changes), again=True)
         case wire.Signal() | wire.Suspend() | wire.Continue() | wire.Preempt() as request:
             return each(arbiter, request.jobs, controlops.event_of(arbiter, request))
-        case wire.Copy():
-            raise RequestError("unknown-op", "not built yet")
+        case wire.Copy() as request:
+            return copy(arbiter, request, call.user)
         case wire.Lanes() | wire.Lane():
             raise RequestError("unknown-op", "not built yet")
         case wire.Move() as request:
@@ -148,19 +148,27 @@ def status(arbiter: GPUArbiter, job: Job, *, env: bool) -> object:
 
 
 def submit(arbiter: GPUArbiter, request: wire.Submit, user: str) -> object:
-    if request.key is not None:
-        known = arbiter.ledger.batch.keys.get(request.key) or arbiter.journal.answer_to(request.key)
+    def specs() -> tuple[JobSpec, ...]:
+        check_all(request.jobs, "$.jobs")
+        arbiter.journal.environments.share(request.jobs)
+        return request.jobs
+
+    return enter(arbiter, specs, user, request.key)
+
+
+def enter(arbiter: GPUArbiter, specs: Callable[[], tuple[JobSpec, ...]], user: str, key: str | None) -> object:
+    """New jobs of these specs, which nobody asks for where the key is known already."""
+    if key is not None:
+        known = arbiter.ledger.batch.keys.get(key) or arbiter.journal.answer_to(key)
         if known is not None:
             return msgspec.Raw(known)
-    check_all(request.jobs, "$.jobs")
-    arbiter.journal.environments.share(request.jobs)
-    first = arbiter.core.next_id
-    ended, groups = ended_among(arbiter, request.jobs), groups_among(arbiter, request.jobs)
-    arbiter.apply(ev.Submit(request.jobs, user, ended, groups))
-    made = [anywhere(arbiter, job) for job in range(first, first + len(request.jobs))]
+    wanted, first = specs(), arbiter.core.next_id
+    ended, groups = ended_among(arbiter, wanted), groups_among(arbiter, wanted)
+    arbiter.apply(ev.Submit(wanted, user, ended, groups))
+    made = [anywhere(arbiter, job) for job in range(first, first + len(wanted))]
     answer = {"jobs": [{"id": job.id, "state": job.state.name, "position": position(arbiter, job)} for job in made]}
-    if request.key is not None:
-        arbiter.ledger.batch.keys[request.key] = wire.pack(answer)
+    if key is not None:
+        arbiter.ledger.batch.keys[key] = wire.pack(answer)
     return answer
 
 
@@ -265,9 +273,30 @@ def state_of(arbiter: GPUArbiter, job_id: int) -> str | None:
         return None
 
 
-def retry(arbiter: GPUArbiter, job_id: int) -> ev.Event:
+def retry(arbiter: GPUArbiter, job_id: int, changes: dict[str, Any]) -> ev.Event:
     job = anywhere(arbiter, job_id)
-    return ev.Retry(job, settled(job) | ended_among(arbiter, [job.spec]), groups_among(arbiter, [job.spec], job.id))
+    spec = changed(arbiter, job.spec, changes)
+    known = settled(job) | ended_among(arbiter, [spec]), groups_among(arbiter, [spec], job.id)
+    return ev.Retry(job, *known, spec if changes else None, held="hold" in changes and spec.hold)
+
+
+def changed(arbiter: GPUArbiter, spec: JobSpec, changes: dict[str, Any]) -> JobSpec:
+    """Raises RequestError naming the field."""
+    if not changes:
+        return spec
+    made = wire.edited(spec, changes)
+    check(made, "$.set")
+    arbiter.journal.environments.share([made])
+    return made
+
+
+def copy(arbiter: GPUArbiter, request: wire.Copy, user: str) -> object:
+    """New jobs like these, all or none; of what they have waited for, met or not, the new ones decide anew."""
+
+    def specs() -> tuple[JobSpec, ...]:
+        return tuple(changed(arbiter, anywhere(arbiter, job).spec, request.set) for job in request.jobs)
+
+    return enter(arbiter, specs, user, request.key)
 
 
 def settled(job: Job) -> dict[int, Any]:
@@ -299,9 +328,7 @@ def waiting(arbiter: GPUArbiter, job_id: int) -> Job:
 
 def edit(arbiter: GPUArbiter, request: wire.Edit) -> object:
     job = waiting(arbiter, request.job)
-    spec = wire.edited(job.spec, request.set)
-    check(spec, "$.set")
-    arbiter.journal.environments.share([spec])
+    spec = changed(arbiter, job.spec, request.set)
     hold = spec.hold if "hold" in request.set else None
     ended = settled(job) | ended_among(arbiter, [spec])
     arbiter.apply(ev.Edit(job.id, spec, hold, ended, groups_among(arbiter, [spec], job.id)))

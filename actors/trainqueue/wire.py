@@ -295,13 +295,16 @@ def plain(error: Exception) -> str:
 
 
 def edited(spec: JobSpec, changes: dict[str, Any]) -> JobSpec:
-    """The spec with some fields set anew. Raises RequestError naming the field."""
-    fields = msgspec.to_builtins(spec)
+    """The spec with some fields set anew, its environment shared with it. Raises RequestError naming the field."""
+    fields = msgspec.to_builtins(msgspec.structs.replace(spec, env=None))
     fields.update(changes)
     try:
-        return msgspec.convert(fields, JobSpec)
+        made = msgspec.convert(fields, JobSpec)
     except BAD_BYTES as error:
         raise RequestError("bad-request", plain(error).replace("$", "$.set", 1)) from None
+    if "env" not in changes:
+        msgspec.structs.force_setattr(made, "env", spec.env)
+    return made
 
 
 def answer(request_id: object, result: object) -> bytes:

@@ -27,7 +27,7 @@ GOOD: list[tuple[Form, str, object]] = [
     (Duration(), "0.5s", 0.5),
     (Priority(), "high", "high"),
     (Priority(), "-7", -7),
-    (Retries(), "exit=2,reboot=1", {"exit": 2, "reboot": 1}),
+    (Retries(), "exit=2,reboot=1,lost=3", {"exit": 2, "reboot": 1, "runner-died": 3}),
 ]
 BAD: list[tuple[Form, str, str]] = [
     (Size(), "8", "has no unit"),

@@ -13,7 +13,7 @@ from trainqueue.cli.demand import ASKED, demanded, refuse
 from trainqueue.cli.forms import Duration, Form, Gpus, Id, Ids, Moment, Pair, Priority, Retries, Share, Size
 
 FORMS: dict[str, Form] = {
-    **dict.fromkeys(("time_limit", "grace", "warn", "stall_timeout"), Duration()),
+    **dict.fromkeys(("time_limit", "grace", "warn", "retry_delay", "stall_timeout"), Duration()),
     **dict.fromkeys(("after", "after_any"), Ids()),
     "gpu_memory": Share(),
     "gpu_min_memory": Size(),

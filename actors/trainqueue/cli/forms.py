@@ -206,7 +206,7 @@ class Priority(Form):
 
 
 class Retries(Form):
-    """`exit=2,reboot=1`: how often to begin again after which cause."""
+    """`exit=2,reboot=3,lost=1`: how often to begin again after which cause."""
 
     name = "retries"
 
@@ -218,6 +218,7 @@ def retry(part: str) -> tuple[str, int]:
     from trainqueue.core.job import Cause
 
     cause, _, times = part.partition("=")
+    cause = "runner-died" if cause == "lost" else cause  # the other way to be lost, a reboot, has a name of its own
     known = get_args(Cause)
     if cause not in known:
         msg = f"{cause!r} is no cause; the causes are {', '.join(known)}"

@@ -16,7 +16,8 @@ from trainqueue.cli.demand import GPU_OPTIONS, demanded
 from trainqueue.cli.directives import Scripted
 from trainqueue.cli.env import ENV_OPTIONS, environment
 from trainqueue.cli.factors import SWEEP_OPTIONS
-from trainqueue.cli.forms import Duration, Ids, Moment, Pair, Priority, Retries
+from trainqueue.cli.forms import Duration, Ids, Moment, Pair, Priority
+from trainqueue.cli.retries import RETRY_OPTIONS, words
 from trainqueue.cli.screen import clean
 from trainqueue.cli.stalls import STALL_OPTIONS
 from trainqueue.home import current_umask
@@ -41,9 +42,9 @@ OPTIONS = [
     click.option("--hold", is_flag=True, help="Do not start until released."),
     click.option("--time-limit", type=Duration(), help="End it after this long: 90s, 30m, 4h, 1h30m."),
     click.option("--grace", type=Duration(), help="Between SIGTERM and SIGKILL."),
-    click.option("--warn", type=Duration(), help="SIGUSR1 this long before the time limit."),
+    click.option("--warn", type=Duration(), help="SIGUSR1 this long before the time limit, and before a preemption."),
     *STALL_OPTIONS,
-    click.option("--retries", type=Retries(), help="Begin again so often after a cause: exit=2,reboot=1."),
+    *RETRY_OPTIONS,
     click.option("--tag", "tags", type=Pair(), multiple=True, help="For selecting; may be repeated."),
     click.option("--group", help="A group for selecting."),
     *ENV_OPTIONS,
@@ -72,6 +73,7 @@ def specification(fields: dict[str, Any]) -> dict[str, Any]:
             "after": flat(fields["after"]),
             "after_any": flat(fields["after_any"]),
             "tags": dict(fields["tags"]),
+            "resume_args": words(fields["resume_args"]),
             "env": env,
             "umask": current_umask(),
             "cwd": absolute(fields["cwd"]),
@@ -90,8 +92,8 @@ def check_usage(fields: dict[str, Any]) -> None:
     if not fields["command"][0]:
         msg = "the command's program is an empty text"
         raise click.UsageError(msg)
-    if fields["warn"] is not None and fields["warn"] >= (fields["time_limit"] or 0):
-        msg = "--warn needs a --time-limit that is longer: it says how long before its end"
+    if None not in (fields["warn"], fields["time_limit"]) and fields["warn"] >= fields["time_limit"]:
+        msg = "--warn must be shorter than --time-limit: it says how long before its end"
         raise click.UsageError(msg)
 
 

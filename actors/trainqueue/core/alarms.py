@@ -1,4 +1,4 @@
-"""Jobs that may not start before a moment of the wall clock.
+"""Jobs that may not start before a moment of the wall clock: their `not_before`, or that of their next attempt.
 
 The wall clock may be set at any time, forwards and back, so an alarm is a time of day and never a duration: what
 lasts a while (a block, a grace, a limit) is counted on the monotonic clock, outside the core.
@@ -14,7 +14,7 @@ class Alarms:
 
     def __init__(self) -> None:
         self.jobs: SortedSet[tuple[float, int]] = SortedSet()
-        """(not_before, id) of the parked jobs whose time has not come."""
+        """(moment, id) of the parked jobs whose time has not come."""
         self.set_for: float | None = None
 
     def add(self, at: float, job: int) -> None:

@@ -18,6 +18,7 @@ from trainqueue.core.gpus import Gpus
 from trainqueue.core.job import ACTIVE, Cancelled, Completed, Ended, Failed, Job, Pending, Queued, Running
 from trainqueue.core.line import GAP, between
 from trainqueue.core.outcome import is_preempted, lost, outcome, with_errors
+from trainqueue.core.retries import again
 from trainqueue.core.spec import band
 from trainqueue.core.stalls import judge
 from trainqueue.errors import RequestError
@@ -173,18 +174,27 @@ class Core(Gpus):
         self._effects.append(ev.Tell(job.id, job.attempt))
 
     def _hold(self, job: Job, now: float, *, held: bool) -> None:
-        self._stand_anew(job, Queued(held=held), now)
+        until = job.state.until if isinstance(job.state, Queued) and held else None  # a release ends that wait
+        self._stand_anew(job, Queued(held=held, until=until), now)
 
     def _retry(self, event: ev.Retry, now: float) -> None:
         job = event.job
-        if job.id in self.jobs:
-            raise RequestError("conflict", f"job {job.id} has not ended, it is {self.jobs[job.id].state.name}")
-        self._dependencies.check(job.spec, event, f"job {job.id}")
-        self.lanes.check(job.spec, f"job {job.id}")
-        self._dependencies.check_cycle(job.id, job.spec, self.next_id, f"job {job.id}")
-        job.bound = self.next_id
+        waits = self.jobs.get(job.id)
+        if waits is not None and event.spec is None and getattr(waits.state, "until", None) is not None:
+            assert isinstance(waits.state, Queued)
+            self._stand_anew(waits, replace(waits.state, until=None), now)  # at once, then
+            return
+        if waits is not None:
+            raise RequestError("conflict", f"job {job.id} has not ended, it is {waits.state.name}")
+        spec, where = event.spec or job.spec, "$.set" if event.spec is not None else f"job {job.id}"
+        self._dependencies.check(spec, event, where)
+        self.lanes.check(spec, where)
+        self._dependencies.check_cycle(job.id, spec, self.next_id, where)
+        if band(spec) != band(job.spec):
+            job.band = band(spec)
+        job.spec, job.bound = spec, self.next_id
         self._dependencies.groups.join(job)
-        self._requeue(job, self.next_rank, event.ended, now)
+        self._requeue(job, self.next_rank, event.ended, now, Queued(held=event.held))
         self.next_rank += GAP
         self._fail_if_impossible(job, event, now)
 
@@ -220,7 +230,7 @@ class Core(Gpus):
         if band(event.spec) != band(job.spec):
             job.band = band(event.spec)
         if event.hold is not None:
-            job.restate(Queued(held=event.hold))
+            job.restate(Queued(held=event.hold, until=getattr(job.state, "until", None)))
         self._dependencies.remove(job)
         self._regroup(job, event.spec, now)
         self._dependencies.add(job, event.ended)
@@ -316,24 +326,24 @@ class Core(Gpus):
         """End it, or retry it where its spec says so; somebody's wish for its end sticks."""
         wanted = isinstance(job.state, ACTIVE) and job.state.stopping
         if is_preempted(job, result) and not wanted:
-            self._preempted(job, now)
+            held = isinstance(job.state, Running) and job.state.preempt_hold
+            self._back_to_line(job, Queued(held=held), now, last=True)
             return
         cause = None if wanted or isinstance(to, Completed) else to.cause
-        if cause is not None and job.retried.get(cause, 0) < job.spec.retries.get(cause, 0):
-            job.retried[cause] = job.retried.get(cause, 0) + 1
-            self._free_gpus(job)
-            self._requeue(job, job.rank, {}, now)
+        if cause is not None and (waits := again(job, cause, now)) is not None:
+            self._back_to_line(job, waits, now, last=job.spec.retry_place == "back")
             return
         if isinstance(to, Failed):
             to = replace(to, message=with_errors(to.message, self._errors.get(job.id, ())))
         self._end(job, to, now)
 
-    def _preempted(self, job: Job, now: float) -> None:
-        """Behind all of its priority: whoever it was preempted for goes first."""
-        held = isinstance(job.state, Running) and job.state.preempt_hold
+    def _back_to_line(self, job: Job, to: Queued, now: float, *, last: bool) -> None:
+        """Its next attempt waits at its old place, which is before all later ones of its priority, or behind them."""
         self._free_gpus(job)
-        self._requeue(job, self.next_rank, {}, now, Queued(held=held))
-        self.next_rank += GAP
+        rank = job.rank
+        if last:
+            rank, self.next_rank = self.next_rank, self.next_rank + GAP
+        self._requeue(job, rank, {}, now, to)
 
     # -- when starts may happen
 

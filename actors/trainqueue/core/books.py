@@ -24,6 +24,7 @@ from trainqueue.core.needs import Need, Needs
 from trainqueue.core.outcome import unmet
 from trainqueue.core.past import NoPast
 from trainqueue.core.plans import Plans
+from trainqueue.core.retries import is_due, moment
 from trainqueue.errors import RequestError
 
 if TYPE_CHECKING:
@@ -174,23 +175,22 @@ class Books:
     def _ready(self, job: Job, now: float) -> bool:
         """Whether only its turn is missing."""
         held = isinstance(job.state, Queued) and job.state.held
-        early = job.spec.not_before is not None and job.spec.not_before > now
-        return not (held or early or job.waits_for or job.waits_for_groups)
+        return not (held or job.waits_for or job.waits_for_groups) and is_due(job, now)
 
     def _enqueue(self, job: Job, now: float) -> None:
         """One that wants more than the GPUs that are there must not stop the others."""
         self.lanes.join(job)
         possible = self.needs.add(job)
         self.gates.add(job, ready=possible and self._ready(job, now))
-        if job.spec.not_before is not None and job.spec.not_before > now:
-            self.alarms.add(job.spec.not_before, job.id)
+        if (at := moment(job)) is not None and at > now:
+            self.alarms.add(at, job.id)
 
     def _leave_line(self, job: Job) -> None:
         self.gates.remove(job)
         self.lanes.leave(job)
         self.needs.remove(job)
-        if job.spec.not_before is not None:
-            self.alarms.discard(job.spec.not_before, job.id)
+        if (at := moment(job)) is not None:
+            self.alarms.discard(at, job.id)
 
     def _requeue(
         self, job: Job, rank: int, ended: Mapping[int, StateName], now: float, to: Queued | None = None

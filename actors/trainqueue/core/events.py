@@ -88,11 +88,13 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """An ended job, loaded from the journal, begins a new attempt."""
+    """An ended job, loaded from the journal, begins a new attempt, with a new `spec` and held where so given."""
 
     job: Job
     ended: Mapping[int, StateName] = field(default_factory=dict[int, "StateName"])
     groups: Groups = field(default_factory=dict[str, "tuple[int, StateName] | None"])
+    spec: JobSpec | None = None
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)

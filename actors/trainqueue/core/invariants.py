@@ -9,6 +9,7 @@ from trainqueue.core.expect import would_do
 from trainqueue.core.job import Pending, Queued, Running
 from trainqueue.core.line import place
 from trainqueue.core.placement import plan
+from trainqueue.core.retries import moment
 from trainqueue.errors import FaultError
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def idle(core: Core, now: float) -> Iterator[str]:
 def alarms(core: Core) -> Iterator[str]:
     for at, job_id in core.alarms.jobs:
         job = core.jobs.get(job_id)
-        if job is None or not isinstance(job.state, Queued) or job.spec.not_before != at:
+        if job is None or not isinstance(job.state, Queued) or moment(job) != at:
             yield f"an alarm at {at} for job {job_id}, which does not wait for it"
         if core.alarms.set_for is None or core.alarms.set_for > at:
             yield f"woken at {core.alarms.set_for}, too late for job {job_id} at {at}"

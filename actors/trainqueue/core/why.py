@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trainqueue.core.job import Queued
+from trainqueue.core.retries import backing_off
 from trainqueue.core.scarcity import barred, gathered, in_use, missing, obstacle, reserved
 from trainqueue.core.words import number
 
@@ -26,6 +27,8 @@ def why(core: Core, job: Job, now: float) -> tuple[str, str] | tuple[None, None]
         return "held", unmet or "held until it is released"
     if job.waits_for or job.waits_for_groups:
         return "dependency", f"waits for {awaited(core, job)}"
+    if (sentence := backing_off(job, now)) is not None:
+        return "backoff", sentence
     position = core.line.position(job)
     if position is None and (job.spec.not_before or 0) > now:
         return "not-before", "its time has not come yet"
