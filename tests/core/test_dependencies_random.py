@@ -18,7 +18,7 @@ from trainqueue.core.job import Cancelled, Job, Pending, Queued, Running
 from trainqueue.core.why import why
 from trainqueue.errors import RequestError
 from trainqueue.journal import from_row, to_row
-from trainqueue.search import COLUMNS
+from trainqueue.search import FIRST_COLUMNS
 
 if TYPE_CHECKING:
     from random import Random
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 GROUPS = ("g", "h")
 PLACES = 4
-WIDTH = len(COLUMNS.split(", "))
+WIDTH = len(FIRST_COLUMNS.split(", "))
 
 
 class Life:
@@ -50,7 +50,7 @@ class Life:
         self.check()
 
     def wrote(self, job: Job) -> None:
-        row = to_row(job, self.now)
+        row = to_row(job, None, self.now)
         self.written[job.id] = from_row(row[:WIDTH])
         if isinstance(job.state, Cancelled) and job.state.cause == "dependency":
             self.seen["cancelled"] += 1

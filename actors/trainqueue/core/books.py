@@ -174,7 +174,9 @@ class Books:
     def _ready(self, job: Job, now: float) -> bool:
         """Whether only its turn is missing."""
         held = isinstance(job.state, Queued) and job.state.held
-        return not (held or job.waits_for or job.waits_for_groups) and (job.spec.not_before or 0) <= now
+        return not (held or job.waits_for or job.waits_for_groups) and (
+            job.spec.not_before is None or job.spec.not_before <= now
+        )
 
     def _enqueue(self, job: Job, now: float) -> None:
         """One that wants more than the GPUs that are there must not stop the others."""

@@ -27,7 +27,7 @@ def why(core: Core, job: Job, now: float) -> tuple[str, str] | tuple[None, None]
     if job.waits_for or job.waits_for_groups:
         return "dependency", f"waits for {awaited(core, job)}"
     position = core.line.position(job)
-    if position is None and (job.spec.not_before or 0) > now:
+    if position is None and job.spec.not_before is not None and job.spec.not_before > now:
         return "not-before", "its time has not come yet"
     if core.draining:
         return "draining", "the queue is draining: nothing starts until it is resumed"
