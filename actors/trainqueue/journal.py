@@ -353,7 +353,7 @@ def beside(job: Job) -> dict[str, Any]:
     if job.samples:
         kept["samples"] = job.samples
     if job.bound:
-        kept["bound"] = job.bound
+        kept["bound"], kept["groups"] = job.bound, [*job.waits_for_groups]
     return kept if job.removed is None else {**kept, "removed": job.removed}
 
 
@@ -373,7 +373,7 @@ def from_row(row: tuple[Any, ...]) -> Job:
     fields = dict(json.loads(detail))
     retried, met = fields.pop("retried", {}), frozenset[int](fields.pop("met", ()))
     removed, stood = fields.pop("removed", None), fields.pop("stood", {})
-    samples, bound = fields.pop("samples", 0), fields.pop("bound", 0)
+    samples, bound, groups = fields.pop("samples", 0), fields.pop("bound", 0), fields.pop("groups", ())
     if "gpu_ids" in fields:
         fields["gpu_ids"] = tuple(fields["gpu_ids"])
     made: State = STATES[state](**fields)
@@ -382,7 +382,7 @@ def from_row(row: tuple[Any, ...]) -> Job:
     )
     job.progress = json.loads(progress) if progress else None
     job.peak_memory = rest[0] if rest else None
-    job.samples, job.bound = samples, bound
+    job.samples, job.bound, job.waits_for_groups = samples, bound, {*groups}
     job.stood = {str(reason): float(seconds) for reason, seconds in stood.items()}
     job.removed = None if removed is None else (removed[0], removed[1])
     return job

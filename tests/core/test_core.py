@@ -27,9 +27,10 @@ from trainqueue.core.why import why
 from trainqueue.errors import RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 SPEC = JobSpec(command=("true",), cwd="/")
+GROUPS = ("g", "h")
 
 
 def state(name: str) -> State:
@@ -195,12 +196,23 @@ def test_jobs_without_a_gpu_and_with_one_pass_each_other() -> None:
     assert is_now(core, 5) == "pending"
 
 
+def ends(ended: Iterable[Job], without: int | None) -> dict[str, Any]:
+    """The groups of ended jobs, as the journal knows them."""
+    found: dict[str, Any] = {}
+    for job in ended:
+        if job.spec.group is not None and job.id != without:
+            bad = None if job.state.name == "completed" else (job.id, job.state.name)
+            found[job.spec.group] = found.get(job.spec.group) or bad
+    return found
+
+
 def step(core: Core, ended: dict[int, Job], data: st.DataObject) -> ev.Event:
     """Any event at all, as a person, a runner or the clock may send it."""
     draw = data.draw
     ids = st.integers(1, max(1, core.next_id))
     some = draw(ids)
     states: dict[int, Any] = {job: ended[job].state.name for job in ended}
+    groups = ends(ended.values(), some)
     job = core.jobs.get(some)
     attempt = job.attempt if job is not None else 1
     flag, moment = st.booleans(), st.sampled_from([1.0, 86_400.0, 2.0])
@@ -211,6 +223,11 @@ def step(core: Core, ended: dict[int, Job], data: st.DataObject) -> ev.Event:
             priority=draw(st.sampled_from(["low", "normal", "high", 7])),
             hold=draw(flag),
             after=tuple(draw(st.lists(ids, max_size=2))),
+            after_any=tuple(draw(st.lists(ids, max_size=1))),
+            after_failed=tuple(draw(st.lists(ids, max_size=1))),
+            group=draw(st.sampled_from([None, *GROUPS])),
+            after_group=tuple(draw(st.lists(st.sampled_from(GROUPS), max_size=2, unique=True))),
+            keep=draw(flag),
             not_before=draw(st.sampled_from([None, 100_005.0, 186_400.0])),
             retries={"exit": 1, "reboot": draw(st.integers(0, 2))},
         )
@@ -220,14 +237,14 @@ def step(core: Core, ended: dict[int, Job], data: st.DataObject) -> ev.Event:
         return ev.Result(draw(st.sampled_from([0, 1])), None, reason, "", draw(moment), draw(moment), 1.0)
 
     choices: list[Callable[[], ev.Event]] = [
-        lambda: ev.Submit((wanted(),) * draw(st.integers(1, 3)), "me", states),
+        lambda: ev.Submit((wanted(),) * draw(st.integers(1, 3)), "me", states, ends(ended.values(), None)),
         lambda: ev.Cancel(some),
         lambda: ev.Hold(some),
         lambda: ev.Release(some),
         lambda: ev.Move(some, position=draw(st.integers(1, 5))),
         lambda: ev.Move(some, before=draw(ids)),
         lambda: ev.Move(some),
-        lambda: ev.Edit(some, wanted(), draw(st.sampled_from([None, True, False])), states),
+        lambda: ev.Edit(some, wanted(), draw(st.sampled_from([None, True, False])), states, groups),
         lambda: ev.SetMode(draw(flag), draw(flag)),
         lambda: ev.SetMode(paused=True, draining=False, reason="the machine was restarted"),
         lambda: ev.SetMode(paused=False, draining=False),
@@ -243,7 +260,7 @@ def step(core: Core, ended: dict[int, Job], data: st.DataObject) -> ev.Event:
         lambda: ev.Unblock(draw(st.integers(0, 5))),
     ]
     if some in ended and some not in core.jobs:
-        choices.append(lambda: ev.Retry(ended[some], states))
+        choices.append(lambda: ev.Retry(ended[some].snapshot(), states, groups))
     return draw(st.sampled_from(choices))()
 
 

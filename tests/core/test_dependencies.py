@@ -80,6 +80,49 @@ def test_a_kept_job_is_held_with_the_reason_and_starts_when_released() -> None:
     assert second in made.started
 
 
+def test_what_was_released_stays_so_whatever_else_is_edited() -> None:
+    made = machine()
+    first, other = submit(made), submit(made)
+    second = submit(made, after=(first, other), keep=True)
+    end(made, first, 1)
+    made.do(ev.Release(second))
+    renamed = spec(gpus=0, after=(first, other), keep=True, name="new")
+    made.do(ev.Edit(second, renamed, ended={first: "failed"}))
+    assert why(made.core, made.core.jobs[second], 0.0) == ("dependency", f"waits for job {other}")
+
+
+def test_a_kept_job_waits_on_in_another_way_when_that_is_edited() -> None:
+    made = machine()
+    first, other = submit(made), submit(made)
+    second = submit(made, after=(first,), keep=True)
+    end(made, first, 1)
+    made.do(ev.Hold(second))
+    code, sentence = why(made.core, made.core.jobs[second], 0.0)
+    assert (code, "did not complete" in str(sentence)) == ("held", True)
+    made.do(ev.Edit(second, spec(gpus=0, after=(other,), keep=True)))
+    assert why(made.core, made.core.jobs[second], 0.0) == ("dependency", f"waits for job {other}")
+    made.do(ev.Edit(second, spec(gpus=0, keep=True)))
+    assert second in made.started
+
+
+def test_an_end_that_was_fine_for_one_wish_may_not_be_for_another() -> None:
+    made = machine()
+    first, second = submit(made), submit(made, hold=True)
+    waiter = submit(made, after=(first, second))
+    end(made, first)
+    made.do(ev.Edit(waiter, spec(gpus=0, after=(second,), after_failed=(first,)), ended={first: "completed"}))
+    assert ended(made, waiter) == ("cancelled", f"job {first} did not fail: it ended completed")
+
+
+def test_one_that_was_handed_over_waits_for_nothing_any_more() -> None:
+    made = machine()
+    first = submit(made, group="g")
+    waiter = submit(made, after=(first,), after_group=("g",))
+    made.do(ev.Adopt(waiter, ()))
+    end(made, first, 1)
+    assert made.state(waiter) == "pending"
+
+
 # -- groups
 
 
@@ -133,6 +176,34 @@ def test_a_group_that_nobody_knows_is_refused() -> None:
     with pytest.raises(RequestError, match=r"\$.jobs\[0\].after_group: there is no job of a group 'none'"):
         submit(made, after_group=("none",))
     made.submit(spec(gpus=0, group="new"), spec(gpus=0, after_group=("new",)))
+
+
+def test_a_new_name_changes_nothing_of_the_group_that_is_waited_for() -> None:
+    made = machine()
+    member = submit(made, group="g")
+    waiter = submit(made, after_group=("g",))
+    late = submit(made, group="g", hold=True)
+    asked = spec(gpus=0, after_group=("g",), name="new")
+    made.do(ev.Edit(waiter, asked, groups={"g": (99, "failed")}))
+    assert why(made.core, made.core.jobs[waiter], 0.0) == ("dependency", "waits for 1 job of group g")
+    end(made, member)
+    assert waiter in made.started
+    assert made.state(late) == "queued"
+
+
+def test_a_group_that_was_waited_for_is_not_waited_for_again() -> None:
+    """Not when one of its jobs is retried, while the job waits for another group, and not after a restart either."""
+    made = machine()
+    first, second = submit(made, group="g"), submit(made, group="h")
+    waiter = submit(made, after_group=("g", "h"))
+    end(made, first)
+    gone = next(change.job for change in reversed(made.changed) if change.job.id == first)
+    made.do(ev.Retry(gone.snapshot()))
+    for _ in range(2):
+        assert why(made.core, made.core.jobs[waiter], 0.0) == ("dependency", "waits for 1 job of group h")
+        made.restart()
+    end(made, second)
+    assert made.core.line.position(made.core.jobs[waiter]) == 1
 
 
 def test_who_leaves_a_group_is_not_waited_for_any_more() -> None:

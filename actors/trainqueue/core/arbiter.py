@@ -144,7 +144,7 @@ class Core(Gpus):
             job = Job(self.next_id, spec, event.user, now, band(spec), self.next_rank, state=Queued(held=spec.hold))
             self.next_id += 1
             self.next_rank += GAP
-            job.bound = job.id
+            self._dependencies.groups.ask(job, job.id)
             self.jobs[job.id] = job
             self.counts["queued"] += 1
             self._dependencies.groups.join(job)
@@ -174,8 +174,13 @@ class Core(Gpus):
         self._effects.append(ev.Tell(job.id, job.attempt))
 
     def _hold(self, job: Job, now: float, *, held: bool) -> None:
-        until = job.state.until if isinstance(job.state, Queued) and held else None  # a release ends that wait
-        self._stand_anew(job, Queued(held=held, until=until), now)
+        """A person's word. Who is released starts in spite of what can no longer be met, and waits for no back-off."""
+        assert isinstance(job.state, Queued)
+        if held:
+            self._stand_anew(job, replace(job.state, held=True), now)
+            return
+        self._dependencies.waive(job)
+        self._stand_anew(job, Queued(), now)
 
     def _retry(self, event: ev.Retry, now: float) -> None:
         job = event.job
@@ -189,10 +194,12 @@ class Core(Gpus):
         spec, where = event.spec or job.spec, "$.set" if event.spec is not None else f"job {job.id}"
         self._dependencies.check(spec, event, where)
         self.lanes.check(spec, where)
-        self._dependencies.check_cycle(job.id, spec, self.next_id, where)
+        self._dependencies.check_cycle(self._dependencies.wish(job, spec, self.next_id), where)
         if band(spec) != band(job.spec):
             job.band = band(spec)
-        job.spec, job.bound = spec, self.next_id
+        self._dependencies.change(job, spec)
+        job.spec = spec
+        self._dependencies.groups.ask(job, self.next_id)
         self._dependencies.groups.join(job)
         self._requeue(job, self.next_rank, event.ended, now, Queued(held=event.held))
         self.next_rank += GAP
@@ -222,25 +229,30 @@ class Core(Gpus):
         return between(*self.line.neighbours(position or len(self.line) + 1), job.band)
 
     def _edit(self, event: ev.Edit, now: float) -> None:
-        job = self._queued(event.job, "edited")
-        self._dependencies.check(event.spec, event, "$.set")
-        self.lanes.check(event.spec, "$.set")
-        self._dependencies.check_cycle(job.id, event.spec, self.next_id, "$.set")
+        job, spec, deps = self._queued(event.job, "edited"), event.spec, self._dependencies
+        assert isinstance(job.state, Queued)
+        anew = spec.after_group != job.spec.after_group or bool(job.state.unmet)
+        deps.check(spec, event, "$.set")
+        self.lanes.check(spec, "$.set")
+        wish = deps.wish(job, spec, self.next_id if anew else None)
+        deps.check_cycle(wish, "$.set")
         self._leave_line(job)
-        if band(event.spec) != band(job.spec):
-            job.band = band(event.spec)
-        if event.hold is not None:
-            job.restate(Queued(held=event.hold, until=getattr(job.state, "until", None)))
-        self._dependencies.remove(job)
-        self._regroup(job, event.spec, now)
-        self._dependencies.add(job, event.ended)
+        if band(spec) != band(job.spec):
+            job.band = band(spec)
+        if event.hold is not None or job.state.unmet:
+            held = spec.hold if event.hold is None else event.hold
+            job.restate(Queued(held=held, until=job.state.until))
+        deps.change(job, spec)
+        self._regroup(job, spec, now)
+        job.bound, job.waits_for_groups = wish.bound, {*wish.groups}
+        deps.add(job, event.ended)
         self._enqueue(job, now)
         self._effects.append(ev.Changed(job.snapshot()))
-        self._fail_if_impossible(job, event, now)
+        self._fail_if_impossible(job, event if anew else replace(event, groups={}), now)
 
     def _regroup(self, job: Job, spec: JobSpec, now: float) -> None:
         """Give it its new spec; who waited for it as one of its group may have nobody left to wait for."""
-        before, job.bound = job.spec.group, self.next_id
+        before = job.spec.group
         self._dependencies.groups.leave(job)
         job.spec = spec
         self._dependencies.groups.join(job)
@@ -253,6 +265,7 @@ class Core(Gpus):
     def _adopt(self, event: ev.Adopt, now: float) -> None:
         job = self._queued(event.job, "adopted")
         self._hold_gpus(job, event.gpu_ids, None)
+        self._dependencies.waive(job, living=True)
         self._leave_line(job)
         self._become(job, Pending(event.gpu_ids, now))
         self._effects.append(ev.Changed(job.snapshot()))

@@ -217,7 +217,9 @@ class Books:
         sentence = unmet(job.spec, dep, state)
         if not job.spec.keep:
             return Cancelled(ended_at=now, cause="dependency", message=sentence)
-        self._stand_anew(job, Queued(held=True, unmet=sentence), now)
+        self._dependencies.keep(job, dep)
+        if isinstance(job.state, Queued) and not job.state.unmet:  # the first reason is enough
+            self._stand_anew(job, Queued(held=True, unmet=sentence), now)
         return None
 
     def _stand_anew(self, job: Job, state: Queued, now: float) -> None:

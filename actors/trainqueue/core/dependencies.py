@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trainqueue.core.groups import Groups
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 FAILED = frozenset({"failed", "lost"})
 """What `after_failed` waits for. Somebody has wished for the end of a cancelled job: that is no failure."""
+KINDS = ("after", "after_any", "after_failed")
 
 
 def named(spec: JobSpec) -> tuple[int, ...]:
@@ -28,6 +30,22 @@ def is_met(spec: JobSpec, dep: int, state: StateName) -> bool:
     if dep in spec.after and state != "completed":
         return False
     return dep not in spec.after_failed or state in FAILED
+
+
+def same_for(before: JobSpec, spec: JobSpec, dep: int) -> bool:
+    """Whether both ask the same of `dep`."""
+    return all((dep in getattr(before, kind)) == (dep in getattr(spec, kind)) for kind in KINDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a job of this group is about to wait for: jobs, and the members of groups with ids below the bound."""
+
+    job: int
+    group: str | None
+    jobs: frozenset[int]
+    groups: frozenset[str]
+    bound: int
 
 
 class Dependencies:
@@ -52,15 +70,24 @@ class Dependencies:
             if group not in self.groups and group not in known.groups and group not in made:
                 raise RequestError("not-found", f"{where}.after_group: there is no job of a group {group!r}")
 
-    def check_cycle(self, job: int, spec: JobSpec, bound: int, where: str) -> None:
+    def wish(self, job: Job, spec: JobSpec, bound: int | None) -> Wish:
+        """`bound`: for its groups as they are now; None: for those that it waits for already."""
+        jobs = frozenset(dep for dep in named(spec) if dep not in job.met or not same_for(job.spec, spec, dep))
+        if bound is None:
+            return Wish(job.id, spec.group, jobs, frozenset(job.waits_for_groups), job.bound)
+        return Wish(job.id, spec.group, jobs, frozenset(spec.after_group), bound)
+
+    def check_cycle(self, wish: Wish, where: str) -> None:
         """Raises RequestError ("conflict") with the chain, when the job would wait for itself in the end.
 
         Each job is looked at once, and each member of a group, however many wait for that group.
         """
+        job = wish.job
         came_from: dict[int, int] = {}
         shown: dict[str, int] = {}
-        todo = [(job, dep) for dep in named(spec)]
-        todo += [(job, dep) for group in spec.after_group for dep in self._members(group, bound, shown) if dep != job]
+        todo = [(job, dep) for dep in sorted(wish.jobs)]
+        for group in sorted(wish.groups):
+            todo += [(job, dep) for dep in self._members(group, wish.bound, shown) if dep != job]
         while todo:
             waiter, dep = todo.pop()
             if dep == job:
@@ -73,7 +100,7 @@ class Dependencies:
             todo += [(dep, far) for far in other.waits_for]
             for group in other.waits_for_groups:
                 todo += [(dep, far) for far in self._members(group, other.bound, shown) if far != dep]
-                if group == spec.group and job < other.bound:  # it may be about to become a member again
+                if group == wish.group and job < other.bound:  # it may be about to become a member again
                     todo.append((dep, job))
 
     def _members(self, group: str, bound: int, shown: dict[str, int]) -> list[int]:
@@ -83,25 +110,52 @@ class Dependencies:
         return [*self.groups.between(group, first, bound)]
 
     def add(self, job: Job, ended: Mapping[int, StateName]) -> None:
+        """A job with `keep` waits also for what has ended otherwise: somebody may retry that."""
         wanted = {*named(job.spec)}
         if wanted:
             met = {dep for dep in wanted if dep in ended and is_met(job.spec, dep, ended[dep])}
             job.met = (job.met & wanted) | met
-            job.waits_for = {dep for dep in wanted - job.met - {job.id} if dep not in ended and dep in self._jobs}
-        for dep in job.waits_for:
-            self._dependents.setdefault(dep, set()).add(job.id)
-        if job.spec.after_group:
+            job.waits_for = set()
+            for dep in wanted - job.met - {job.id}:
+                if dep in self._jobs or (job.spec.keep and dep in ended):
+                    self._remember(job, dep)
+        if job.waits_for_groups:
             self.groups.watch(job)
+
+    def _remember(self, job: Job, dep: int) -> None:
+        job.waits_for.add(dep)
+        self._dependents.setdefault(dep, set()).add(job.id)
+
+    def _forget(self, job: Job, dep: int) -> None:
+        job.waits_for.discard(dep)
+        waiting = self._dependents.get(dep, set())
+        waiting.discard(job.id)
+        if not waiting:
+            self._dependents.pop(dep, None)
 
     def remove(self, job: Job) -> None:
         """It waits for nothing any more."""
-        for dep in job.waits_for:
-            waiting = self._dependents.get(dep, set())
-            waiting.discard(job.id)
-            if not waiting:
-                self._dependents.pop(dep, None)
-        job.waits_for = set()
+        for dep in [*job.waits_for]:
+            self._forget(job, dep)
         self.groups.forget(job)
+
+    def keep(self, job: Job, dep: int) -> None:
+        """It was let down by `dep`, which somebody may retry."""
+        if dep in {*named(job.spec)} - job.met:
+            self._remember(job, dep)
+
+    def change(self, job: Job, spec: JobSpec) -> None:
+        """It is about to get another spec, by which what it has waited for and got may not be what it wants."""
+        self.remove(job)
+        job.met = frozenset(dep for dep in job.met if same_for(job.spec, spec, dep))
+
+    def waive(self, job: Job, *, living: bool = False) -> None:
+        """What has ended otherwise than asked counts as met; with `living`, all that it waits for does."""
+        for dep in [dep for dep in job.waits_for if dep not in self._jobs]:
+            self._forget(job, dep)
+        if living:
+            self.remove(job)
+        job.met |= {*named(job.spec)} - job.waits_for - {job.id}
 
     def impossible(self, job: Job, known: Known) -> tuple[int, StateName] | None:
         """A job that it waits for and that has ended otherwise already."""

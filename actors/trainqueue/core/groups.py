@@ -59,9 +59,15 @@ class Groups:
         itself = job.id < job.bound and job.id in living
         return living.bisect_left(job.bound) - itself
 
+    @staticmethod
+    def ask(job: Job, bound: int) -> None:
+        """It is to wait for all of its groups, as they are now."""
+        job.waits_for_groups = {*job.spec.after_group}
+        job.bound = bound if job.waits_for_groups else 0
+
     def watch(self, job: Job) -> None:
-        """Have it told when one of its groups has nobody left; `waits_for_groups` are those that have."""
-        job.waits_for_groups = {group for group in job.spec.after_group if self.count(job, group)}
+        """Have it told when one of its groups has nobody left; of those that have nobody now it needs no word."""
+        job.waits_for_groups = {group for group in job.waits_for_groups if self.count(job, group)}
         for group in job.waits_for_groups:
             self._side(job, group).add((job.bound, job.id))
         self._settle(job)
@@ -77,11 +83,9 @@ class Groups:
         self._settle(job)
 
     def forget(self, job: Job) -> None:
-        """It waits for none; which it would wait for again, its bound still says."""
-        bound = job.bound
+        """It waits for none."""
         for group in job.waits_for_groups:
             self.stop(job, group)
-        job.bound = bound
 
     @staticmethod
     def _settle(job: Job) -> None:

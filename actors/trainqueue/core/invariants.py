@@ -32,6 +32,7 @@ def check(core: Core, now: float) -> None:
 def problems(core: Core, now: float) -> Iterator[str]:
     """A sentence for each promise that is broken."""
     yield from lists(core)
+    yield from waits(core)
     yield from leases(core)
     yield from alarms(core)
     yield from gates(core)
@@ -49,14 +50,34 @@ def lists(core: Core) -> Iterator[str]:
     listed = [job.id for job in core.line.page(0, len(core.line))]
     if sorted(listed) != sorted(queued):
         yield f"the line holds {listed}, queued are {queued}"
-    for job in core.jobs.values():
-        if core.line.position(job) is not None and (job.waits_for or job.waits_for_groups):
-            yield f"job {job.id} stands in line and waits for {job.waits_for} {job.waits_for_groups}"
-        if job.waits_for_groups != {group for group in job.spec.after_group if core.groups().count(job, group)}:
-            yield f"job {job.id} waits for the groups {job.waits_for_groups}, and not for those that it has still"
     alive = Counter(job.state.name for job in core.jobs.values())
     if alive != Counter({name: core.counts[name] for name in ("queued", "pending", "running")}):
         yield f"counted {core.counts}, alive are {alive}"
+
+
+def waits(core: Core) -> Iterator[str]:
+    """Whoever waits for others waits for some that live, and none for itself in the end; so all have their turn."""
+    after: dict[int, set[int]] = {}
+    for job in core.jobs.values():
+        some = {*job.waits_for}
+        for group in job.waits_for_groups:
+            members = core.groups().members(job, group)
+            if not members:
+                yield f"job {job.id} waits for group {group}, of which nobody is left"
+            some |= {*members}
+        if some and not isinstance(job.state, Queued):
+            yield f"job {job.id} is {job.state.name} and waits for {some}"
+        if some and core.line.position(job) is not None:
+            yield f"job {job.id} stands in line and waits for {some}"
+        let_down = isinstance(job.state, Queued) and job.state.unmet
+        if not (let_down or some <= core.jobs.keys()):
+            yield f"job {job.id} waits for {some - core.jobs.keys()}, which have ended"
+        after[job.id] = some & core.jobs.keys()
+    while free := [waiter for waiter, some in after.items() if not some & after.keys()]:
+        for waiter in free:
+            del after[waiter]
+    if after:
+        yield f"these wait for each other: {after}"
 
 
 def leases(core: Core) -> Iterator[str]:

@@ -199,6 +199,7 @@ class Job:
     """For the groups that it waits for: only jobs with lower ids count, those that there were when it was asked for."""
     waits_for: set[int] = field(default_factory=set[int])
     waits_for_groups: set[str] = field(default_factory=set[str])
+    """Those of its groups that it waits for still; whoever of the others is retried is no concern of it any more."""
     met: frozenset[int] = frozenset()
     """Those of its dependencies that have been met; a later retry of them is no concern of this job."""
     retried: dict[str, int] = field(default_factory=dict[str, int])

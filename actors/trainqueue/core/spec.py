@@ -47,7 +47,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     after_failed: Annotated[tuple[JobId, ...], Meta(max_length=10_000)] = ()
     """After these have ended `failed` or `lost`."""
     after_group: Annotated[tuple[Name, ...], Meta(max_length=100)] = ()
-    """After all jobs have completed that these groups had when this job was submitted, edited or retried."""
+    """After all jobs have completed that these groups had when it was asked for: at submit, retry, or by an edit."""
     keep: bool = False
     """Hold it, instead of cancelling it, when a dependency can no longer be met."""
     not_before: Annotated[float, Meta(ge=0, le=1e11)] | None = None

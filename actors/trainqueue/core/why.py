@@ -30,7 +30,7 @@ def why(core: Core, job: Job, now: float) -> tuple[str, str] | tuple[None, None]
     if (sentence := backing_off(job, now)) is not None:
         return "backoff", sentence
     position = core.line.position(job)
-    if position is None and (job.spec.not_before or 0) > now:
+    if position is None and job.spec.not_before is not None and job.spec.not_before > now:
         return "not-before", "its time has not come yet"
     if core.draining:
         return "draining", "the queue is draining: nothing starts until it is resumed"
