@@ -2,47 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from trainqueue.cli.common import NO_JOB, REFUSED, as_json, client, complain, filled, flat, show_json
-from trainqueue.cli.forms import Id, Ids
+from trainqueue.cli.bulk import CANCEL, HOLD, RELEASE, RETRY, YES, Verb, act
+from trainqueue.cli.common import as_json, client, filled, show_json
+from trainqueue.cli.forms import Id
+from trainqueue.cli.select import selecting
+
+if TYPE_CHECKING:
+    from trainqueue.cli.select import Selection
 
 
-def bulk(op: str, ids: tuple[list[int], ...], *, document: bool, **fields: object) -> int:
-    answers = client().verb(op, flat(ids), **fields)
-    if document:
-        show_json(answers)
-    errors = [answer["error"] for answer in answers if not answer["ok"]]
-    for answer in () if document else answers:
-        if answer["ok"]:
-            stopping = op == "cancel" and answer["state"] in {"pending", "running"}
-            click.echo(f"{answer['id']}\t{'stopping' if stopping else answer['state']}")
-        else:
-            complain(answer["error"]["message"])
-    if errors and all(error["code"] == "not-found" for error in errors):
-        return NO_JOB
-    return REFUSED if errors else 0
-
-
-@click.command()
-@click.argument("ids", type=Ids(), nargs=-1, required=True, metavar="ID…")
+@click.command(name="cancel")
+@selecting()
 @click.option("--force", is_flag=True, help="SIGKILL at once, without grace.")
+@YES
 @as_json
-def cancel(ids: tuple[list[int], ...], force: bool, as_json: bool) -> int:  # noqa: FBT001
+def cancel(which: Selection, force: bool, yes: bool, as_json: bool) -> int:  # noqa: FBT001
     """Cancel waiting or running jobs."""
-    return bulk("cancel", ids, document=as_json, force=force)
+    return act(CANCEL, which, document=as_json, yes=yes, force=force)
 
 
-def verb(op: str, line: str) -> click.Command:
-    @click.command(name=op, help=line)
-    @click.argument("ids", type=Ids(), nargs=-1, required=True, metavar="ID…")
+def command(verb: Verb, line: str) -> click.Command:
+    @click.command(name=verb.op, help=line)
+    @selecting()
     @as_json
-    def command(ids: tuple[list[int], ...], as_json: bool) -> int:  # noqa: FBT001
-        return bulk(op, ids, document=as_json)
+    def found(which: Selection, as_json: bool) -> int:  # noqa: FBT001
+        return act(verb, which, document=as_json)
 
-    return command
+    return found
 
 
 def switch(op: str, line: str) -> click.Command:
@@ -58,9 +48,9 @@ def switch(op: str, line: str) -> click.Command:
     return command
 
 
-hold = verb("hold", "Keep waiting jobs from starting.")
-release = verb("release", "Let held jobs start.")
-retry = verb("retry", "Queue ended jobs again, as a new attempt.")
+hold = command(HOLD, "Keep waiting jobs from starting.")
+release = command(RELEASE, "Let held jobs start.")
+retry = command(RETRY, "Queue ended jobs again, as a new attempt.")
 pause = switch("pause", "Start nothing until resumed.")
 resume = switch("resume", "End pause and drain.")
 drain = switch("drain", "Start nothing; the daemon exits when the last running job has ended.")

@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trainqueue.cli.common import TIMED_OUT, as_json, client, complain, ending, flat, outlast, show_json
-from trainqueue.cli.forms import Duration, Id, Ids
+from trainqueue.cli.common import TIMED_OUT, as_json, client, complain, ending, outlast, show_json
+from trainqueue.cli.forms import Duration, Id
 from trainqueue.cli.screen import clock
+from trainqueue.cli.select import selecting, shown
 from trainqueue.errors import DaemonError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from trainqueue.cli.select import Selection
     from trainqueue.client import Client
     from trainqueue.jobinfo import Job
     from trainqueue.tail import Tail
@@ -154,13 +156,22 @@ def show_now(tail: Tail, *, document: bool) -> None:
 
 
 @click.command()
-@click.argument("ids", type=Ids(), nargs=-1, required=True, metavar="ID…")
+@selecting()
 @click.option("--timeout", type=Duration(), help="Give up after this long, with exit code 124.")
 @as_json
-def wait(ids: tuple[list[int], ...], timeout: float | None, as_json: bool) -> int:  # noqa: FBT001
-    """Until the jobs have ended. One job: its own exit code; several: 1 if any did not complete."""
-    jobs, trainq = flat(ids), client()
+def wait(which: Selection, timeout: float | None, as_json: bool) -> int:  # noqa: FBT001
+    """Until the jobs have ended, those selected that have ended already included (with --all or --mine alone: not).
+
+    One job: its own exit code; several: 1 if any did not complete.
+    """
+    trainq = client()
     trainq.ping()
+    jobs = [job["id"] for job in shown(trainq, which)] if which.filtered else which.ids
+    if not jobs:
+        complain("no such job to wait for")
+        if as_json:
+            show_json([])
+        return 0
     try:
         ended = wait_for(trainq, jobs, timeout)
     except TimeoutError as error:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import shlex
 import sys
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from trainqueue.cli.common import as_json, client, filled, flat, outlast, show_json
-from trainqueue.cli.forms import Id, Ids, Pair
+from trainqueue.cli.common import as_json, client, complain, outlast, show_json
+from trainqueue.cli.forms import Id
 from trainqueue.cli.screen import bar, clean, clock, size, table, took
 from trainqueue.cli.stalls import stalled
+from trainqueue.cli.select import ENDED, LIVING, look, selecting, states_of
+from trainqueue.cli.select import shown as shown_jobs
 
 if TYPE_CHECKING:
+    from trainqueue.cli.select import Selection
     from trainqueue.client import Client
 
-ENDED = ("completed", "failed", "cancelled", "lost")
 SIZES = ("gpu_memory", "gpu_share", "gpu_min_memory", "peak_memory")
 HEADS = ("ID", "STATE", "POSITION", "NAME", "TIME", "PROGRESS", "WHY")
 
@@ -28,8 +31,9 @@ def row(job: dict[str, Any]) -> tuple[object, ...]:
     return (job["id"], state, job["position"], job["name"], took(job["run_time"]), bar(progress.get("fraction")), why)
 
 
-def show_queue(*, document: bool, limit: int = 100) -> None:
-    found = client().queue(limit)
+def show_queue(which: Selection, *, document: bool, limit: int = 100) -> None:
+    trainq = client()
+    found = selected(trainq, which, limit) if which.filtered else trainq.queue(limit)
     if document:
         show_json(found)
         return
@@ -41,27 +45,49 @@ def show_queue(*, document: bool, limit: int = 100) -> None:
     table(HEADS, map(row, [*found["running"], *found["queued"]]), elastic=HEADS.index("NAME"))
 
 
+def selected(trainq: Client, which: Selection, limit: int) -> dict[str, Any]:
+    """What the op `queue` tells, of the selected jobs alone."""
+    jobs = [*look(trainq, which, states_of(which, LIVING))][::-1]
+    waiting = sorted((job for job in jobs if job["state"] == "queued"), key=in_line)
+    running = [job for job in jobs if job["state"] != "queued"]
+    return trainq.queue(1) | {"running": running, "queued": waiting[:limit]}
+
+
+def in_line(job: dict[str, Any]) -> tuple[bool, int, int]:
+    """Sorts as they start, those without a position behind."""
+    return job["position"] is None, job["position"] or 0, job["id"]
+
+
 @click.command()
-@click.argument("ids", type=Ids(), nargs=-1, metavar="[ID…]")
+@selecting(needed=False)
 @click.option("--env", is_flag=True, help="Also its environment, secrets masked.")
 @as_json
-def status(ids: tuple[list[int], ...], env: bool, as_json: bool) -> None:  # noqa: FBT001
-    """The queue at a glance, or one job in full."""
-    if not ids:
+def status(which: Selection, env: bool, as_json: bool) -> None:  # noqa: FBT001
+    """The queue at a glance, or jobs in full."""
+    if not which.ids and not which.filtered:
         if env:
             msg = "--env shows the environment of a job: give its id"
             raise click.UsageError(msg)
-        show_queue(document=as_json)
+        show_queue(which, document=as_json)
         return
-    trainq = client()
-    jobs = [told(trainq.call("status", job=job, env=env)) for job in flat(ids)]
+    jobs = in_full(client(), which, env=env)
     if as_json:
-        show_json(jobs[0] if len(jobs) == 1 else jobs)
+        show_json(jobs[0] if len(which.ids) == 1 and len(jobs) == 1 else jobs)
         return
     for at, job in enumerate(jobs):
         if at:
             click.echo()
         show_job(job)
+    if not jobs:
+        complain("no such job")
+
+
+def in_full(trainq: Client, which: Selection, *, env: bool) -> list[dict[str, Any]]:
+    """Of those named each by itself, so that the first that is not there is said."""
+    if which.filtered and not env:
+        return shown_jobs(trainq, which)
+    ids = [job["id"] for job in shown_jobs(trainq, which)] if which.filtered else which.ids
+    return [told(trainq.call("status", job=job, env=env)) for job in ids]
 
 
 def told(answer: dict[str, Any]) -> dict[str, Any]:
@@ -115,33 +141,25 @@ def quoted(command: list[str]) -> str:
 @click.option(
     "-n", "--limit", metavar="N", type=click.IntRange(1, 10_000), default=100, help="At most so many (default: 100)."
 )
+@selecting(ids=False, needed=False)
 @as_json
-def queue(limit: int, as_json: bool) -> None:  # noqa: FBT001
+def queue(which: Selection, limit: int, as_json: bool) -> None:  # noqa: FBT001
     """Running and waiting jobs."""
-    show_queue(document=as_json, limit=limit)
+    show_queue(which, document=as_json, limit=limit)
 
 
 @click.command()
 @click.option(
     "-n", "--limit", metavar="N", type=click.IntRange(1, 10_000), default=30, help="At most so many (default: 30)."
 )
-@click.option(
-    "--state",
-    "states",
-    metavar="STATE",
-    type=click.Choice(ENDED),
-    multiple=True,
-    help=f"Only {', '.join(ENDED)}; may be repeated.",
-)
-@click.option("--name", help="Only those with this name.")
-@click.option("--tag", type=Pair(), multiple=True, help="Only those with this tag; may be repeated.")
-@click.option("--group", help="Only those of this group.")
+@selecting(needed=False)
 @click.option("--before", metavar="ID", type=Id(), help="Only older ones than this: the next page.")
 @as_json
-def history(as_json: bool, **filters: Any) -> None:  # noqa: FBT001
+def history(which: Selection, limit: int, before: int | None, as_json: bool) -> None:  # noqa: FBT001
     """Ended jobs, newest first."""
-    wanted = filters | {"states": filters["states"] or ENDED, "tag": dict(filters["tag"]) or None}
-    found = client().call("jobs", **filled(**wanted))
+    several = look(client(), which, states_of(which, ENDED), limit=limit + 1, before=before)
+    jobs = [*islice(several, limit + 1)]
+    found: dict[str, Any] = {"jobs": jobs[:limit], "more": len(jobs) > limit}
     if as_json:
         show_json(found)
         return
