@@ -12,9 +12,9 @@ import click
 from trainqueue.cli.common import as_json, client, complain, outlast, show_json
 from trainqueue.cli.forms import Id
 from trainqueue.cli.screen import bar, clean, clock, size, table, took
-from trainqueue.cli.stalls import stalled
 from trainqueue.cli.select import ENDED, LIVING, look, selecting, states_of
 from trainqueue.cli.select import shown as shown_jobs
+from trainqueue.cli.stalls import stalled
 
 if TYPE_CHECKING:
     from trainqueue.cli.select import Selection
