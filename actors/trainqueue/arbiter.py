@@ -18,7 +18,7 @@ from trainqueue import wire
 from trainqueue.actor import SelectingActor, tell
 from trainqueue.clock import elapsed
 from trainqueue.core import events as ev
-from trainqueue.core.job import Failed, Queued
+from trainqueue.core.job import Failed, Pending, Queued, Running
 from trainqueue.core.outcome import with_errors
 from trainqueue.ledger import Ledger
 from trainqueue.messages import (
@@ -38,6 +38,7 @@ from trainqueue.messages import (
     Progress,
     ProofTimeOver,
     Publish,
+    Pulse,
     Refill,
     SettleTimeOver,
     Sighted,
@@ -54,6 +55,7 @@ from trainqueue.recovery import recover
 from trainqueue.requests import serve
 from trainqueue.reserve import Reserve
 from trainqueue.sights import Sights
+from trainqueue.stall import Rule, Stalls
 from trainqueue.starts import Starts
 from trainqueue.view import job_view, news
 
@@ -96,6 +98,7 @@ class GPUArbiter(SelectingActor):
         after_reboot: AfterReboot = "continue",
         past: JournalPast | None = None,
         secret: tuple[str, ...] = (),
+        stall: Rule = Rule(),  # noqa: B008  (a constant)
     ) -> None:
         super().__init__(on_crash)
         self.core, self.journal, self.home = core, journal, home
@@ -104,6 +107,7 @@ class GPUArbiter(SelectingActor):
         self.bench = bench(self.actor_ref)
         self.starts, self.sights = Starts(self), Sights(self)
         self.past, self.secret = past, secret
+        self.stalls = Stalls(self, stall)
         self.meter = Meter(core, journal, self.bench.boot)
         self.desk: pykka.ActorRef[Any] | None = None
         self.feed: pykka.ActorRef[Any] | None = None
@@ -145,6 +149,8 @@ class GPUArbiter(SelectingActor):
                 self.watch(job, attempt)
             case Progress(job, attempt, progress):
                 self.apply(ev.Progressed(job, attempt, progress))
+            case Pulse(job, attempt, beats):
+                self.stalls.pulse(job, attempt, beats=beats)
             case Refill():
                 self.starts.refill()
             case Due():
@@ -222,8 +228,8 @@ class GPUArbiter(SelectingActor):
                 self.starts.hot(effect.job, effect.gpu_ids)  # before all the writing: the GPU is idle
         for effect in effects:
             match effect:
-                case ev.Changed(job):
-                    self._job_changed(job)
+                case ev.Changed(job, told):
+                    self._job_changed(job, told)
                 case ev.Explained(job_id, attempt, error):
                     self._explain(job_id, attempt, error)
                 case ev.Moved(job):
@@ -234,12 +240,12 @@ class GPUArbiter(SelectingActor):
                 case ev.ModeChanged(paused, draining, reason):
                     modes = {"paused": "1" if paused else "", "draining": "1" if draining else ""}
                     self.ledger.batch.settings |= {**modes, "pause_reason": reason or ""}
-                    told = {"paused": paused, "draining": draining, "pause_reason": reason}
-                    self.event("queue", {"type": "queue", **told})
+                    now = {"paused": paused, "draining": draining, "pause_reason": reason}
+                    self.event("queue", {"type": "queue", **now})
                 case ev.Start(job, gpu_ids):
                     self.starts.cold(job, gpu_ids)
-                case ev.Stop(job_id, attempt, force):
-                    self.bench.stop(job_id, attempt, force=force)
+                case ev.Stop(job_id, attempt, force, stalled):
+                    self.bench.stop(job_id, attempt, force=force, stalled=stalled)
                 case ev.Tell(job_id, attempt):
                     self.bench.tell(job_id, attempt)
                 case ev.WakeAt(at):
@@ -257,9 +263,10 @@ class GPUArbiter(SelectingActor):
     def view(self, job: Job) -> dict[str, Any]:
         return job_view(job, self.core, self.home, self.clock.now(), self.meter.usage.of(job))
 
-    def _job_changed(self, job: Job) -> None:
+    def _job_changed(self, job: Job, told: str) -> None:
         self.ledger.batch.jobs[job.id] = job
-        self.event(f"job.{job.id}", {"type": "job", **news(job)})
+        self.event(f"job.{job.id}", {"type": told, **news(job)})
+        self.stalls.changed(job)
         if job.ended:
             self.meter.ended(job, self.clock.now())
             if self.past is not None:
@@ -304,10 +311,15 @@ class GPUArbiter(SelectingActor):
             logger.warning("job %d is not watched: %s; trying again", job, error)
             self.inbox.after(TRAINER_PAUSE, WatchAgain(job, number))
             return
-        if getattr(getattr(self.core.jobs.get(job), "state", None), "stopping", False):
-            self.bench.stop(job, number, force=False)  # it was wished while nobody watched
+        known = self.core.jobs.get(job)
+        if known is None or known.attempt != number or not isinstance(known.state, Pending | Running):
+            return
+        ends = isinstance(known.state, Running) and bool(known.state.stall_ends_it)
+        if known.state.stopping or ends:
+            self.bench.stop(job, number, force=False, stalled=ends)  # it was wished while nobody watched
         if (self.home.attempt(job, number) / "orders").exists():
             self.bench.tell(job, number)
+        self.stalls.watch(known)
 
     def _publish_progress(self, job: Job) -> None:
         if self.feed is not None:

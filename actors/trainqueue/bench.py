@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from trainqueue.core.spec import JobSpec
     from trainqueue.home import Home
     from trainqueue.launch.nursery import Nursery
+    from trainqueue.messages import ToTrainer
 
 STOP = 5.0
 """Seconds that a trainer gets to stop."""
@@ -180,12 +181,18 @@ class Bench:
         folder = self.home.attempt(job, number)
         return TrainerActor.start(self.arbiter, runner, job, number, folder, started=started)
 
-    def stop(self, job: int, number: int, *, force: bool) -> None:
+    def stop(self, job: int, number: int, *, force: bool, stalled: bool = False) -> None:
         attempt = self.attempts.get((job, number))
         if attempt is not None and not attempt.going:
             self.discard(job, number)
-        elif attempt is not None and attempt.trainer is not None and attempt.trainer.is_alive():
-            attempt.trainer.tell(StopAttempt(force))
+        else:
+            self.send(job, number, StopAttempt(force, stalled))
+
+    def send(self, job: int, number: int, message: ToTrainer) -> None:
+        """The attempt's trainer, if there is one; nobody where it is over."""
+        attempt = self.attempts.get((job, number))
+        if attempt is not None and attempt.trainer is not None and attempt.trainer.is_alive():
+            attempt.trainer.tell(message)
 
     def tell(self, job: int, number: int) -> None:
         """Its orders have grown, or may have."""

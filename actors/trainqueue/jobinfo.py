@@ -32,6 +32,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     suspended: bool = False
     preempting: bool = False
     stalled_since: float | None = None
+    quiet: str | None = None
+    """What has been quiet since then, in words."""
     user: str = ""
     pid: int | None = None
     exit_code: int | None = None

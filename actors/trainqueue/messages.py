@@ -196,9 +196,32 @@ class Decide:
 
 @dataclass(frozen=True, slots=True)
 class StopAttempt:
-    """Arbiter to trainer."""
+    """Arbiter to trainer. `stalled`: the record says that this is why."""
 
     force: bool
+    stalled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FeelPulse:
+    """Arbiter to trainer: from now on say every so many seconds whether the job does anything; `log` is its path."""
+
+    every: float
+    log: str
+
+
+@dataclass(frozen=True, slots=True)
+class LookAtPulse:
+    """Trainer to itself: it is time for that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """Trainer to arbiter: whether the job has logged, reported or computed anything since the last one."""
+
+    job: int
+    attempt: int
+    beats: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,11 +345,11 @@ class SettleTimeOver:
     attempt: int
 
 
-FromTrainer = Started | Ended | Gone | TrainerFailed | Progress
+FromTrainer = Started | Ended | Gone | TrainerFailed | Progress | Pulse
 ToSelf = Flush | Refill | FillReserve | WatchAgain | Due | BlockOver
 GpuNews = Sighted | WatchSilent | LookDue | ProofTimeOver | SettleTimeOver
 ToArbiter = Open | Calls | FromTrainer | Armed | ArmFailed | Tidied | ToSelf | GpuNews
 ToGpuWatch = LookNow | Glance
 ToJanitor = Clean | Stir | TakeStep
-ToTrainer = StopAttempt | TellOrders | LookAtProgress | Decide
+ToTrainer = StopAttempt | TellOrders | LookAtProgress | Decide | FeelPulse | LookAtPulse
 ToArmourer = Arm | Spare | Trim | Warm

@@ -38,6 +38,7 @@ from trainqueue.launch.nursery import Nursery
 from trainqueue.messages import Open
 from trainqueue.past import JournalPast
 from trainqueue.reserve import Reserve, is_full
+from trainqueue.stall import Rule
 
 if TYPE_CHECKING:
     import pykka
@@ -110,9 +111,9 @@ class Service:
         )
         leave, crashed, chosen = self.leaving.set, self._crashed, self.settings.queue.after_reboot
         secret = self.settings.environment.secret
-        arbiter = GPUArbiter.start(
-            core, journal, self.home, identity, bench, leave, crashed, clock, chosen, past, secret
-        )
+        stall = Rule(self.settings.queue.stall_timeout, self.settings.queue.stall_action)
+        told = (leave, crashed, clock, chosen, past, secret, stall)
+        arbiter = GPUArbiter.start(core, journal, self.home, identity, bench, *told)
         self._undo.callback(stop, arbiter)
         seq = journal.last_seq()
         feed = Feed.start(context, events, identity["epoch"], seq, self._crashed)

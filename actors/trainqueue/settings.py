@@ -44,6 +44,9 @@ class QueueSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Jobs that one `submit --sweep`, `--array` or `--from-csv` may make."""
     after_reboot: AfterReboot = "continue"
     """`hold`: where jobs wait when the machine has been restarted, pause until somebody resumes."""
+    stall_timeout: Annotated[float, Meta(ge=0, le=10 * 365 * 86400)] = 0.0
+    """Seconds, where a job does not say; 0 for none."""
+    stall_action: Literal["warn", "stop"] = "warn"
 
 
 class GpuSettings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -120,6 +120,7 @@ class Sights:
             self.arbiter.open_if_begun()
             return
         self._listen(SILENCE)
+        self.arbiter.stalls.sighted(sighting)
         self.arbiter.apply(ev.Seen(sighting))
         self._compare_left_out()
         self._show()

@@ -15,9 +15,12 @@ from trainqueue.launch import leftovers, verdict
 from trainqueue.messages import (
     Decide,
     Ended,
+    FeelPulse,
     Gone,
     LookAtProgress,
+    LookAtPulse,
     Progress,
+    Pulse,
     Started,
     StopAttempt,
     TellOrders,
@@ -25,6 +28,7 @@ from trainqueue.messages import (
     TrainerFailed,
 )
 from trainqueue.progress import ProgressFile
+from trainqueue.vitals import Vitals
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,6 +70,7 @@ class TrainerActor(SelectingActor):
         self.started = started
         self.told: dict[str, Any] = verdict.started_in(folder) if started else {}
         """What its runner has said at the start: somebody may remove its claim."""
+        self.vitals: Vitals | None = None
         self.stops: list[signal.Signals] = []
         """Asked for and not passed on yet."""
         self.refused: str | None = None
@@ -87,8 +92,9 @@ class TrainerActor(SelectingActor):
 
     def receive(self, message: ToTrainer) -> None:
         match message:
-            case StopAttempt(force):
-                self.stops.append(signal.SIGQUIT if force else signal.SIGTERM)
+            case StopAttempt(force, stalled):
+                # A runner hears the first that comes; one of old does not know of stalls, and hears the second.
+                self.stops += [signal.SIGUSR1] * stalled + [signal.SIGQUIT if force else signal.SIGTERM]
                 self._pass_stops_on()
             case TellOrders():
                 self.stops.append(signal.SIGUSR2)
@@ -97,6 +103,12 @@ class TrainerActor(SelectingActor):
                 self._progress()
             case Decide():
                 self._decide()
+            case FeelPulse(every, log):
+                if self.runner is not None and self.vitals is None:
+                    self.vitals = Vitals(self.runner.pid, log, every)
+                    self.inbox.after(every, LookAtPulse())
+            case LookAtPulse():
+                self._pulse()
             case _:
                 assert_never(message)
 
@@ -224,7 +236,16 @@ class TrainerActor(SelectingActor):
     def _report(self) -> None:
         values = self.progress.read() if self.progress is not None else None
         if values is not None:
+            if self.vitals is not None:
+                self.vitals.beats = True
             self._tell(Progress(self.job, self.attempt, values))
+
+    # -- whether it does anything
+
+    def _pulse(self) -> None:
+        if self.runner is not None and self.vitals is not None and not self.ended:
+            self._tell(Pulse(self.job, self.attempt, self.vitals.look()))
+            self.inbox.after(self.vitals.every, LookAtPulse())
 
     def release(self) -> None:
         if self.progress is not None:

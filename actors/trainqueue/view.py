@@ -22,6 +22,8 @@ def news(job: Job) -> dict[str, Any]:
     told |= data_of(job.state)
     for ours in ("began", "suspended_at"):  # of this machine since its start: it means nothing to others
         told.pop(ours, None)
+    if told.pop("stall_ends_it", ""):
+        told["stopping"] = True
     return told
 
 
@@ -36,7 +38,8 @@ def is_stopping(job: Job, now: float) -> bool:
     if not isinstance(job.state, Pending | Running):
         return False
     limit, ran = job.spec.time_limit, run_time(job.state, now)
-    return job.state.stopping or (limit is not None and ran is not None and ran >= limit)
+    told = job.state.stopping or (isinstance(job.state, Running) and bool(job.state.stall_ends_it))
+    return told or (limit is not None and ran is not None and ran >= limit)
 
 
 def gpu_share(job: Job, core: Core) -> int | None:
@@ -65,6 +68,7 @@ def job_view(job: Job, core: Core, home: Home, now: float, stood: dict[str, floa
         "suspended": getattr(state, "suspended", False),
         "preempting": getattr(state, "preempting", False),
         "stalled_since": getattr(state, "stalled_since", None),
+        "quiet": getattr(state, "quiet", None) or None,
         "user": job.user,
         "pid": getattr(state, "pid", None),
         "exit_code": 0 if state.name == "completed" else getattr(state, "exit_code", None),

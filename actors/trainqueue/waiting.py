@@ -76,7 +76,7 @@ class Wait:
         """Whether events are missing before this one. A new epoch, our own welcome among them, is one, too."""
         seq, epoch = event.get("seq", 0), event.get("epoch", self._epoch)
         fresh = epoch != self._epoch and event["type"] == "welcome"
-        missed = self.many and seq > self._seen + (event["type"] in {"job", "moved", "queue", "gpu"})
+        missed = self.many and seq > self._seen + (event["type"] not in {"heartbeat", "welcome"})
         self._seen, self._epoch = max(self._seen, seq), epoch
         return fresh or missed
 

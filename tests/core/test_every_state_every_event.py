@@ -93,6 +93,8 @@ EXPECTED: dict[str, dict[str, str]] = {
     "block": in_all(STATES, SAME),
     "unblock": in_all(STATES, SAME),
     "reboot": in_all(STATES, SAME) | in_all(ACTIVE, "lost") | {"preempting": "pending"},
+    "stalled": in_all(STATES, SAME),
+    "stirred": in_all(STATES, SAME),
 }
 
 
@@ -120,6 +122,8 @@ def event(name: str, job: Job) -> ev.Event:
         "block": ev.Block("no space"),
         "unblock": ev.Unblock(0),
         "reboot": ev.AttemptLost(1, 1, "reboot", 7.0),
+        "stalled": ev.Stalled(1, 1, 1.0, 9.0, "no output", stop=True),
+        "stirred": ev.Stirred(1, 1),
     }
     return events[name]
 

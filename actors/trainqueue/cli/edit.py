@@ -13,7 +13,7 @@ from trainqueue.cli.demand import ASKED, demanded, refuse
 from trainqueue.cli.forms import Duration, Form, Gpus, Id, Ids, Moment, Pair, Priority, Retries, Share, Size
 
 FORMS: dict[str, Form] = {
-    **dict.fromkeys(("time_limit", "grace", "warn"), Duration()),
+    **dict.fromkeys(("time_limit", "grace", "warn", "stall_timeout"), Duration()),
     **dict.fromkeys(("after", "after_any"), Ids()),
     "gpu_memory": Share(),
     "gpu_min_memory": Size(),
@@ -22,7 +22,7 @@ FORMS: dict[str, Form] = {
     "priority": Priority(),
     "retries": Retries(),
 }
-TEXTS = ("name", "group", "cwd", "gpu_name")
+TEXTS = ("name", "group", "cwd", "gpu_name", "stall_action")
 AS_IN_SUBMIT = ("gpu", "gpu_any")
 """No fields of a job, but options of `submit` that stand for some."""
 

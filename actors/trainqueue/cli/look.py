@@ -11,6 +11,7 @@ import click
 from trainqueue.cli.common import as_json, client, filled, flat, outlast, show_json
 from trainqueue.cli.forms import Id, Ids, Pair
 from trainqueue.cli.screen import bar, clean, clock, size, table, took
+from trainqueue.cli.stalls import stalled
 
 if TYPE_CHECKING:
     from trainqueue.client import Client
@@ -22,7 +23,7 @@ HEADS = ("ID", "STATE", "POSITION", "NAME", "TIME", "PROGRESS", "WHY")
 
 def row(job: dict[str, Any]) -> tuple[object, ...]:
     progress = job["progress"] or {}
-    why = job["why"] or job["cause"] or ""
+    why = job["why"] or job["cause"] or stalled(job)
     state = "stopping" if job["stopping"] else job["state"]
     return (job["id"], state, job["position"], job["name"], took(job["run_time"]), bar(progress.get("fraction")), why)
 
@@ -72,7 +73,8 @@ def show_job(job: dict[str, Any]) -> None:
     """Every field that applies: aligned on a terminal, tab-separated in a pipe."""
     live = sys.stdout.isatty()
     env = job.pop("env", {})
-    facts = [(name, shown(name, value)) for name, value in job.items() if tells(value)]
+    said = {"quiet": stalled(job) or None}  # what is quiet, and for how long
+    facts = [(name, shown(name, value)) for name, value in (job | said).items() if tells(value)]
     for name, fact in [*facts, *(("env", f"{name}={value}") for name, value in env.items())]:
         click.echo((f"{name:14} " if live else f"{name}\t") + clean(fact))
 
@@ -84,9 +86,9 @@ def tells(value: object) -> bool:
 
 def shown(name: str, value: Any) -> object:
     """A field as people read it."""
-    if name.endswith("_at") or name == "not_before":
+    if name in {"not_before", "stalled_since"} or (name.endswith("_at") and name != "retry_at"):
         return clock(value)
-    if name in {"time_limit", "grace", "warn", "run_time", "gpu_seconds"}:
+    if name in {"time_limit", "grace", "warn", "run_time", "gpu_seconds", "stall_timeout"}:
         return took(value)
     if name in SIZES:
         return value if value == "auto" else size(value)
@@ -226,6 +228,10 @@ def happened(event: dict[str, Any]) -> str:
     match event["type"]:
         case "job" | "moved":
             return f"job {event['id']} {event['state']}"
+        case "stalled":
+            return f"job {event['id']} has stalled: {event['quiet']}"
+        case "stirred":
+            return f"job {event['id']} does something again"
         case "gpu":
             return gpu_change(event)
         case "queue":

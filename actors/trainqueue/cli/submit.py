@@ -17,6 +17,7 @@ from trainqueue.cli.env import ENV_OPTIONS, environment
 from trainqueue.cli.factors import SWEEP_OPTIONS
 from trainqueue.cli.forms import Duration, Ids, Moment, Pair, Priority, Retries
 from trainqueue.cli.screen import clean
+from trainqueue.cli.stalls import STALL_OPTIONS
 from trainqueue.home import current_umask
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ OPTIONS = [
     click.option("--time-limit", type=Duration(), help="End it after this long: 90s, 30m, 4h, 1h30m."),
     click.option("--grace", type=Duration(), help="Between SIGTERM and SIGKILL."),
     click.option("--warn", type=Duration(), help="SIGUSR1 this long before the time limit."),
+    *STALL_OPTIONS,
     click.option("--retries", type=Retries(), help="Begin again so often after a cause: exit=2,reboot=1."),
     click.option("--tag", "tags", type=Pair(), multiple=True, help="For selecting; may be repeated."),
     click.option("--group", help="A group for selecting."),

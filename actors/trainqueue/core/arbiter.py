@@ -19,6 +19,7 @@ from trainqueue.core.job import ACTIVE, Cancelled, Completed, Ended, Failed, Job
 from trainqueue.core.line import GAP, between
 from trainqueue.core.outcome import is_preempted, lost, outcome, with_errors
 from trainqueue.core.spec import band
+from trainqueue.core.stalls import judge
 from trainqueue.errors import RequestError
 
 if TYPE_CHECKING:
@@ -114,6 +115,8 @@ class Core(Gpus):
                 self._progressed(event)
             case ev.Seen() | ev.ProofOverdue() | ev.Settled() | ev.SetGpu():
                 self._of_gpus(event, now)
+            case ev.Stalled() | ev.Stirred():
+                self._effects += judge(self.jobs.get(event.job), event)
             case ev.Forgotten():
                 self.counts.subtract(event.counts)
             case _:

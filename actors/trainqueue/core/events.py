@@ -180,7 +180,7 @@ class Result:
 
     exit_code: int | None
     signal: int | None
-    reason: Literal["cancel", "time-limit", "start-failed", "out-of-memory", "preempt"] | None
+    reason: Literal["cancel", "time-limit", "stalled", "start-failed", "out-of-memory", "preempt"] | None
     message: str
     started_at: float | None
     ended_at: float
@@ -237,6 +237,29 @@ class Settled:
 
 
 @dataclass(frozen=True, slots=True)
+class Stalled:
+    """A running job has done nothing for `seconds`, which is longer than its `stall_timeout`; `since` is wall time.
+
+    `quiet` says in words what was looked at; `stop`: end it for that.
+    """
+
+    job: int
+    attempt: int
+    since: float
+    seconds: float
+    quiet: str
+    stop: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stirred:
+    """A running job has done something: if it had stalled, it does not any more."""
+
+    job: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class SetGpu:
     """A person takes a GPU out of the queue's hands, or gives it back (which also forgives its errors)."""
 
@@ -273,6 +296,8 @@ Event = (
     | Seen
     | ProofOverdue
     | Settled
+    | Stalled
+    | Stirred
     | SetGpu
     | Forgotten
 )
@@ -280,9 +305,13 @@ Event = (
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """Write this job down and tell the world, in the order given. `job` is a copy: the next step may follow at once."""
+    """Write this job down and tell the world, in the order given. `job` is a copy: the next step may follow at once.
+
+    `told` is the type of the event that the world gets.
+    """
 
     job: Job
+    told: Literal["job", "stalled", "stirred"] = "job"
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,11 +356,12 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Ask the attempt's runner to end it; `force` skips the grace."""
+    """Ask the attempt's runner to end it; `force` skips the grace. `stalled`: that is why."""
 
     job: int
     attempt: int
     force: bool
+    stalled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,10 @@ class Running:
     """What the monotonic clock showed then; `began` moves on by the pause when it ends."""
     stalled_since: float | None = None
     """When it was last seen to do anything, once that is longer ago than its `stall_timeout`; wall time."""
+    quiet: str = ""
+    """What has been quiet since then, in words."""
+    stall_ends_it: str = ""
+    """It was told to end for that: the words for its end; "" where it was not."""
     name: StateName = field(default="running", init=False)
 
 

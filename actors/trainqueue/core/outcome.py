@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trainqueue.core.dependencies import FAILED
 from trainqueue.core.job import Cancelled, Completed, Failed, Lost, Pending, Running
+from trainqueue.core.stalls import UNTOLD
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,6 +50,7 @@ def outcome(job: Job, result: Result) -> Ended:
     """The state that an exit record means."""
     cause: Cause
     asked = isinstance(job.state, Pending | Running) and job.state.stopping
+    result = stalled(job, result, asked=asked)
     ended_at = after(result.started_at, result.ended_at)
     how = (result.started_at, job.gpu_ids, result.exit_code, result.signal, result.message, result.run_time)
     # It may have ended just before the signal.
@@ -63,6 +66,14 @@ def outcome(job: Job, result: Result) -> Ended:
         case reason:
             cause = reason
     return Failed(ended_at, cause, *how)
+
+
+def stalled(job: Job, result: Result, *, asked: bool) -> Result:
+    """With the words for an end that we have wanted since it hung; a runner of old calls it a cancel."""
+    words = job.state.stall_ends_it if isinstance(job.state, Running) else ""
+    if result.reason == "stalled" or (words and result.reason == "cancel" and not asked):
+        return replace(result, reason="stalled", message=result.message or words or UNTOLD)
+    return result
 
 
 def with_errors(message: str, errors: Iterable[str]) -> str:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +23,39 @@ class Process:
     ticks: int
 
 
+def _fields(pid: int) -> list[bytes]:
+    """Of its stat, those after the name; none when there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return []
+
+
 def look(pid: int) -> Process | None:
     """None when there is none."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-    except OSError:
+    fields = _fields(pid)
+    if not fields:
         return None
     return Process(pid, fields[0].decode(), int(fields[1]), int(fields[3]), int(fields[19]))
+
+
+def tree_ticks(root: int, pids: Iterable[int]) -> int:
+    """Processor time in clock ticks of those of `pids` that descend from `root`, and of all that they have buried.
+
+    Those that have died count for whoever has waited for them, `root` included; its own time does not count.
+    """
+    used, children = dict[int, int](), dict[int, list[int]]()
+    for pid in pids:
+        fields = _fields(pid)
+        if fields:
+            children.setdefault(int(fields[1]), []).append(pid)
+            used[pid] = sum(map(int, fields[13:15] if pid == root else fields[11:15]))
+    total, todo = used.get(root, 0), children.get(root, [])
+    while todo:
+        pid = todo.pop()
+        total += used[pid]
+        todo += children.get(pid, [])
+    return total
 
 
 def pids() -> set[int]:

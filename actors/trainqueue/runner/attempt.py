@@ -29,7 +29,10 @@ SIGNALS = {
     signal.SIGHUP,
     signal.SIGIO,
     signal.SIGUSR2,
+    signal.SIGUSR1,
 }
+WHY: dict[int, str] = {signal.SIGTERM: "cancel", signal.SIGUSR1: "stalled"}
+"""What asks for an end with grace, and what its record says."""
 SHORT = (errno.ENOSPC, errno.EDQUOT, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
 """What the machine is short of when it starts nothing: room for the log, processes, memory."""
 FOR_EVER = 3600.0
@@ -215,8 +218,8 @@ def watch(child: int, course: Course, cap: logcap.LogCap, ours: Claim, kills: oo
         if number == signal.SIGUSR2:
             for order in orders.fresh():
                 course.obey(order, now)
-        if number == signal.SIGTERM:
-            course.cancel(now)
+        if number in WHY:
+            course.cancel(now, WHY[number])
         if number == signal.SIGQUIT:
             course.cancel_at_once()
         course.look(now)

@@ -49,10 +49,10 @@ class Course:
         if self.kill_at is not None and now >= self.kill_at:
             self._kill()
 
-    def cancel(self, now: float) -> None:
+    def cancel(self, now: float, why: str = "cancel") -> None:
         """Somebody wants its end. That goes before a preemption, and begins no second grace."""
         if not self.ending:
-            self._end("cancel", now)
+            self._end(why, now)
         elif self.reason == "preempt":
             self.reason = "cancel"
 

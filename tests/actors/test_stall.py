@@ -1,0 +1,196 @@
+"""The watchdog over real processes: what counts as doing something, and what becomes of a job that does nothing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+from support import wait_until
+
+from trainqueue import stall, wire
+from trainqueue.core.spec import JobSpec
+from trainqueue.core.stalls import UNTOLD
+from trainqueue.launch import processes
+from trainqueue.messages import Publish
+from trainqueue.stall import Rule, quiet
+from trainqueue.vitals import Vitals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from house import House
+
+QUIET = "no output, no progress, processor idle"
+SLEEP = ("sleep", "1000")
+
+
+@pytest.fixture(autouse=True)
+def sooner(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stall, "OFTEN", 0.1)
+
+
+def events(house: House, kind: str) -> list[dict[str, Any]]:
+    bodies = [body for publish in house.feed.of(Publish) for _, body in publish.events]
+    return [event for body in bodies if (event := msgspec.msgpack.decode(body))["type"] == kind]
+
+
+def waits(gate: Path) -> tuple[str, ...]:
+    """A command that does nothing until `opened`, says so, and does nothing again."""
+    os.mkfifo(gate)
+    return "sh", "-c", f"read word < {gate}; echo on; exec sleep 1000"
+
+
+def opened(gate: Path) -> None:
+    gate.write_text("go\n", encoding="ascii")
+
+
+def until_stalled(house: House, job: int) -> dict[str, Any]:
+    wait_until(lambda: house.status(job)["stalled_since"] is not None)
+    return house.status(job)
+
+
+def test_one_that_does_nothing_stalls_until_it_does_something(house: House, tmp_path: Path) -> None:
+    job = house.submit(*waits(tmp_path / "gate"), stall_timeout=0.5)
+    started = house.until(job, "running")
+    found = until_stalled(house, job)
+    assert (found["state"], found["quiet"], found["stopping"]) == ("running", QUIET, False)
+    assert found["stalled_since"] >= started["started_at"] - 0.2
+    [event] = events(house, "stalled")
+    assert (event["id"], event["quiet"], event["seq"] > 0) == (job, QUIET, True)
+    opened(tmp_path / "gate")
+    wait_until(lambda: events(house, "stirred"))
+    assert len(events(house, "stalled")) == 1
+    wait_until(lambda: len(events(house, "stalled")) == 2)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "while :; do :; done",
+        "(while :; do :; done) & sleep 1000",
+        "while :; do echo on; sleep 0.1; done",
+        "cd $TRAINQ_JOB_DIR; while :; do echo '{\"step\": 1}' > new; mv new progress.json; sleep 0.1; done",
+    ],
+    ids=["computes", "a child computes", "logs", "reports"],
+)
+def test_one_that_does_something_does_not(house: House, script: str) -> None:
+    """Beside one that does nothing, and stalls although it has longer."""
+    busy = house.submit("sh", "-c", script, stall_timeout=0.6, gpus=0)
+    house.until(busy, "running")
+    idle = house.submit(*SLEEP, stall_timeout=1.2)
+    until_stalled(house, idle)
+    assert house.status(busy)["stalled_since"] is None
+    assert [event["id"] for event in events(house, "stalled")] == [idle]
+
+
+def test_one_that_is_to_stop_ends_with_that_cause_and_is_tried_again(house: House) -> None:
+    job = house.submit(*SLEEP, stall_timeout=0.4, stall_action="stop", retries={"stalled": 1})
+    found = house.until(job, "failed")
+    assert (found["cause"], found["signal"], found["attempt"]) == ("stalled", 15, 2)
+    assert found["message"].startswith(f"{QUIET} for ")
+    assert len(events(house, "stalled")) == 2
+
+
+def test_its_grace_holds(house: House) -> None:
+    job = house.submit("sh", "-c", "trap '' TERM; while :; do sleep 0.2; done", stall_timeout=0.4, stall_action="stop")
+    wait_until(lambda: house.status(job)["stopping"])
+    found = house.until(job, "failed")
+    assert (found["cause"], found["signal"]) == ("stalled", 9)
+
+
+def test_the_next_daemon_watches_it_too_and_counts_anew(house: House) -> None:
+    job = house.submit(*SLEEP, stall_timeout=0.5, stall_action="stop")
+    house.until(job, "running")
+    house.restart()
+    assert house.until(job, "failed")["cause"] == "stalled"
+
+
+def test_what_had_stalled_stays_so_over_a_restart_and_is_not_told_again(house: House, tmp_path: Path) -> None:
+    job = house.submit(*waits(tmp_path / "gate"), stall_timeout=0.5)
+    before = until_stalled(house, job)
+    house.restart()
+    assert house.status(job)["stalled_since"] == before["stalled_since"]
+    wait_until(lambda: house.actor.stalls.jobs[job].moved + 0.8 < time.monotonic())
+    assert house.status(job)["stalled_since"] == before["stalled_since"]
+    assert events(house, "stalled") == []
+    opened(tmp_path / "gate")
+    wait_until(lambda: events(house, "stirred"))
+
+
+def test_a_daemon_that_dies_before_it_has_written_that_down(house: House) -> None:
+    """The runner knows why it ends the job."""
+    job = house.submit(*SLEEP, stall_timeout=0.5, stall_action="stop")
+    house.until(job, "running")
+    house.journal.refuses = True
+    wait_until(lambda: house.status(job)["state"] == "failed")
+    house.restart()
+    found = house.until(job, "failed")
+    assert (found["cause"], found["message"]) == ("stalled", UNTOLD)
+
+
+@pytest.mark.usefixtures("expected_crash")
+def test_another_trainer_goes_on_watching(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainqueue.arbiter.TRAINER_PAUSE", 0.05)
+    job = house.submit(*SLEEP, stall_timeout=0.5)
+    house.until(job, "running")
+    with monkeypatch.context() as broken:
+        broken.setattr(Vitals, "look", None)
+        first = house.actor.bench.attempts[job, 1].trainer
+        assert first is not None
+        wait_until(lambda: not first.is_alive())
+    assert until_stalled(house, job)["quiet"] == QUIET
+
+
+def test_without_a_timeout_nobody_looks(house: House) -> None:
+    job = house.submit(*SLEEP)
+    house.until(job, "running")
+    assert house.actor.stalls.jobs == {}
+    house.call(wire.Cancel(jobs=(job,)))
+    house.until(job, "cancelled")
+
+
+def test_the_setting_holds_for_those_that_do_not_say(house: House) -> None:
+    house.actor.stalls.rule = Rule(0.4, "stop")
+    assert house.until(house.submit(*SLEEP), "failed")["cause"] == "stalled"
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, Rule(60, "stop")),
+        ({"stall_timeout": 5.0}, Rule(5, "warn")),
+        ({"stall_timeout": 5.0, "stall_action": "stop"}, Rule(5, "stop")),
+        ({"stall_action": "stop"}, Rule(60, "stop")),
+    ],
+)
+def test_which_rule_holds(fields: dict[str, Any], expected: Rule) -> None:
+    assert Rule(60, "stop").of(msgspec.convert({"command": ["true"], "cwd": "/"} | fields, JobSpec)) == expected
+
+
+def test_the_words() -> None:
+    assert quiet(0) == QUIET
+    assert quiet(1) == "no output, no progress, GPU and processor idle"
+    assert quiet(4) == "no output, no progress, 4 GPUs and processor idle"
+
+
+@pytest.fixture
+def loop() -> Iterator[subprocess.Popen[bytes]]:
+    """A process with a child that computes for a while, is waited for, and then nothing."""
+    script = "sh -c 'i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done'; echo done; exec sleep 1000"
+    with subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE) as made:
+        yield made
+        made.kill()
+
+
+def test_the_time_of_those_that_have_ended_counts(loop: subprocess.Popen[bytes]) -> None:
+    assert loop.stdout is not None
+    assert loop.stdout.readline() == b"done\n"
+    used = processes.tree_ticks(os.getpid(), processes.pids())
+    assert used >= 2
+    stranger = processes.tree_ticks(loop.pid, processes.pids())
+    assert 2 <= stranger <= used  # what it has waited for; it has no child now
