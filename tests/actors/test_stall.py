@@ -73,8 +73,8 @@ def test_one_that_does_nothing_stalls_until_it_does_something(house: House, tmp_
     [
         "while :; do :; done",
         "(while :; do :; done) & sleep 1000",
-        "while :; do echo on; sleep 0.1; done",
-        "cd $TRAINQ_JOB_DIR; while :; do echo '{\"step\": 1}' > new; mv new progress.json; sleep 0.1; done",
+        "while :; do echo on; sleep 0.35; done",
+        "cd $TRAINQ_JOB_DIR; while :; do echo '{\"step\": 1}' > new; mv new progress.json; sleep 0.35; done",
     ],
     ids=["computes", "a child computes", "logs", "reports"],
 )
