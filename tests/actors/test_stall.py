@@ -146,6 +146,19 @@ def test_another_trainer_goes_on_watching(house: House, monkeypatch: pytest.Monk
     assert until_stalled(house, job)["quiet"] == QUIET
 
 
+def test_one_that_is_suspended_does_not_stall_and_its_time_begins_anew(house: House) -> None:
+    job = house.submit(*SLEEP, stall_timeout=0.5)
+    until_stalled(house, job)
+    assert house.verb(wire.Suspend(jobs=(job,))) is None
+    wait_until(lambda: house.status(job)["stalled_since"] is None)
+    began = time.monotonic()
+    wait_until(lambda: time.monotonic() > began + 0.8)
+    assert house.status(job)["stalled_since"] is None
+    assert house.verb(wire.Continue(jobs=(job,))) is None
+    continued = time.time()
+    assert until_stalled(house, job)["stalled_since"] >= continued - 0.05
+
+
 def test_without_a_timeout_nobody_looks(house: House) -> None:
     job = house.submit(*SLEEP)
     house.until(job, "running")
