@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from trainqueue import controlops, gpuops, logfile, user, wire
+from trainqueue import controlops, gpuops, logfile, user, wire, wishes
 from trainqueue.clock import run_time
 from trainqueue.core import events as ev
 from trainqueue.core.dependencies import named
@@ -153,6 +153,7 @@ def submit(arbiter: GPUArbiter, request: wire.Submit, user: str) -> object:
         if known is not None:
             return msgspec.Raw(known)
     check_all(request.jobs, "$.jobs")
+    wishes.check(arbiter, ((f"$.jobs[{at}]", spec) for at, spec in enumerate(request.jobs)))
     arbiter.journal.environments.share(request.jobs)
     first = arbiter.core.next_id
     ended, groups = ended_among(arbiter, request.jobs), groups_among(arbiter, request.jobs)
@@ -301,6 +302,7 @@ def edit(arbiter: GPUArbiter, request: wire.Edit) -> object:
     job = waiting(arbiter, request.job)
     spec = wire.edited(job.spec, request.set)
     check(spec, "$.set")
+    wishes.check(arbiter, [("$.set", spec)])
     arbiter.journal.environments.share([spec])
     hold = spec.hold if "hold" in request.set else None
     ended = settled(job) | ended_among(arbiter, [spec])

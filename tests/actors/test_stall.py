@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from house import job as job_of
 from support import wait_until
 
 from trainqueue import stall, wire
@@ -207,3 +208,11 @@ def test_the_time_of_those_that_have_ended_counts(loop: subprocess.Popen[bytes])
     assert used >= 2
     stranger = processes.tree_ticks(loop.pid, processes.pids())
     assert 2 <= stranger <= used  # what it has waited for; it has no child now
+
+
+def test_a_stop_that_could_never_come_is_refused(house: House) -> None:
+    code, message = house.refused(wire.Submit(jobs=(job_of("true", stall_action="stop"),)))
+    assert (code, message.startswith("$.jobs[0].stall_action: nothing says when it has stalled")) == (
+        "bad-request",
+        True,
+    )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from trainqueue.client import Client
 
 ENDED = ("completed", "failed", "cancelled", "lost")
-SIZES = ("gpu_memory", "gpu_share", "gpu_min_memory", "peak_memory")
+SIZES = ("memory_limit", "gpu_memory", "gpu_share", "gpu_min_memory", "peak_memory")
 HEADS = ("ID", "STATE", "POSITION", "NAME", "TIME", "PROGRESS", "WHY")
 
 

@@ -15,7 +15,7 @@ from trainqueue.cli.common import INTERRUPTED, as_json, client, complain, ending
 from trainqueue.cli.demand import GPU_OPTIONS, demanded
 from trainqueue.cli.env import ENV_OPTIONS, environment
 from trainqueue.cli.factors import SWEEP_OPTIONS
-from trainqueue.cli.forms import Duration, Ids, Moment, Pair, Priority, Retries
+from trainqueue.cli.forms import Duration, Ids, Moment, Pair, Priority, Retries, Size
 from trainqueue.cli.screen import clean
 from trainqueue.cli.stalls import STALL_OPTIONS
 from trainqueue.home import current_umask
@@ -42,6 +42,7 @@ OPTIONS = [
     click.option("--grace", type=Duration(), help="Between SIGTERM and SIGKILL."),
     click.option("--warn", type=Duration(), help="SIGUSR1 this long before the time limit."),
     *STALL_OPTIONS,
+    click.option("--memory", "memory_limit", type=Size(), help="Of the machine, for all its processes: 32GiB."),
     click.option("--retries", type=Retries(), help="Begin again so often after a cause: exit=2,reboot=1."),
     click.option("--tag", "tags", type=Pair(), multiple=True, help="For selecting; may be repeated."),
     click.option("--group", help="A group for selecting."),
