@@ -70,9 +70,10 @@ class Cell:
 
 def cell_for(spec: dict[str, Any]) -> Cell | None:
     """Entered; None for a job without a limit. Raises ImpossibleError, OSError."""
-    limit, cell = spec.get("memory_limit"), spec.get("cell")
+    limit = spec.get("memory_limit")
     if limit is None:
         return None
+    cell = spec["cell"]
     if "folder" not in cell:
         raise ImpossibleError(cell["trouble"])
     return Cell(cell["folder"], cell["outside"], limit)
