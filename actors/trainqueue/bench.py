@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from trainqueue import user
 from trainqueue.actor import stop_and_join
 from trainqueue.armourer import Armourer
+from trainqueue.cells import Place
 from trainqueue.launch import local
 from trainqueue.messages import Arm, Spare, StopAttempt, Warm
 from trainqueue.trainer import TrainerActor
@@ -75,9 +76,10 @@ class Bench:
         nursery: Nursery,
         on_crash: Callable[[BaseException | None], None],
         log_max_bytes: int = 0,
+        cells: Place = Place(None, trouble="nobody has looked"),  # noqa: B008  (a constant)
     ) -> None:
         self.arbiter, self.home, self.grace = arbiter, home, grace
-        self.log_max_bytes = log_max_bytes
+        self.log_max_bytes, self.cells = log_max_bytes, cells
         self.armourer = Armourer.start(arbiter, nursery, on_crash)
         self.boot = local.boot_id()
         self.attempts: dict[tuple[int, int], Attempt] = {}
@@ -240,6 +242,7 @@ class Bench:
             "time_limit": spec.time_limit,
             "log": self.home.log_name(job.id, job.attempt),
             "log_max_bytes": self.log_max_bytes,
+            **self._cell(job),
             "grace": self.grace if spec.grace is None else spec.grace,
             "env": {
                 **(user.plain_environment() if spec.env is None else spec.env),
@@ -247,6 +250,13 @@ class Bench:
                 **self._marks(job),
             },
         }
+
+    def _cell(self, job: Job) -> dict[str, Any]:
+        """The cgroup of a job whose memory is limited; one for each attempt in this home."""
+        if job.spec.memory_limit is None:
+            return {}
+        name = f"{self.home.path.stat().st_ino}-{job.id}-{job.attempt}"
+        return {"memory_limit": job.spec.memory_limit, "cell": self.cells.cell(name)}
 
     def _marks(self, job: Job) -> dict[str, str]:
         folder: Path = self.home.job(job.id)

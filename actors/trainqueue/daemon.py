@@ -15,7 +15,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from trainqueue import __version__
+from trainqueue import __version__, cells
 from trainqueue.anchor import GoneError
 from trainqueue.daemonlog import LogFile
 from trainqueue.damage import DamagedError
@@ -60,6 +60,7 @@ def run(home: Home, settings: Settings, *, foreground: bool) -> None:
     log_to(home, settings, foreground=foreground)
     # Blocked while threads are started, which inherit it: a signal that another thread took would not wake this one.
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    cells.settle()
     service = Service(home, settings, job_files=raise_file_limit())
 
     def leave(number: int, frame: FrameType | None) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from trainqueue import controlops, gpuops, logfile, user, wire
+from trainqueue import controlops, gpuops, logfile, user, wire, wishes
 from trainqueue.clock import run_time
 from trainqueue.core import events as ev
 from trainqueue.core.dependencies import named
@@ -150,6 +150,7 @@ def status(arbiter: GPUArbiter, job: Job, *, env: bool) -> object:
 def submit(arbiter: GPUArbiter, request: wire.Submit, user: str) -> object:
     def specs() -> tuple[JobSpec, ...]:
         check_all(request.jobs, "$.jobs")
+        wishes.check(arbiter, ((f"$.jobs[{at}]", spec) for at, spec in enumerate(request.jobs)))
         arbiter.journal.environments.share(request.jobs)
         return request.jobs
 
@@ -286,6 +287,7 @@ def changed(arbiter: GPUArbiter, spec: JobSpec, changes: dict[str, Any]) -> JobS
         return spec
     made = wire.edited(spec, changes)
     check(made, "$.set")
+    wishes.check(arbiter, [("$.set", made)])
     arbiter.journal.environments.share([made])
     return made
 

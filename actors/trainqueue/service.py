@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from trainqueue import __version__, gpuops, gpuwatch, guard, user
+from trainqueue import __version__, cells, gpuops, gpuwatch, guard, user
 from trainqueue.actor import stop_and_join
 from trainqueue.arbiter import GPUArbiter
 from trainqueue.bench import Bench
@@ -99,7 +99,8 @@ class Service:
         context.set(zmq.MAX_SOCKETS, 4096)
         self._undo.callback(context.destroy, 0)
         request, events = self._moored(self.home.socket(REQUESTS)), self._moored(self.home.socket(EVENTS))
-        identity = self._identity(f"ipc://{self.home.socket(EVENTS)}")
+        place = cells.find()
+        identity = self._identity(f"ipc://{self.home.socket(EVENTS)}", place)
         grace = self.settings.queue.default_grace
         bench = partial(
             Bench,
@@ -108,6 +109,7 @@ class Service:
             nursery=Nursery(self.job_files),
             on_crash=self._crashed,
             log_max_bytes=self.settings.logs.max_bytes,
+            cells=place,
         )
         leave, crashed, chosen = self.leaving.set, self._crashed, self.settings.queue.after_reboot
         stall = Rule(self.settings.queue.stall_timeout, self.settings.queue.stall_action)
@@ -138,7 +140,7 @@ class Service:
                 raise
             return Journal(self.home.database)
 
-    def _identity(self, events: str) -> dict[str, Any]:
+    def _identity(self, events: str, place: cells.Place) -> dict[str, Any]:
         fixed = {"server": "trainqd", "version": __version__, "protocol": 1, "pid": os.getpid()}
         return {
             **fixed,
@@ -146,6 +148,7 @@ class Service:
             "home": str(self.home.path),
             "events": events,
             "epoch": secrets.token_hex(8),
+            "memory_trouble": place.sentence() if place.base is None else None,
         }
 
     def _moored(self, path: Path) -> Path:

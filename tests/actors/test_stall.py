@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from house import job as job_of
 from support import wait_until
 
 from trainqueue import stall, wire
@@ -73,8 +74,8 @@ def test_one_that_does_nothing_stalls_until_it_does_something(house: House, tmp_
     [
         "while :; do :; done",
         "(while :; do :; done) & sleep 1000",
-        "while :; do echo on; sleep 0.1; done",
-        "cd $TRAINQ_JOB_DIR; while :; do echo '{\"step\": 1}' > new; mv new progress.json; sleep 0.1; done",
+        "while :; do echo on; sleep 0.35; done",
+        "cd $TRAINQ_JOB_DIR; while :; do echo '{\"step\": 1}' > new; mv new progress.json; sleep 0.35; done",
     ],
     ids=["computes", "a child computes", "logs", "reports"],
 )
@@ -146,6 +147,19 @@ def test_another_trainer_goes_on_watching(house: House, monkeypatch: pytest.Monk
     assert until_stalled(house, job)["quiet"] == QUIET
 
 
+def test_one_that_is_suspended_does_not_stall_and_its_time_begins_anew(house: House) -> None:
+    job = house.submit(*SLEEP, stall_timeout=0.5)
+    until_stalled(house, job)
+    assert house.verb(wire.Suspend(jobs=(job,))) is None
+    wait_until(lambda: house.status(job)["stalled_since"] is None)
+    began = time.monotonic()
+    wait_until(lambda: time.monotonic() > began + 0.8)
+    assert house.status(job)["stalled_since"] is None
+    assert house.verb(wire.Continue(jobs=(job,))) is None
+    continued = time.time()
+    assert until_stalled(house, job)["stalled_since"] >= continued - 0.05
+
+
 def test_without_a_timeout_nobody_looks(house: House) -> None:
     job = house.submit(*SLEEP)
     house.until(job, "running")
@@ -194,3 +208,11 @@ def test_the_time_of_those_that_have_ended_counts(loop: subprocess.Popen[bytes])
     assert used >= 2
     stranger = processes.tree_ticks(loop.pid, processes.pids())
     assert 2 <= stranger <= used  # what it has waited for; it has no child now
+
+
+def test_a_stop_that_could_never_come_is_refused(house: House) -> None:
+    code, message = house.refused(wire.Submit(jobs=(job_of("true", stall_action="stop"),)))
+    assert (code, message.startswith("$.jobs[0].stall_action: nothing says when it has stalled")) == (
+        "bad-request",
+        True,
+    )

@@ -21,7 +21,21 @@ from trainqueue.home import Home
 if TYPE_CHECKING:
     from pathlib import Path
 
-CHECKS = {"settings", "home", "database", "log", "disk", "clock", "daemon", "jobs", "socket", "files", "session", "gpu"}
+CHECKS = {
+    "settings",
+    "home",
+    "database",
+    "log",
+    "disk",
+    "clock",
+    "daemon",
+    "jobs",
+    "socket",
+    "files",
+    "session",
+    "gpu",
+    "memory",
+}
 
 
 class Findings:

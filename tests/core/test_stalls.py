@@ -12,6 +12,7 @@ from trainqueue.core.arbiter import Core
 from trainqueue.core.job import Running
 from trainqueue.core.spec import JobSpec
 from trainqueue.core.stalls import UNTOLD
+from trainqueue.errors import RequestError
 
 QUIET = "no output, no progress, processor idle"
 ENDED = ev.Result(None, 15, "stalled", "", 1.0, 60.0)
@@ -119,3 +120,10 @@ def test_news_of_another_attempt_is_dropped(event: ev.Event) -> None:
     before = state(core)
     assert told(core, event) == []
     assert state(core) == before
+
+
+def test_one_that_ends_for_it_can_be_told_nothing_else() -> None:
+    core = running()
+    told(core, hangs(stop=True))
+    with pytest.raises(RequestError, match="job 1 is being stopped"):
+        core.handle(ev.Preempt(1), 51.0)

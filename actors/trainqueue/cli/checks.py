@@ -42,12 +42,13 @@ def checks(home: Home) -> Iterator[Finding]:
         yield from gpucheck.checks(home)
     yield disk(home)
     yield clock(home) if usable else Finding("clock", *right_now())
-    yield daemon(home, startable=all(finding.result != "problem" for finding in needed))
+    yield (found := daemon(home, startable=all(finding.result != "problem" for finding in needed)))
     if usable:
         yield jobs(home)
     yield Finding("socket", *surroundings.runtime_folder(home))
     yield Finding("files", *surroundings.file_limit(holder_of(home)))
     yield Finding("session", *surroundings.session(holder_of(home)))
+    yield memory(home if found.result == "ok" else None)
 
 
 def holder_of(home: Home) -> int | None:
@@ -173,6 +174,25 @@ def daemon(home: Home, *, startable: bool) -> Finding:
         then = "trainq-cli daemon stop, then trainq-cli daemon start; running jobs run on"
         return Finding("daemon", "warning", older, then)
     return Finding("daemon", "ok", f"answers, pid {told['pid']}")
+
+
+def memory(home: Home | None) -> Finding:
+    """Whether jobs may have a memory limit; a daemon that serves `home` has tried it, else it may be looked at."""
+    from trainqueue.cells import examine
+    from trainqueue.client import Client
+
+    place = examine()
+    trouble = "" if place.base is not None else place.sentence()
+    if home is not None:
+        try:
+            with Client(home, timeout=PATIENCE) as client:
+                trouble = client.ping().get("memory_trouble") or ""
+        except DaemonError as error:
+            return Finding("memory", "ok", f"nobody knows whether a job's memory can be limited: {error}")
+    if not trouble:
+        return Finding("memory", "ok", "a job's memory can be limited (submit --memory)")
+    what, _, advice = trouble.partition("; ")
+    return Finding("memory", "ok", what, advice)
 
 
 def silent(home: Home, pid: int | None, error: str) -> tuple[str, str]:

@@ -16,7 +16,7 @@ FORMS: dict[str, Form] = {
     **dict.fromkeys(("time_limit", "grace", "warn", "retry_delay", "stall_timeout"), Duration()),
     **dict.fromkeys(("after", "after_any"), Ids()),
     "gpu_memory": Share(),
-    "gpu_min_memory": Size(),
+    **dict.fromkeys(("gpu_min_memory", "memory_limit"), Size()),
     **dict.fromkeys(("gpu_from", "gpu", "gpu_any"), Gpus()),
     "not_before": Moment(),
     "priority": Priority(),

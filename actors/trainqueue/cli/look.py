@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from trainqueue.cli.select import Selection
     from trainqueue.client import Client
 
-SIZES = ("gpu_memory", "gpu_share", "gpu_min_memory", "peak_memory")
+SIZES = ("memory_limit", "gpu_memory", "gpu_share", "gpu_min_memory", "peak_memory")
 HEADS = ("ID", "STATE", "POSITION", "NAME", "TIME", "PROGRESS", "WHY")
 
 

@@ -16,7 +16,7 @@ from trainqueue.cli.demand import GPU_OPTIONS, demanded
 from trainqueue.cli.directives import Scripted
 from trainqueue.cli.env import ENV_OPTIONS, environment
 from trainqueue.cli.factors import SWEEP_OPTIONS
-from trainqueue.cli.forms import Duration, Ids, Moment, Pair, Priority
+from trainqueue.cli.forms import Duration, Ids, Moment, Pair, Priority, Size
 from trainqueue.cli.retries import RETRY_OPTIONS, words
 from trainqueue.cli.screen import clean
 from trainqueue.cli.stalls import STALL_OPTIONS
@@ -44,6 +44,7 @@ OPTIONS = [
     click.option("--grace", type=Duration(), help="Between SIGTERM and SIGKILL."),
     click.option("--warn", type=Duration(), help="SIGUSR1 this long before the time limit, and before a preemption."),
     *STALL_OPTIONS,
+    click.option("--memory", "memory_limit", type=Size(), help="Of the machine, for all its processes: 32GiB."),
     *RETRY_OPTIONS,
     click.option("--tag", "tags", type=Pair(), multiple=True, help="For selecting; may be repeated."),
     click.option("--group", help="A group for selecting."),

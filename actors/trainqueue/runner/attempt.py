@@ -9,6 +9,7 @@ import socket
 import time
 from typing import Any
 
+import cgroup
 import claim
 import logcap
 import memory
@@ -73,7 +74,7 @@ def carry(sock: socket.socket, folder: str, spec: dict[str, Any], words: dict[st
         return refuse(sock, error)
     began, at = time.monotonic(), time.time()
     try:
-        child = start(spec, {**spec["env"], **words["env"]})
+        child, cell = give_birth(spec, {**spec["env"], **words["env"]})
     except (OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno in SHORT:
             ours.withdraw()
@@ -95,8 +96,12 @@ def carry(sock: socket.socket, folder: str, spec: dict[str, Any], words: dict[st
     tree.kill_rest()
     locks.close()  # before anybody is told: the next job may want them at once
     seconds, reason, sentence = course.ran(time.monotonic()), course.reason, ""
+    if reason is None and cell is not None:
+        reason, sentence = cell.ran_out(main)
     if reason is None:
         reason, sentence = memory.ran_out(main, spec["log"], kills)
+    if cell is not None:
+        cell.remove()
     finish(sock, folder, record.ended(main, reason, at, seconds, sentence), cap)
     return True
 
@@ -132,6 +137,21 @@ def rehearse() -> None:
     memory.prepare()
     memory.kills()
     json.dumps(record.ended(Dead(0, 0, 0), None, time.time(), 0.0))
+
+
+def give_birth(spec: dict[str, Any], env: dict[str, str]) -> tuple[int, cgroup.Cell | None]:
+    """The job's process, in a cgroup of its own where it has a memory limit. Raises OSError, ValueError."""
+    cell = cgroup.cell_for(spec)
+    try:
+        child = start(spec, env)
+    except BaseException:
+        if cell is not None:
+            cell.leave()
+            cell.remove()
+        raise
+    if cell is not None:
+        cell.leave()
+    return child, cell
 
 
 def start(spec: dict[str, Any], env: dict[str, str]) -> int:
