@@ -158,7 +158,7 @@ def test_a_full_disk_refuses_submits_and_heals(daemon: Daemon) -> None:
     import resource
 
     assert daemon.process is not None
-    job = {"command": ["true"], "cwd": "/", "env": {"X": "x" * 100_000}}
+    job = {"command": ["true", "x" * 100_000], "cwd": "/"}
     resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))
     with Client(daemon.home, timeout=3) as client:
         made: list[int] = []

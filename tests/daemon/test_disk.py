@@ -28,7 +28,7 @@ from trainqueue.salvage.recover import recover
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-BIG = {"command": ["true"], "cwd": "/", "hold": True, "env": {"X": "x" * 100_000}}
+BIG = {"command": ["true", "x" * 100_000], "cwd": "/", "hold": True}
 SMALL: dict[str, Any] = {"command": ["true"], "cwd": "/"}
 
 
@@ -245,7 +245,7 @@ def test_a_start_on_a_read_only_disk(cramped: Daemon, small: Path) -> None:
 def test_damage_in_the_history_does_not_end_the_daemon(daemon: Daemon) -> None:
     """Who asks for it gets words; new jobs are taken and run."""
     with Client(daemon.home) as client:
-        old = [each["id"] for each in client.submit([{**SMALL, "env": {"X": "x" * 1000}}] * 50)]
+        old = [each["id"] for each in client.submit([{**SMALL, "command": ["true", "x" * 1000]}] * 50)]
         client.wait(old, 30)
     assert daemon.stop() == 0
     spoil(daemon.home, old[5])
@@ -276,7 +276,7 @@ def spoil(home: Home, job: int) -> None:
 
 def test_damage_where_a_waiting_job_is_ends_the_start(daemon: Daemon) -> None:
     with Client(daemon.home) as client:
-        client.submit([{**SMALL, "hold": True, "env": {"X": "x" * 1000}}] * 20)
+        client.submit([{**SMALL, "hold": True, "command": ["true", "x" * 1000]}] * 20)
     assert daemon.stop() == 0
     spoil(daemon.home, 5)
     before = daemon.home.database.read_bytes()
@@ -290,7 +290,9 @@ def test_damage_where_a_waiting_job_is_ends_the_start(daemon: Daemon) -> None:
 def test_damage_that_a_commit_meets_ends_the_daemon(daemon: Daemon) -> None:
     """It keeps the file as it is and says what to do; nothing of that commit was confirmed."""
     with Client(daemon.home) as client:
-        made = [each["id"] for each in client.submit([{**SMALL, "hold": True, "env": {"X": "x" * 20_000}}] * 300)]
+        made = [
+            each["id"] for each in client.submit([{**SMALL, "hold": True, "command": ["true", "x" * 20_000]}] * 300)
+        ]
     assert daemon.stop() == 0
     daemon.start()
     spoil(daemon.home, made[0])  # more than SQLite's cache has been read after it

@@ -32,8 +32,14 @@ class Groups:
 
     def join(self, job: Job) -> None:
         """It waits or runs from now on."""
-        if job.spec.group is not None:
-            self._living.setdefault(job.spec.group, SortedSet()).add(job.id)
+        group = job.spec.group
+        if group is None:
+            return
+        if (
+            group not in self._living
+        ):  # a sorted set for each job of a sweep, to be thrown away, is half a submit's time
+            self._living[group] = SortedSet()
+        self._living[group].add(job.id)
 
     def leave(self, job: Job) -> None:
         """It has ended, or is about to be given another group."""
