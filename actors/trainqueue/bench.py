@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from trainqueue import user
 from trainqueue.actor import stop_and_join
 from trainqueue.armourer import Armourer
+from trainqueue.frozen.kept import marks as frozen_marks
 from trainqueue.launch import local
 from trainqueue.messages import Arm, Spare, StopAttempt, TellOrders, Warm
 from trainqueue.trainer import TrainerActor
@@ -233,7 +234,7 @@ class Bench:
         spec = job.spec
         return {
             "argv": spec.command,
-            "cwd": spec.cwd,
+            "cwd": spec.snapshot or spec.cwd,
             "umask": spec.umask,
             "warn": spec.warn,
             "time_limit": spec.time_limit,
@@ -257,4 +258,5 @@ class Bench:
             "TRAINQ_JOB_DIR": str(folder),
             "TRAINQ_PROGRESS": str(self.home.progress_of(job.id)),
         }
+        marks |= frozen_marks(self.home, job.spec)
         return marks | ({"TRAINQ_RESUME": "1"} if job.attempt > 1 else {})

@@ -21,6 +21,7 @@ from trainqueue.core.dependencies import named
 from trainqueue.core.job import Pending, Running
 from trainqueue.core.spec import check, check_all
 from trainqueue.errors import RequestError
+from trainqueue.frozen import kept
 from trainqueue.gpuview import gpu_views
 from trainqueue.masked import masked
 
@@ -153,6 +154,7 @@ def submit(arbiter: GPUArbiter, request: wire.Submit, user: str) -> object:
         if known is not None:
             return msgspec.Raw(known)
     check_all(request.jobs, "$.jobs")
+    kept.refuse_strangers(arbiter.home, request.jobs, "$.jobs[{}]".format)
     arbiter.journal.environments.share(request.jobs)
     first = arbiter.core.next_id
     ended, groups = ended_among(arbiter, request.jobs), groups_among(arbiter, request.jobs)
@@ -301,6 +303,7 @@ def edit(arbiter: GPUArbiter, request: wire.Edit) -> object:
     job = waiting(arbiter, request.job)
     spec = wire.edited(job.spec, request.set)
     check(spec, "$.set")
+    kept.refuse_edit(arbiter.home, spec, request.set)
     arbiter.journal.environments.share([spec])
     hold = spec.hold if "hold" in request.set else None
     ended = settled(job) | ended_among(arbiter, [spec])

@@ -10,7 +10,8 @@ import click
 
 from trainqueue.cli.common import as_json, client, filled, flat, outlast, show_json
 from trainqueue.cli.forms import Id, Ids, Pair
-from trainqueue.cli.screen import bar, clean, clock, size, table, took
+from trainqueue.cli.screen import bar, clean, clock, table, took
+from trainqueue.sizes import size
 
 if TYPE_CHECKING:
     from trainqueue.client import Client
