@@ -62,7 +62,7 @@ class Janitor(SelectingActor):
                 measured = [(job, attempt, log_bytes(self.home, job)) for job, attempt in message.measure]
                 removed = [job for job, attempt in message.remove if self._remove(job, attempt)]
                 dropped = [name for name in message.snapshots if self._drop(name)]
-                idle = SOON if message.refused else LATER
+                idle = SOON if message.refused or message.snapshots else LATER
                 busy = measured or removed or dropped or message.more
                 self._step_in(PAUSE if busy else idle, TakeStep(measured, removed))
             case Stir():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from trainqueue.frozen import copying
+from trainqueue.frozen import changed, copying
 from trainqueue.frozen.kept import name_of
 from trainqueue.frozen.listing import SnapshotError, listed
 from trainqueue.settings import SnapshotSettings
@@ -214,3 +214,40 @@ def test_the_name_of_one() -> None:
     name = "20261125-010203-0123abcd"
     assert name_of(f"/h/snapshots/{name}") == name_of(f"/x/snapshots/y/snapshots/{name}/a/b") == name
     assert name_of(None) is name_of("/h/snapshots/") is name_of("/h/snapshots/x") is None
+
+
+def test_status_says_what_has_changed_since_the_submit(cli: Cli, tree: Path) -> None:
+    (tree / "old.py").touch()
+    git(tree, "add", "-A")
+    cli("submit", "--hold", "--", "true", cwd=tree / "lib")
+    cli("submit", "--hold", "--snapshot", "--", "true", cwd=tree)
+    assert cli.json("status", "1")["changed_files"] == []
+    assert "changed" not in cli("status", "1").stdout
+    (tree / "notes").write_text("new", encoding="ascii")
+    (tree / "data" / "big").write_text("new", encoding="ascii")
+    (tree / "train.py").write_text("new", encoding="ascii")
+    (tree / "old.py").unlink()
+    assert cli.json("status", "1")["changed_files"] == ["notes", "old.py", "train.py"]
+    says = "changed_files\t3 files tracked by git have changed since the submit: notes, old.py, train.py; --snapshot"
+    assert says in cli("status", "1").stdout
+    frozen = cli.json("status", "2")
+    cli("cancel", "1")
+    assert (frozen["changed_files"], cli.json("status", "1")["changed_files"]) == (None, None)
+
+
+def test_the_look_for_changes_ends_in_time(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"{name}" for name in range(10)]
+    assert changed.written(str(tree), names, 0.0, time.monotonic() - 1) is None
+    slow = tree / "bin" / "git"
+    slow.parent.mkdir()
+    slow.write_text("#!/bin/sh\nexec sleep 30\n", encoding="ascii")
+    slow.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{slow.parent}:{os.environ['PATH']}")
+    began = time.monotonic()
+    assert changed.since(str(tree), 0.0) is None
+    assert time.monotonic() - began < 5
+
+
+def test_no_git_no_word_of_changes(cli: Cli, tmp_path: Path) -> None:
+    cli("submit", "--hold", "--", "true", cwd=tmp_path)
+    assert cli.json("status", "1")["changed_files"] is None

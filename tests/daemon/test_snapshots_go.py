@@ -61,7 +61,7 @@ def test_it_goes_with_the_last_record_that_names_it(
     monkeypatch.setattr(kept, "UNNAMED", 0.0)
     last = house.submit("sh", "-c", "test -e lib/train.py", snapshot=str(copies[2]))
     house.until(last, "completed")
-    wait_until(lambda: rows(home, "SELECT id FROM jobs") == [(waits,), (last,)])
+    wait_until(lambda: rows(home, "SELECT id FROM jobs ORDER BY id") == [(waits,), (last,)])
     wait_until(lambda: sorted(home.snapshots.iterdir()) == [copies[1], copies[2]])
     assert house.status(waits)["snapshot"] == str(copies[1] / "lib")
     stop_and_join(worker, 5)

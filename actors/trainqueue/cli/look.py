@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from trainqueue.client import Client
 
 ENDED = ("completed", "failed", "cancelled", "lost")
+CHANGED = 5
+"""Names of changed files that are shown."""
 SIZES = ("gpu_memory", "gpu_share", "gpu_min_memory", "peak_memory")
 HEADS = ("ID", "STATE", "POSITION", "NAME", "TIME", "PROGRESS", "WHY")
 
@@ -54,7 +56,7 @@ def status(ids: tuple[list[int], ...], env: bool, as_json: bool) -> None:  # noq
         show_queue(document=as_json)
         return
     trainq = client()
-    jobs = [told(trainq.call("status", job=job, env=env)) for job in flat(ids)]
+    jobs = [with_changes(told(trainq.call("status", job=job, env=env))) for job in flat(ids)]
     if as_json:
         show_json(jobs[0] if len(jobs) == 1 else jobs)
         return
@@ -67,6 +69,21 @@ def status(ids: tuple[list[int], ...], env: bool, as_json: bool) -> None:  # noq
 def told(answer: dict[str, Any]) -> dict[str, Any]:
     """The job, and what was told beside it."""
     return {**answer.pop("job"), **answer}
+
+
+def with_changes(job: dict[str, Any]) -> dict[str, Any]:
+    """Of one that has not ended and whose code is not frozen: which of it has changed since."""
+    from trainqueue.frozen import changed
+
+    alive = job["state"] not in ENDED and job.get("snapshot") is None
+    return {**job, "changed_files": changed.since(job["cwd"], job["submitted_at"]) if alive else None}
+
+
+def changes(names: list[str]) -> str:
+    """What status says of them."""
+    some = ", ".join(names[:CHANGED]) + (f" and {len(names) - CHANGED} more" if len(names) > CHANGED else "")
+    count = "1 file tracked by git has" if len(names) == 1 else f"{len(names)} files tracked by git have"
+    return f"{count} changed since the submit: {some}; --snapshot would have frozen the code"
 
 
 def show_job(job: dict[str, Any]) -> None:
@@ -93,6 +110,8 @@ def shown(name: str, value: Any) -> object:
         return value if value == "auto" else size(value)
     if name == "waited":
         return durations(value)
+    if name == "changed_files":
+        return changes(value)
     if name == "command":
         return quoted(value)
     if name == "umask":
