@@ -384,7 +384,7 @@ class GPUArbiter(SelectingActor):
         work, forgotten = self.ledger.tidy(message)
         if forgotten:
             self.apply_quietly(ev.Forgotten(forgotten))
-        self._stirred = bool(work.measure or work.remove or work.more or work.refused)
+        self._stirred = bool(work.measure or work.remove or work.more or work.refused or work.snapshots)
         self._to_janitor(work)
 
     def _to_janitor(self, message: Clean | Stir) -> None:

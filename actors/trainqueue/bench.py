@@ -15,6 +15,7 @@ from trainqueue import user
 from trainqueue.actor import stop_and_join
 from trainqueue.armourer import Armourer
 from trainqueue.cells import Place
+from trainqueue.frozen.kept import marks as frozen_marks
 from trainqueue.launch import local
 from trainqueue.messages import Arm, Spare, StopAttempt, Warm
 from trainqueue.trainer import TrainerActor
@@ -236,7 +237,7 @@ class Bench:
         spec = job.spec
         return {
             "argv": (*spec.command, *(spec.resume_args if job.attempt > 1 else ())),
-            "cwd": spec.cwd,
+            "cwd": spec.snapshot or spec.cwd,
             "umask": spec.umask,
             "warn": spec.warn,
             "time_limit": spec.time_limit,
@@ -268,4 +269,5 @@ class Bench:
             "TRAINQ_JOB_DIR": str(folder),
             "TRAINQ_PROGRESS": str(self.home.progress_of(job.id)),
         }
+        marks |= frozen_marks(self.home, job.spec)
         return marks | ({"TRAINQ_RESUME": "1"} if job.attempt > 1 else {})

@@ -10,7 +10,7 @@ import os
 
 MARKS = (
     *("TRAINQ_JOB_ID", "TRAINQ_ATTEMPT", "TRAINQ_RESUME", "TRAINQ_JOB_DIR", "TRAINQ_PROGRESS", "TRAINQ_GPU_IDS"),
-    "TRAINQ_ARRAY_INDEX",
+    *("TRAINQ_ARRAY_INDEX", "TRAINQ_SNAPSHOT", "TRAINQ_SUBMIT_DIR"),
 )
 DEVICES = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
 """Set by trainq for a job, and by people for themselves elsewhere."""

@@ -57,6 +57,11 @@ class Home:
     def endpoint_file(self) -> Path:
         return self.path / "endpoint"
 
+    @property
+    def snapshots(self) -> Path:
+        """Copies of working folders, which jobs run in."""
+        return self.path / "snapshots"
+
     def job(self, job: int) -> Path:
         return self.path / "jobs" / str(job)
 

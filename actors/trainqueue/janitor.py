@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 import pykka
 
 from trainqueue.actor import SelectingActor
+from trainqueue.frozen.kept import Seen
 from trainqueue.messages import Clean, Stir, TakeStep, Tidied
 from trainqueue.removal import remove
 
@@ -52,21 +53,43 @@ class Janitor(SelectingActor):
         self._next: Timer | None = None
         self._stuck: set[tuple[int, int | None]] = set()
         """What could not be removed: named once, and tried again by the next daemon."""
+        self._seen, self._kept = Seen(), set[str]()
+        """Snapshots, and those among them that could not be removed."""
 
     def receive(self, message: ToJanitor) -> None:
         match message:
             case Clean():
                 measured = [(job, attempt, log_bytes(self.home, job)) for job, attempt in message.measure]
                 removed = [job for job, attempt in message.remove if self._remove(job, attempt)]
-                idle = SOON if message.refused else LATER
-                self._step_in(PAUSE if measured or removed or message.more else idle, TakeStep(measured, removed))
+                dropped = [name for name in message.snapshots if self._drop(name)]
+                idle = SOON if message.refused or message.snapshots else LATER
+                busy = measured or removed or dropped or message.more
+                self._step_in(PAUSE if busy else idle, TakeStep(measured, removed))
             case Stir():
                 self._step_in(SOON, TakeStep([], []))
             case TakeStep(measured, removed):
                 with contextlib.suppress(pykka.ActorDeadError):
-                    self.arbiter.tell(Tidied(measured, removed, self.limits))
+                    self.arbiter.tell(Tidied(measured, removed, self.limits, self._old_snapshots()))
             case _:
                 assert_never(message)
+
+    def _old_snapshots(self) -> list[str]:
+        try:
+            return [name for name in self._seen.old(self.home.snapshots) if name not in self._kept]
+        except OSError as error:
+            logger.warning("retention: cannot look through %s: %s", self.home.snapshots, error)
+            return []
+
+    def _drop(self, snapshot: str) -> bool:
+        """Whether it is gone."""
+        try:
+            error = remove(self.home.snapshots / snapshot)
+        except OSError as refused:
+            error = refused
+        if error is not None:
+            logger.warning("retention: cannot remove all of %s: %s", self.home.snapshots / snapshot, error)
+            self._kept.add(snapshot)
+        return error is None
 
     def _step_in(self, seconds: float, step: TakeStep) -> None:
         self.inbox.drop(self._next)

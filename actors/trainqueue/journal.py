@@ -25,6 +25,7 @@ from trainqueue.core.spec import JobSpec, title
 from trainqueue.damage import DamagedError, StaleError, decoding, is_damage, readable, reason, refuse_unsound
 from trainqueue.environments import Environments
 from trainqueue.errors import TrainqError
+from trainqueue.frozen.kept import name_of
 from trainqueue.launch import local
 from trainqueue.past import run_key, sure
 from trainqueue.schema import ALIVE, NotOursError, migrate, refuse_others
@@ -42,7 +43,7 @@ ROWS = 64
 """In one statement; every number of them is prepared once and kept."""
 OPENING, SERVING = 5000, 20
 """Milliseconds to wait for a foreign lock. Everybody waits with the arbiter, which tries again every second anyway."""
-KEPT = f"{search.COLUMNS}, run_key, ended, gpu_seconds, waited, log_bytes"
+KEPT = f"{search.COLUMNS}, run_key, ended, gpu_seconds, waited, log_bytes, snapshot"
 SAVE = f"INSERT INTO jobs ({KEPT})"
 AGAIN = f" ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in KEPT.split(', ')[1:])}"
 """An update and no REPLACE, whose deletes the triggers would not see."""
@@ -200,6 +201,10 @@ class Journal:
 
     # -- reading
 
+    def uses(self, snapshot: str) -> bool:
+        """Whether a job runs in it. Raises sqlite3.Error."""
+        return bool(self._db.execute("SELECT 1 FROM jobs WHERE snapshot=? LIMIT 1", (snapshot,)).fetchone())
+
     @readable
     def setting(self, name: str, default: str = "") -> str:
         row = self._db.execute("SELECT value FROM settings WHERE name=?", (name,)).fetchone()
@@ -342,6 +347,7 @@ def to_row(job: Job, env: bytes | None, now: float) -> tuple[Any, ...]:
         env,
         run_key(job.spec) if isinstance(state, Completed) else None,
         *(figures(job, state, now) if isinstance(state, Ended) else ALIVE_FIGURES),
+        name_of(job.spec.snapshot),
     )
 
 

@@ -15,6 +15,8 @@ from trainqueue import wire
 from trainqueue.batch import Batch
 from trainqueue.damage import DamagedError, is_damage, reason
 from trainqueue.errors import RequestError
+from trainqueue.frozen.kept import give_up
+from trainqueue.home import Home
 from trainqueue.messages import Clean
 from trainqueue.reserve import is_full
 
@@ -121,7 +123,8 @@ class Ledger:
         step = partial(self.journal.tidy, plan, done.measured, done.removed)
         found = self._write(step) if plan.removes_files else step()
         self._untidy = None
-        return Clean(found.measure, found.remove, found.more), found.forgotten
+        unused = give_up(Home(self.journal.path.parent), done.snapshots, self.journal.uses)
+        return Clean(found.measure, found.remove, found.more, snapshots=unused), found.forgotten
 
     def refused(self, error: sqlite3.Error) -> None:
         """Keep everything; say so to those who wait, and promise nothing.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -269,6 +269,8 @@ class Clean:
     """Another step has something to do, whatever the files say."""
     refused: bool = False
     """The disk has refused this step: ask again soon."""
+    snapshots: list[str] = field(default_factory=list[str])
+    """Given up: to be removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +280,8 @@ class Tidied:
     measured: list[tuple[int, int, int]]
     removed: list[int]
     limits: HistorySettings
+    snapshots: list[str] = field(default_factory=list[str])
+    """Names of some that lie there for long."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from trainqueue.core.dependencies import named
 from trainqueue.core.job import Pending, Running
 from trainqueue.core.spec import check, check_all
 from trainqueue.errors import RequestError
+from trainqueue.frozen import kept
 from trainqueue.gpuview import gpu_views
 from trainqueue.masked import masked
 
@@ -151,6 +152,7 @@ def submit(arbiter: GPUArbiter, request: wire.Submit, user: str) -> object:
     def specs() -> tuple[JobSpec, ...]:
         check_all(request.jobs, "$.jobs")
         wishes.check(arbiter, ((f"$.jobs[{at}]", spec) for at, spec in enumerate(request.jobs)))
+        kept.refuse_strangers(arbiter.home, request.jobs, "$.jobs[{}]".format)
         arbiter.journal.environments.share(request.jobs)
         return request.jobs
 
@@ -288,6 +290,7 @@ def changed(arbiter: GPUArbiter, spec: JobSpec, changes: dict[str, Any]) -> JobS
     made = wire.edited(spec, changes)
     check(made, "$.set")
     wishes.check(arbiter, [("$.set", made)])
+    kept.refuse_edit(arbiter.home, made, changes)
     arbiter.journal.environments.share([made])
     return made
 

@@ -121,6 +121,8 @@ ENVIRONMENTS = """
     CREATE TABLE environments (digest BLOB PRIMARY KEY, body BLOB NOT NULL);  -- see environments.py
     ALTER TABLE jobs ADD COLUMN env BLOB;  -- a digest; NULL where the job has none, or an older release wrote it
     CREATE INDEX jobs_env ON jobs (env) WHERE env IS NOT NULL;
+    ALTER TABLE jobs ADD COLUMN snapshot TEXT;  -- the name of the one that it runs in
+    CREATE INDEX jobs_snapshot ON jobs (snapshot) WHERE snapshot IS NOT NULL;
     """
 MIGRATIONS = (FIRST, HISTORY, RUNS, ENVIRONMENTS)
 

@@ -104,6 +104,14 @@ class EnvironmentSettings(Struct, frozen=True, forbid_unknown_fields=True):
         return fits(self.allow) and not fits(self.deny)
 
 
+class SnapshotSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Of whoever submits: what one snapshot holds at most."""
+
+    max_bytes: Annotated[int, Meta(ge=0, le=2**60)] = 2**30
+    max_files: Annotated[int, Meta(ge=0, le=10_000_000)] = 100_000
+    """Folders and links count as well."""
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     daemon: DaemonSettings = DaemonSettings()
     queue: QueueSettings = QueueSettings()
@@ -111,9 +119,18 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     history: HistorySettings = HistorySettings()
     logs: LogSettings = LogSettings()
     environment: EnvironmentSettings = EnvironmentSettings()
+    snapshot: SnapshotSettings = SnapshotSettings()
 
 
-SECTIONS = (DaemonSettings, QueueSettings, GpuSettings, HistorySettings, LogSettings, EnvironmentSettings)
+SECTIONS = (
+    DaemonSettings,
+    QueueSettings,
+    GpuSettings,
+    HistorySettings,
+    LogSettings,
+    EnvironmentSettings,
+    SnapshotSettings,
+)
 
 
 def load(explicit: str | None = None) -> Settings:

@@ -11,7 +11,8 @@ from pretend import GIB, Pretender, gpu, process
 from support import Daemon
 
 from trainqueue.cli.gpus import state
-from trainqueue.cli.screen import cells, folded, size, yielding
+from trainqueue.cli.screen import cells, folded, yielding
+from trainqueue.sizes import size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,8 +8,9 @@ import click
 
 from trainqueue.cli.common import as_json, client, show_json
 from trainqueue.cli.forms import Gpus
-from trainqueue.cli.screen import clean, size, table
+from trainqueue.cli.screen import clean, table
 from trainqueue.core.words import number
+from trainqueue.sizes import size
 
 HEADS = ("GPU", "NAME", "MEMORY", "UTIL", "TEMP", "POWER", "JOBS", "STATE")
 NAME = 1

@@ -11,15 +11,20 @@ import click
 
 from trainqueue.cli.common import as_json, client, complain, outlast, show_json
 from trainqueue.cli.forms import Id
-from trainqueue.cli.screen import bar, clean, clock, size, table, took
+from trainqueue.cli.screen import bar, clean, clock, table, took
 from trainqueue.cli.select import ENDED, LIVING, look, selecting, states_of
 from trainqueue.cli.select import shown as shown_jobs
 from trainqueue.cli.stalls import stalled
+from trainqueue.sizes import size
 
 if TYPE_CHECKING:
     from trainqueue.cli.select import Selection
     from trainqueue.client import Client
 
+FEW = 10
+"""Jobs whose folders are looked at: each takes up to 0.3 seconds."""
+CHANGED = 5
+"""Names of changed files that are shown."""
 SIZES = ("memory_limit", "gpu_memory", "gpu_share", "gpu_min_memory", "peak_memory")
 HEADS = ("ID", "STATE", "POSITION", "NAME", "TIME", "PROGRESS", "WHY")
 
@@ -71,6 +76,8 @@ def status(which: Selection, env: bool, as_json: bool) -> None:  # noqa: FBT001
         show_queue(which, document=as_json)
         return
     jobs = in_full(client(), which, env=env)
+    if not which.filtered and len(jobs) <= FEW:
+        jobs = [*map(with_changes, jobs)]
     if as_json:
         show_json(jobs[0] if len(which.ids) == 1 and len(jobs) == 1 else jobs)
         return
@@ -93,6 +100,21 @@ def in_full(trainq: Client, which: Selection, *, env: bool) -> list[dict[str, An
 def told(answer: dict[str, Any]) -> dict[str, Any]:
     """The job, and what was told beside it."""
     return {**answer.pop("job"), **answer}
+
+
+def with_changes(job: dict[str, Any]) -> dict[str, Any]:
+    """Of one that has not ended and whose code is not frozen: which of it has changed since."""
+    from trainqueue.frozen import changed
+
+    alive = job["state"] not in ENDED and job.get("snapshot") is None
+    return {**job, "changed_files": changed.since(job["cwd"], job["submitted_at"]) if alive else None}
+
+
+def changes(names: list[str]) -> str:
+    """What status says of them."""
+    some = ", ".join(names[:CHANGED]) + (f" and {len(names) - CHANGED} more" if len(names) > CHANGED else "")
+    count = "1 file tracked by git has" if len(names) == 1 else f"{len(names)} files tracked by git have"
+    return f"{count} changed since the submit: {some}; --snapshot would have frozen the code"
 
 
 def show_job(job: dict[str, Any]) -> None:
@@ -120,6 +142,8 @@ def shown(name: str, value: Any) -> object:
         return value if value == "auto" else size(value)
     if name == "waited":
         return durations(value)
+    if name == "changed_files":
+        return changes(value)
     if name == "command":
         return quoted(value)
     if name == "umask":

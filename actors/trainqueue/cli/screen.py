@@ -43,17 +43,6 @@ def took(seconds: float | None) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def size(count: float | None) -> str:
-    """Bytes for people: 512 MiB, 6.1 GiB, 24 GiB."""
-    if count is None:
-        return ""
-    for unit in ("B", "KiB", "MiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}"
-        count /= 1024
-    return f"{count:.0f} GiB" if count >= 99.95 or count == int(count) else f"{count:.1f} GiB"
-
-
 def bar(fraction: float | None, width: int = 12) -> str:
     if fraction is None:
         return ""

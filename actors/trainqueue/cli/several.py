@@ -12,7 +12,7 @@ import click
 from trainqueue.cli.common import client, show_json
 from trainqueue.cli.demand import refuse
 from trainqueue.cli.screen import clean
-from trainqueue.cli.submit import absolute, say_if_hopeless, specification
+from trainqueue.cli.submit import absolute, say_if_hopeless, specification, surrounding
 from trainqueue.cli.sweep import Sweep, Templates, asked, stem
 
 SHOWN = 3
@@ -33,7 +33,13 @@ def submit(fields: dict[str, Any], options: dict[str, Any], *, as_json: bool) ->
         return
     if start:
         ensure()
-    made = client().submit(jobs, defaults=defaults)
+    if fields["snapshot"]:
+        from trainqueue.cli.snapshot import frozen
+
+        with frozen(jobs, defaults):
+            made = client().submit(jobs, defaults=defaults)
+    else:
+        made = client().submit(jobs, defaults=defaults)
     if as_json:
         show_json(made)
         return
@@ -71,6 +77,7 @@ def drafts(fields: dict[str, Any], sweep: Sweep | None) -> tuple[list[dict[str, 
     for job in jobs:
         if "cwd" in job:
             job["cwd"] = absolute(job["cwd"])
+            job["snapshot"] = surrounding(job["cwd"])
     for name in ("command", "tags"):
         del defaults[name]
     return jobs, defaults

@@ -20,7 +20,7 @@ from trainqueue.cli.forms import Duration, Ids, Moment, Pair, Priority, Size
 from trainqueue.cli.retries import RETRY_OPTIONS, words
 from trainqueue.cli.screen import clean
 from trainqueue.cli.stalls import STALL_OPTIONS
-from trainqueue.home import current_umask
+from trainqueue.home import Home, current_umask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +49,7 @@ OPTIONS = [
     click.option("--tag", "tags", type=Pair(), multiple=True, help="For selecting; may be repeated."),
     click.option("--group", help="A group for selecting."),
     *ENV_OPTIONS,
+    click.option("--snapshot", is_flag=True, help="Freeze the code: run in a copy of what git does not ignore here."),
     click.option("--no-start", is_flag=True, help="Do not start a daemon if none runs."),
     as_json,
 ]
@@ -77,9 +78,19 @@ def specification(fields: dict[str, Any]) -> dict[str, Any]:
             "resume_args": words(fields["resume_args"]),
             "env": env,
             "umask": current_umask(),
-            "cwd": absolute(fields["cwd"]),
+            "cwd": (cwd := absolute(fields["cwd"])),
+            "snapshot": surrounding(cwd),
         }
     )
+
+
+def surrounding(cwd: str) -> str | None:
+    """The snapshot that a job runs in and submits others from."""
+    if "TRAINQ_SNAPSHOT" not in os.environ:
+        return None
+    from trainqueue.frozen.kept import around
+
+    return around(Home.find(click.get_current_context().find_root().obj), cwd)
 
 
 def check_usage(fields: dict[str, Any]) -> None:
@@ -117,6 +128,11 @@ def queue_it(fields: dict[str, Any]) -> dict[str, Any]:
     spec = specification(fields)
     if start:
         ensure()
+    if fields["snapshot"]:
+        from trainqueue.cli.snapshot import frozen
+
+        with frozen([spec], {}):
+            return client().submit([spec])[0]
     return client().submit([spec])[0]
 
 

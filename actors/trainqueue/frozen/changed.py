@@ -1,0 +1,57 @@
+"""Code that was not frozen: which files that git tracks have been written since a job was submitted."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+from trainqueue.frozen import git
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+PATIENCE = 0.3
+"""Seconds that the look may take; a `status` must not wait for a slow disk."""
+
+
+def since(folder: str, at: float) -> list[str] | None:
+    """Their paths below the working tree of `folder`; None where there is none, or it does not tell in time.
+
+    By the time of the last change of any kind (ctime), which no tool sets back. What has been deleted counts, if its
+    folder has changed since.
+    """
+    ends = time.monotonic() + PATIENCE
+    tree = git.root(folder) or git.root(os.path.realpath(folder))
+    if tree is None:
+        return None
+    try:
+        names = [*git.paths(tree, git.TRACKED, timeout=PATIENCE)]
+    except (git.GitError, subprocess.TimeoutExpired, OSError):
+        return None
+    return written(tree, names, at, ends)
+
+
+def written(tree: str, names: Iterable[str], at: float, ends: float) -> list[str] | None:
+    found = list[str]()
+    for name in names:
+        if time.monotonic() > ends:
+            return found or None
+        try:
+            if os.lstat(f"{tree}/{name}").st_ctime > at:
+                found.append(name)
+        except OSError:
+            if folder_changed(f"{tree}/{name}", at):
+                found.append(name)
+    return found
+
+
+def folder_changed(path: str, at: float) -> bool:
+    """Of the innermost folder that is still there."""
+    while (path := os.path.dirname(path)) != "/":  # noqa: PTH120  (text)
+        try:
+            return os.lstat(path).st_ctime > at
+        except OSError:
+            continue
+    return False
