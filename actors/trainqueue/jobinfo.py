@@ -19,6 +19,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     message: str | None = None
     why: str | None = None
     why_code: str | None = None
+    waits_for: tuple[int, ...] = ()
+    """Of the jobs that it names those that it waits for still."""
+    waits_for_groups: tuple[str, ...] = ()
     position: int | None = None
     attempt: int = 1
     gpu_ids: tuple[str, ...] = ()

@@ -61,6 +61,8 @@ def job_view(job: Job, core: Core, home: Home, now: float, stood: dict[str, floa
         "message": getattr(state, "message", None) or None,
         "why": sentence,
         "why_code": why_code,
+        "waits_for": sorted(job.waits_for),
+        "waits_for_groups": sorted(job.waits_for_groups),
         "position": core.line.position(job) if isinstance(state, Queued) else None,
         "attempt": job.attempt,
         "gpu_ids": list(getattr(state, "gpu_ids", ())),

@@ -10,11 +10,26 @@ import click
 
 from trainqueue.cli.common import as_json, client, complain, show_json
 from trainqueue.cli.demand import ASKED, demanded, refuse
-from trainqueue.cli.forms import Duration, Form, Gpus, Id, Ids, Moment, Pair, Priority, Retries, Share, Size
+from trainqueue.cli.forms import (
+    Duration,
+    Form,
+    Gpus,
+    Group,
+    Id,
+    Ids,
+    Moment,
+    OrNone,
+    Pair,
+    Priority,
+    Retries,
+    Share,
+    Size,
+)
 
 FORMS: dict[str, Form] = {
     **dict.fromkeys(("time_limit", "grace", "warn", "retry_delay", "stall_timeout"), Duration()),
-    **dict.fromkeys(("after", "after_any"), Ids()),
+    **dict.fromkeys(("after", "after_any", "after_failed"), OrNone(Ids())),
+    "after_group": OrNone(Group()),
     "gpu_memory": Share(),
     **dict.fromkeys(("gpu_min_memory", "memory_limit"), Size()),
     **dict.fromkeys(("gpu_from", "gpu", "gpu_any"), Gpus()),

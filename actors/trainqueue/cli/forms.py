@@ -51,6 +51,25 @@ class Ids(Form):
         return [job for part in text.split(",") for job in ids(part)]
 
 
+class Group(Form):
+    """One group, by its name; several as a JSON list."""
+
+    name = "group"
+
+    def read(self, text: str) -> list[str]:
+        return [text]
+
+
+class OrNone(Form):
+    """As the form, or an empty text for none of them."""
+
+    def __init__(self, form: Form) -> None:
+        self.form, self.name = form, form.name
+
+    def read(self, text: str) -> object:
+        return self.form.read(text) if text else []
+
+
 class Id(Form):
     """`3`."""
 

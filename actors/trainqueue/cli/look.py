@@ -12,7 +12,7 @@ import click
 from trainqueue.cli.common import as_json, client, complain, outlast, show_json
 from trainqueue.cli.forms import Id
 from trainqueue.cli.screen import bar, clean, clock, table, took
-from trainqueue.cli.select import ENDED, LIVING, look, selecting, states_of
+from trainqueue.cli.select import ENDED, LIVING, PAGE, look, selecting, states_of
 from trainqueue.cli.select import shown as shown_jobs
 from trainqueue.cli.stalls import stalled
 from trainqueue.sizes import size
@@ -36,9 +36,13 @@ def row(job: dict[str, Any]) -> tuple[object, ...]:
     return (job["id"], state, job["position"], job["name"], took(job["run_time"]), bar(progress.get("fraction")), why)
 
 
-def show_queue(which: Selection, *, document: bool, limit: int = 100) -> None:
+def show_queue(which: Selection, *, document: bool, limit: int | None = 100, as_tree: bool = False) -> None:
+    """With no limit, all of it."""
     trainq = client()
-    found = selected(trainq, which, limit) if which.filtered else trainq.queue(limit)
+    if which.filtered:
+        found = selected(trainq, which, limit)
+    else:
+        found = whole(trainq) if limit is None else trainq.queue(limit)
     if document:
         show_json(found)
         return
@@ -47,10 +51,29 @@ def show_queue(which: Selection, *, document: bool, limit: int = 100) -> None:
         since = f" since {found['pause_reason']}" if found["pause_reason"] else ""
         sentence = f"The queue is {state}{since}: nothing starts. trainq-cli resume ends it."
         click.secho(sentence, fg="yellow", bold=True, err=True)
-    table(HEADS, map(row, [*found["running"], *found["queued"]]), elastic=HEADS.index("NAME"))
+    jobs = [*found["running"], *found["queued"]]
+    if as_tree:
+        from trainqueue.cli import tree
+
+        tree.show(jobs)
+    else:
+        table(HEADS, map(row, jobs), elastic=HEADS.index("NAME"))
 
 
-def selected(trainq: Client, which: Selection, limit: int) -> dict[str, Any]:
+def whole(trainq: Client) -> dict[str, Any]:
+    """What the op `queue` tells, with all waiting jobs."""
+    found = part = trainq.queue(PAGE)
+    queued = {job["id"]: job for job in found["queued"]}
+    offset = PAGE
+    while len(part["queued"]) == PAGE:
+        part = trainq.queue(PAGE, offset)
+        queued |= {job["id"]: job for job in part["queued"]}  # one may have moved from page to page
+        offset += PAGE
+    running = {job["id"] for job in found["running"]}
+    return found | {"queued": [job for job in queued.values() if job["id"] not in running]}
+
+
+def selected(trainq: Client, which: Selection, limit: int | None) -> dict[str, Any]:
     """What the op `queue` tells, of the selected jobs alone."""
     jobs = [*look(trainq, which, states_of(which, LIVING))][::-1]
     waiting = sorted((job for job in jobs if job["state"] == "queued"), key=in_line)
@@ -163,13 +186,14 @@ def quoted(command: list[str]) -> str:
 
 @click.command()
 @click.option(
-    "-n", "--limit", metavar="N", type=click.IntRange(1, 10_000), default=100, help="At most so many (default: 100)."
+    "-n", "--limit", metavar="N", type=click.IntRange(1, 10_000), help="At most so many (default: 100; of a tree all)."
 )
+@click.option("--tree", is_flag=True, help="Each job below those that it waits for.")
 @selecting(ids=False, needed=False)
 @as_json
-def queue(which: Selection, limit: int, as_json: bool) -> None:  # noqa: FBT001
+def queue(which: Selection, limit: int | None, tree: bool, as_json: bool) -> None:  # noqa: FBT001
     """Running and waiting jobs."""
-    show_queue(which, document=as_json, limit=limit)
+    show_queue(which, document=as_json, limit=limit or (None if tree else 100), as_tree=tree)
 
 
 @click.command()

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from trainqueue import capture
-from trainqueue.cli.common import INTERRUPTED, as_json, client, complain, ending, filled, flat, outlast, show_json
+from trainqueue.cli.awaits import AWAIT_OPTIONS, awaited
+from trainqueue.cli.common import INTERRUPTED, as_json, client, complain, ending, filled, outlast, show_json
 from trainqueue.cli.demand import GPU_OPTIONS, demanded
 from trainqueue.cli.directives import Scripted
 from trainqueue.cli.env import ENV_OPTIONS, environment
 from trainqueue.cli.factors import SWEEP_OPTIONS
-from trainqueue.cli.forms import Duration, Ids, Moment, Pair, Priority, Size
+from trainqueue.cli.forms import Duration, Moment, Pair, Priority, Size
 from trainqueue.cli.retries import RETRY_OPTIONS, words
 from trainqueue.cli.screen import clean
 from trainqueue.cli.stalls import STALL_OPTIONS
@@ -36,8 +37,7 @@ OPTIONS = [
     click.option("--cwd", default=".", help="Working folder (default: this one)."),
     *GPU_OPTIONS,
     click.option("--priority", type=Priority(), help="low, normal, high or a number; higher first."),
-    click.option("--after", type=Ids(), multiple=True, help="Start after these have completed."),
-    click.option("--after-any", type=Ids(), multiple=True, help="Start after these have ended, however."),
+    *AWAIT_OPTIONS,
     click.option("--not-before", type=Moment(), help="18:00 (the next), 2h (from now), or '2026-12-24 18:00'."),
     click.option("--hold", is_flag=True, help="Do not start until released."),
     click.option("--time-limit", type=Duration(), help="End it after this long: 90s, 30m, 4h, 1h30m."),
@@ -71,9 +71,8 @@ def specification(fields: dict[str, Any]) -> dict[str, Any]:
     env = environment(fields)
     return filled(
         **demanded(fields)
+        | awaited(fields)
         | {
-            "after": flat(fields["after"]),
-            "after_any": flat(fields["after_any"]),
             "tags": dict(fields["tags"]),
             "resume_args": words(fields["resume_args"]),
             "env": env,
@@ -97,7 +96,7 @@ def check_usage(fields: dict[str, Any]) -> None:
     """What the wire cannot carry or the daemon must refuse is wrong usage. Raises UsageError."""
     pairs = [text for pair in (*fields["tags"], *fields["env"]) for text in pair]
     names = [fields[name] or "" for name in ("name", "group", "gpu_name")]
-    for text in (*fields["command"], *pairs, fields["cwd"], *names):
+    for text in (*fields["command"], *pairs, fields["cwd"], *fields["after_group"], *names):
         if not capture.is_text(text):
             msg = f"{text!a} is not UTF-8, which all that a job is told must be"
             raise click.UsageError(msg)

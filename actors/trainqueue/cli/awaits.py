@@ -1,0 +1,36 @@
+"""What a job waits for, as options of `submit` and `run`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from trainqueue.cli.common import flat
+from trainqueue.cli.demand import refuse
+from trainqueue.cli.forms import Ids
+
+JOBS = ("after", "after_any", "after_failed")
+AWAIT_OPTIONS = [
+    click.option("--after", metavar="IDS", type=Ids(), multiple=True, help="Start after these have completed: 3,5-7."),
+    click.option(
+        "--after-any", metavar="IDS", type=Ids(), multiple=True, help="Start after these have ended, however."
+    ),
+    click.option("--after-failed", metavar="IDS", type=Ids(), multiple=True, help="Start after these have failed."),
+    click.option(
+        "--after-group",
+        metavar="GROUP",
+        multiple=True,
+        help="Start after all jobs that this group has now have completed; may be repeated.",
+    ),
+    click.option("--keep", is_flag=True, help="Hold it, instead of cancelling it, when that can no longer come true."),
+]
+
+
+def awaited(fields: dict[str, Any]) -> dict[str, Any]:
+    """The options' values as fields of the JobSpec. Raises UsageError."""
+    found: dict[str, Any] = {name: flat(fields[name]) for name in JOBS}
+    found["after_group"] = [*dict.fromkeys(fields["after_group"])]
+    if fields["keep"] and not any(found.values()):
+        refuse("--keep is for a job that waits for others: give it with --after, --after-failed or --after-group")
+    return found
