@@ -15,7 +15,7 @@ from trainqueue.core import invariants
 from trainqueue.core.control import obeyed
 from trainqueue.core.expect import told_end
 from trainqueue.core.gpus import Gpus
-from trainqueue.core.job import ACTIVE, Cancelled, Completed, Ended, Failed, Job, Pending, Queued, Running
+from trainqueue.core.job import ACTIVE, Cancelled, Completed, Ended, Failed, Job, Lost, Pending, Queued, Running
 from trainqueue.core.line import GAP, between
 from trainqueue.core.outcome import is_preempted, lost, outcome, with_errors
 from trainqueue.core.retries import again
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 UNBLOCK = 1.0
 """Seconds until the next try where the machine refused to prepare a start."""
+PREEMPTED = "preempted: it waits for its next attempt"
+"""Said of an attempt that nothing else is known of."""
 MAX_VOIDS = 5
 """Runners that may die in a row before they could start a job, until the job is given up."""
 
@@ -201,6 +203,8 @@ class Core(Gpus):
         job.spec = spec
         self._dependencies.groups.ask(job, self.next_id)
         self._dependencies.groups.join(job)
+        if isinstance(job.state, Ended):
+            self._effects.append(ev.AttemptOver(job.id, job.attempt, job.state))
         self._requeue(job, self.next_rank, event.ended, now, Queued(held=event.held))
         self.next_rank += GAP
         self._fail_if_impossible(job, event, now)
@@ -340,18 +344,20 @@ class Core(Gpus):
         wanted = isinstance(job.state, ACTIVE) and job.state.stopping
         if is_preempted(job, result) and not wanted:
             held = isinstance(job.state, Running) and job.state.preempt_hold
-            self._back_to_line(job, Queued(held=held), now, last=True)
+            end = replace(to, message=to.message or PREEMPTED) if isinstance(to, Cancelled | Lost) else to
+            self._back_to_line(job, end, Queued(held=held), now, last=True)
             return
         cause = None if wanted or isinstance(to, Completed) else to.cause
         if cause is not None and (waits := again(job, cause, now)) is not None:
-            self._back_to_line(job, waits, now, last=job.spec.retry_place == "back")
+            self._back_to_line(job, to, waits, now, last=job.spec.retry_place == "back")
             return
         if isinstance(to, Failed):
             to = replace(to, message=with_errors(to.message, self._errors.get(job.id, ())))
         self._end(job, to, now)
 
-    def _back_to_line(self, job: Job, to: Queued, now: float, *, last: bool) -> None:
+    def _back_to_line(self, job: Job, end: Ended, to: Queued, now: float, *, last: bool) -> None:
         """Its next attempt waits at its old place, which is before all later ones of its priority, or behind them."""
+        self._effects.append(ev.AttemptOver(job.id, job.attempt, end))
         self._free_gpus(job)
         rank = job.rank
         if last:

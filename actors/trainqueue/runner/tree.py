@@ -88,9 +88,8 @@ def stop_all() -> None:
 
 def moves(pid: int) -> bool:
     """Whether it may do something yet: it is neither stopped nor dead, nor inside the kernel until somebody else is."""
-    with contextlib.suppress(OSError):
-        with open(f"/proc/{pid}/stat", "rb", 0) as file:
-            return file.read().rpartition(b")")[2].split()[0] not in b"TtZXD"
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", "rb", 0) as file:
+        return file.read().rpartition(b")")[2].split()[0] not in b"TtZXD"
     return False
 
 
