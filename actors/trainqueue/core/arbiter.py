@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, assert_never
 from trainqueue.core import events as ev
 from trainqueue.core import invariants
 from trainqueue.core.control import obeyed
+from trainqueue.core.crashguard import CrashGuard
 from trainqueue.core.expect import told_end
 from trainqueue.core.gpus import Gpus
 from trainqueue.core.job import ACTIVE, Cancelled, Completed, Ended, Failed, Job, Lost, Pending, Queued, Running
@@ -56,6 +57,7 @@ class Core(Gpus):
     ) -> None:
         super().__init__(gpu_ids, cpu_jobs=cpu_jobs, next_id=next_id, counts=counts, limits=limits, past=past)
         self.max_waiting = max_waiting
+        self.guard = CrashGuard(self.limits.crash_guard_jobs, self.limits.crash_guard_seconds)
         self._blocks = 0
 
     def restore(
@@ -347,6 +349,8 @@ class Core(Gpus):
             end = replace(to, message=to.message or PREEMPTED) if isinstance(to, Cancelled | Lost) else to
             self._back_to_line(job, end, Queued(held=held), now, last=True)
             return
+        if not wanted:
+            self._guard(job, to)
         cause = None if wanted or isinstance(to, Completed) else to.cause
         if cause is not None and (waits := again(job, cause, now)) is not None:
             self._back_to_line(job, to, waits, now, last=job.spec.retry_place == "back")
@@ -366,10 +370,17 @@ class Core(Gpus):
 
     # -- when starts may happen
 
+    def _guard(self, job: Job, end: Ended) -> None:
+        reason = self.guard.ended(job.id, end)
+        if reason is not None and not self.paused:
+            self._set_mode(ev.SetMode(paused=True, draining=self.draining, reason=reason))
+
     def _set_mode(self, event: ev.SetMode) -> None:
         """A reason stays for as long as the queue is paused: a drain or a second pause does not take it away."""
         self.paused, self.draining = event.paused, event.draining
         self.pause_reason = (event.reason or self.pause_reason) if event.paused else None
+        if not event.paused:
+            self.guard.reset()
         self._effects.append(ev.ModeChanged(self.paused, self.draining, self.pause_reason))
 
     def _block(self, reason: str) -> None:
