@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from trainqueue import wire
 from trainqueue.actor import SelectingActor, tell
+from trainqueue.attempts import note
 from trainqueue.clock import elapsed
 from trainqueue.core import events as ev
 from trainqueue.core.job import Failed, Pending, Queued, Running
@@ -247,6 +248,8 @@ class GPUArbiter(SelectingActor):
                     self.starts.cold(job, gpu_ids)
                 case ev.Stop(job_id, attempt, force, stalled):
                     self.bench.stop(job_id, attempt, force=force, stalled=stalled)
+                case ev.AttemptOver(job_id, attempt, state):
+                    note(self.home.attempt(job_id, attempt), state)
                 case ev.Tell(job_id, attempt):
                     self.bench.tell(job_id, attempt, TellOrders())
                 case ev.WakeAt(at):

@@ -189,6 +189,10 @@ class Client:
     def status(self, job: int) -> Job:
         return self.as_job(self.call("status", job=job)["job"])
 
+    def attempts(self, job: int) -> list[dict[str, Any]]:
+        """Of one job, the oldest first; the last 100."""
+        return cast("list[dict[str, Any]]", self.call("status", job=job)["attempts"])
+
     def queue(self, limit: int = 100, offset: int = 0) -> dict[str, Any]:
         return self.call("queue", limit=limit, offset=offset)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from trainqueue import controlops, gpuops, logfile, user, wire, wishes
+from trainqueue.attempts import attempts
 from trainqueue.clock import run_time
 from trainqueue.core import events as ev
 from trainqueue.core.dependencies import named
@@ -141,7 +142,7 @@ def anywhere(arbiter: GPUArbiter, job_id: int) -> Job:
 
 
 def status(arbiter: GPUArbiter, job: Job, *, env: bool) -> object:
-    found: dict[str, Any] = {"job": arbiter.view(job)}
+    found: dict[str, Any] = {"job": arbiter.view(job), "attempts": attempts(job, arbiter.home)}
     if env:
         given = user.plain_environment() if job.spec.env is None else job.spec.env
         found["env"] = masked({**given, **job.spec.env_extra}, arbiter.secret)

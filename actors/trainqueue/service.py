@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from trainqueue.gpus import Inventory
     from trainqueue.home import Home
-    from trainqueue.settings import GpuSettings, Settings
+    from trainqueue.settings import Settings
 
 logging.getLogger("trainqueue").addHandler(logging.NullHandler())
 logger = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ class Service:
             next_id=self.home.next_unused(journal.next_id()),
             max_waiting=self.settings.queue.max_waiting,
             counts=journal.ended_counts(),
-            limits=limits(self.settings.gpus),
+            limits=limits(self.settings),
             past=past,
         )
         clock = WallClock()
@@ -210,14 +210,17 @@ def restore(core: Core, journal: Journal, now: float) -> None:
     )
 
 
-def limits(settings: GpuSettings) -> Limits:
+def limits(settings: Settings) -> Limits:
     """What the core needs of the settings."""
+    gpus = settings.gpus
     return Limits(
-        cpu_jobs=settings.cpu_jobs or os.cpu_count() or 1,
-        release_tolerance=settings.release_tolerance,
-        release_timeout=settings.release_timeout,
-        settle_time=settings.settle_time,
-        left_out=settings.left_out,
+        cpu_jobs=gpus.cpu_jobs or os.cpu_count() or 1,
+        release_tolerance=gpus.release_tolerance,
+        release_timeout=gpus.release_timeout,
+        settle_time=gpus.settle_time,
+        left_out=gpus.left_out,
+        crash_guard_jobs=settings.queue.crash_guard_jobs,
+        crash_guard_seconds=settings.queue.crash_guard_seconds,
     )
 
 

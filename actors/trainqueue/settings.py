@@ -44,6 +44,10 @@ class QueueSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Jobs that one `submit --sweep`, `--array` or `--from-csv` may make."""
     after_reboot: AfterReboot = "continue"
     """`hold`: where jobs wait when the machine has been restarted, pause until somebody resumes."""
+    crash_guard_jobs: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    """Attempts in a row that fail at once, until the queue is paused; 0: never."""
+    crash_guard_seconds: Annotated[float, Meta(ge=0, le=86400)] = 10.0
+    """At once: within so many seconds of their start."""
     stall_timeout: Annotated[float, Meta(ge=0, le=10 * 365 * 86400)] = 0.0
     """Seconds, where a job does not say; 0 for none."""
     stall_action: Literal["warn", "stop"] = "warn"

@@ -34,8 +34,9 @@ def running(house: House, script: str = SAVES, **fields: Any) -> int:
 
 
 def is_stopped(house: House, job: int) -> bool:
+    """A shell whose fresh child was stopped before it became its program is in D: it waits for that."""
     pid = house.status(job)["pid"]
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "TD"
 
 
 def test_a_signal_by_name_or_number(house: House) -> None:

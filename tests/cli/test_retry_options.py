@@ -30,3 +30,17 @@ def test_wrong_options_are_refused_with_words(cli: Cli) -> None:
 def test_a_warning_without_a_time_limit_is_for_preemptions(cli: Cli) -> None:
     assert cli("submit", "--hold", "--warn", "5m", "--", "true").returncode == 0
     assert cli.json("status", "1")["warn"] == 300
+
+
+def test_status_shows_all_attempts_of_a_job_that_had_several(cli: Cli) -> None:
+    cli("submit", "--retries", "exit=1", "--", "sh", "-c", "exit $((2 + $TRAINQ_ATTEMPT))")
+    cli("wait", "1")
+    said = cli("status", "1").stdout.splitlines()
+    lines = [line.split("\t") for line in said if line.startswith("attempt ")]
+    assert [(name, fact[: len("failed (exit, exit 3) after ")]) for name, fact in lines] == [
+        ("attempt 1", "failed (exit, exit 3) after "),
+        ("attempt 2", "failed (exit, exit 4) after "),
+    ]
+    assert [one["exit_code"] for one in cli.json("status", "1")["attempts"]] == [3, 4]
+    cli("run", "--", "true")
+    assert "attempt 1" not in cli("status", "2").stdout

@@ -25,7 +25,8 @@ def order(run: Run, *wanted: orders.Order) -> None:
 
 
 def stopped(run: Run, pid: int) -> bool:
-    return run.status_of(pid)["State"].startswith("T")
+    """A shell whose fresh child was stopped before it became its program is in D: it waits for that."""
+    return run.status_of(pid)["State"][0] in "TD"
 
 
 def test_a_signal_goes_to_the_group(launcher: Launcher) -> None:
@@ -62,6 +63,27 @@ def test_suspend_stops_the_whole_tree_and_continue_wakes_it(launcher: Launcher) 
     wait_until(lambda: not stopped(run, pid) and not stopped(run, int(away)))
     run.runner.signal(signal.SIGTERM)
     assert run.ended()["reason"] == "cancel"
+
+
+def test_nothing_escapes_that_forks_all_the_time(launcher: Launcher) -> None:
+    """Its processes are orphans of orphans, each of which says something a little later."""
+    forks = "while :; do (setsid sh -c 'echo x; sleep 0.1; echo y' &) ; sleep 0.002; done"
+    run = launcher.start("sh", "-c", f"{forks} & {forks} & echo ready; wait")
+    run.says("ready")
+    for _ in range(8):
+        order(run, {"suspend": True})
+        wait_until(lambda: is_quiet(run, 0.03))
+        assert is_quiet(run, 0.2)
+        order(run, {"continue": True})
+        wait_until(lambda: not is_quiet(run, 0.03))
+    run.runner.signal(signal.SIGQUIT)
+    run.ended()
+
+
+def is_quiet(run: Run, seconds: float) -> bool:
+    before = len(run.text())
+    assert not run.runner.gone(seconds)
+    return len(run.text()) == before
 
 
 def test_limit_and_warning_stand_still_while_it_is_suspended(launcher: Launcher) -> None:

@@ -143,11 +143,24 @@ def changes(names: list[str]) -> str:
 def show_job(job: dict[str, Any]) -> None:
     """Every field that applies: aligned on a terminal, tab-separated in a pipe."""
     live = sys.stdout.isatty()
-    env = job.pop("env", {})
+    env, attempts = job.pop("env", {}), job.pop("attempts", [])
     job |= {"quiet": stalled(job) or None}  # what is quiet, and for how long
     facts = [(name, shown(name, value)) for name, value in job.items() if tells(value)]
+    if len(attempts) > 1:
+        facts += [(f"attempt {one['attempt']}", tried(one)) for one in attempts]
     for name, fact in [*facts, *(("env", f"{name}={value}") for name, value in env.items())]:
         click.echo((f"{name:14} " if live else f"{name}\t") + clean(fact))
+
+
+def tried(attempt: dict[str, Any]) -> str:
+    """How one of several attempts went: failed (exit 3) after 2 min, ended 18:02; its log."""
+    ending = f"exit {attempt['exit_code']}" if attempt["exit_code"] is not None else None
+    ending = ending or (f"signal {attempt['signal']}" if attempt["signal"] is not None else None)
+    why = ", ".join(part for part in (attempt["cause"], ending) if part)
+    said = (attempt["state"] or "nothing is left of it") + (f" ({why})" if why else "")
+    said += f" after {took(attempt['run_time'])}" if attempt["run_time"] is not None else ""
+    said += f", {clock(attempt['ended_at'])}" if attempt["ended_at"] is not None else ""
+    return said + (f": {attempt['message']}" if attempt["message"] else "")
 
 
 def tells(value: object) -> bool:

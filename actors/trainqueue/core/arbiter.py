@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, assert_never
 from trainqueue.core import events as ev
 from trainqueue.core import invariants
 from trainqueue.core.control import obeyed
+from trainqueue.core.crashguard import CrashGuard
 from trainqueue.core.expect import told_end
 from trainqueue.core.gpus import Gpus
-from trainqueue.core.job import ACTIVE, Cancelled, Completed, Ended, Failed, Job, Pending, Queued, Running
+from trainqueue.core.job import ACTIVE, Cancelled, Completed, Ended, Failed, Job, Lost, Pending, Queued, Running
 from trainqueue.core.line import GAP, between
 from trainqueue.core.outcome import is_preempted, lost, outcome, with_errors
 from trainqueue.core.retries import again
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 UNBLOCK = 1.0
 """Seconds until the next try where the machine refused to prepare a start."""
+PREEMPTED = "preempted: it waits for its next attempt"
+"""Said of an attempt that nothing else is known of."""
 MAX_VOIDS = 5
 """Runners that may die in a row before they could start a job, until the job is given up."""
 
@@ -54,6 +57,7 @@ class Core(Gpus):
     ) -> None:
         super().__init__(gpu_ids, cpu_jobs=cpu_jobs, next_id=next_id, counts=counts, limits=limits, past=past)
         self.max_waiting = max_waiting
+        self.guard = CrashGuard(self.limits.crash_guard_jobs, self.limits.crash_guard_seconds)
         self._blocks = 0
 
     def restore(
@@ -201,6 +205,8 @@ class Core(Gpus):
         job.spec = spec
         self._dependencies.groups.ask(job, self.next_id)
         self._dependencies.groups.join(job)
+        if isinstance(job.state, Ended):
+            self._effects.append(ev.AttemptOver(job.id, job.attempt, job.state))
         self._requeue(job, self.next_rank, event.ended, now, Queued(held=event.held))
         self.next_rank += GAP
         self._fail_if_impossible(job, event, now)
@@ -340,18 +346,22 @@ class Core(Gpus):
         wanted = isinstance(job.state, ACTIVE) and job.state.stopping
         if is_preempted(job, result) and not wanted:
             held = isinstance(job.state, Running) and job.state.preempt_hold
-            self._back_to_line(job, Queued(held=held), now, last=True)
+            end = replace(to, message=to.message or PREEMPTED) if isinstance(to, Cancelled | Lost) else to
+            self._back_to_line(job, end, Queued(held=held), now, last=True)
             return
+        if not wanted:
+            self._guard(job, to)
         cause = None if wanted or isinstance(to, Completed) else to.cause
         if cause is not None and (waits := again(job, cause, now)) is not None:
-            self._back_to_line(job, waits, now, last=job.spec.retry_place == "back")
+            self._back_to_line(job, to, waits, now, last=job.spec.retry_place == "back")
             return
         if isinstance(to, Failed):
             to = replace(to, message=with_errors(to.message, self._errors.get(job.id, ())))
         self._end(job, to, now)
 
-    def _back_to_line(self, job: Job, to: Queued, now: float, *, last: bool) -> None:
+    def _back_to_line(self, job: Job, end: Ended, to: Queued, now: float, *, last: bool) -> None:
         """Its next attempt waits at its old place, which is before all later ones of its priority, or behind them."""
+        self._effects.append(ev.AttemptOver(job.id, job.attempt, end))
         self._free_gpus(job)
         rank = job.rank
         if last:
@@ -360,10 +370,17 @@ class Core(Gpus):
 
     # -- when starts may happen
 
+    def _guard(self, job: Job, end: Ended) -> None:
+        reason = self.guard.ended(job.id, end)
+        if reason is not None and not self.paused:
+            self._set_mode(ev.SetMode(paused=True, draining=self.draining, reason=reason))
+
     def _set_mode(self, event: ev.SetMode) -> None:
         """A reason stays for as long as the queue is paused: a drain or a second pause does not take it away."""
         self.paused, self.draining = event.paused, event.draining
         self.pause_reason = (event.reason or self.pause_reason) if event.paused else None
+        if not event.paused:
+            self.guard.reset()
         self._effects.append(ev.ModeChanged(self.paused, self.draining, self.pause_reason))
 
     def _block(self, reason: str) -> None:

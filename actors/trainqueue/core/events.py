@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from trainqueue.core.job import StateName
 
 if TYPE_CHECKING:
-    from trainqueue.core.job import Cause, Job
+    from trainqueue.core.job import Cause, Ended, Job
     from trainqueue.core.reading import Sighting
     from trainqueue.core.spec import JobSpec
 
@@ -375,6 +375,15 @@ class Tell:
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptOver:
+    """Another attempt follows this one, which has ended so: note it."""
+
+    job: int
+    attempt: int
+    state: Ended
+
+
+@dataclass(frozen=True, slots=True)
 class WakeAt:
     """Send a Tick when the wall clock shows this time (seconds since 1970), however it gets there."""
 
@@ -438,5 +447,5 @@ class Drained:
 
 
 GpuEffect = Look | ProveWithin | SettleAfter | GpuChanged
-JobEffect = Changed | Explained | Moved | Reported | Start | Stop | Tell
+JobEffect = Changed | Explained | Moved | Reported | Start | Stop | Tell | AttemptOver
 Effect = JobEffect | ModeChanged | WakeAt | UnblockAfter | Drained | GpuEffect

@@ -23,5 +23,9 @@ class Limits:
     settle_time: float = 60.0
     """On a shared GPU the next job starts when the one before has reached its peak, or has run so long."""
     left_out: tuple[str, ...] = ()
+    crash_guard_jobs: int = 0
+    """Attempts in a row that fail at once, until the queue is paused; 0: never."""
+    crash_guard_seconds: float = 10.0
+    """What "at once" is."""
     lanes: Mapping[str, Lane] = field(default_factory=dict[str, Lane])
     """By name, those of the settings."""

@@ -9,8 +9,11 @@ import contextlib
 import ctypes
 import os
 import signal
+import time
 
 PR_SET_CHILD_SUBREAPER = 36
+LOOKS = 300
+"""A millisecond apart: what cannot be stopped (it is root's) must not keep us from all else."""
 _libc = ctypes.CDLL(None, use_errno=True)  # once, in the nursery
 
 
@@ -65,11 +68,29 @@ def children_of(pid: int) -> set[int]:
 
 
 def stop_all() -> None:
-    """Every descendant, those among them that leave the group or the session: a stopped one has no more children."""
-    seen = set[int]()
-    while fresh := descendants() - seen:
+    """Every descendant, those among them that leave the group or the session.
+
+    One that is still on its way to a stop may exit, and what it leaves is ours then, behind our back: it is over when
+    nobody moved before the last look, and that look has found nobody new.
+    """
+    seen, calm = set[int](), False
+    for _ in range(LOOKS):
+        found = descendants()
+        fresh = found - seen
+        if calm and not fresh:
+            return
         seen |= fresh
         signal_each(fresh, signal.SIGSTOP)
+        calm = not fresh and not any(moves(pid) for pid in found)
+        if not calm:
+            time.sleep(0.001)
+
+
+def moves(pid: int) -> bool:
+    """Whether it may do something yet: it is neither stopped nor dead, nor inside the kernel until somebody else is."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", "rb", 0) as file:
+        return file.read().rpartition(b")")[2].split()[0] not in b"TtZXD"
+    return False
 
 
 def continue_all() -> None:
