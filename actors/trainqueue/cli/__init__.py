@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import keyword
 import os
 import sys
 from importlib import import_module
@@ -29,6 +30,10 @@ COMMANDS = {
     "retry": ("change", "Queue ended jobs again, as a new attempt."),
     "move": ("change", "Give a waiting job another place."),
     "edit": ("edit", "Change a waiting job's fields."),
+    "signal": ("control", "Send a signal to running jobs."),
+    "suspend": ("control", "Stop running jobs where they are; they keep their GPUs."),
+    "continue": ("control", "Let suspended jobs run on."),
+    "preempt": ("control", "Put running jobs back into the line, after a warning."),
     "pause": ("change", "Start nothing until resumed."),
     "resume": ("change", "End pause and drain."),
     "drain": ("change", "Start nothing; exit when the last running job ends."),
@@ -48,7 +53,8 @@ class LazyGroup(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"{__name__}.{COMMANDS[cmd_name][0]}"), cmd_name)
+        name = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        command: click.Command = getattr(import_module(f"{__name__}.{COMMANDS[cmd_name][0]}"), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 NAMED = 10
 """Ids that a question names."""
 Answer = dict[str, Any]
+YES = click.option("-y", "--yes", is_flag=True, help="Do not ask, however many running jobs it hits.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,16 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trainqueue.cli.bulk import CANCEL, HOLD, RELEASE, RETRY, Verb, act
+from trainqueue.cli.bulk import CANCEL, HOLD, RELEASE, RETRY, YES, Verb, act
 from trainqueue.cli.common import as_json, client, filled, show_json
 from trainqueue.cli.forms import Id
 from trainqueue.cli.select import selecting
 
 if TYPE_CHECKING:
     from trainqueue.cli.select import Selection
-
-
-YES = click.option("-y", "--yes", is_flag=True, help="Do not ask, however many running jobs it hits.")
 
 
 @click.command(name="cancel")

@@ -15,6 +15,8 @@ from trainqueue.cli.screen import bar, clean, clock, size, table, took
 from trainqueue.cli.select import ENDED, LIVING, look, selecting, states_of
 from trainqueue.cli.select import shown as shown_jobs
 from trainqueue.cli.stalls import stalled
+from trainqueue.cli.select import ENDED, LIVING, look, selecting, states_of
+from trainqueue.cli.select import shown as shown_jobs
 
 if TYPE_CHECKING:
     from trainqueue.cli.select import Selection

@@ -6,6 +6,7 @@ verb can act on: the others are no error, they are left out.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import sys
 from collections.abc import Callable  # noqa: TC003  (a dataclass's field)
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from trainqueue.client import Client
 
 WAITING = ("queued",)
-STARTED = ("pending", "running")
+RUNNING = ("running",)
+STARTED = ("pending", *RUNNING)
 LIVING = (*WAITING, *STARTED)
 ENDED = ("completed", "failed", "cancelled", "lost")
 STATES = (*LIVING, *ENDED)
@@ -61,6 +63,10 @@ class Selection:
     def by_the_daemon(self) -> bool:
         """Whether it finds exactly these by itself, and nothing is left to `matches`."""
         return self.lane is None and not self.mine and not is_glob(self.name or "")
+
+    def of(self, ids: list[int]) -> Selection:
+        """These alone, of what it selects."""
+        return dataclasses.replace(self, ids=ids)
 
     def matches(self, job: dict[str, Any]) -> bool:
         """What the daemon cannot look for."""
@@ -107,15 +113,17 @@ def selecting(*, ids: bool = True, needed: bool = True) -> Callable[[Any], Any]:
     def decorate(function: Any) -> Any:
         @functools.wraps(function)
         def command(**fields: Any) -> Any:
-            given = {name: fields.pop(name) for name in FIELDS}
-            which = Selection(flat(fields.pop("ids", ())), **given | {"tag": dict(given["tag"]) or None})
+            given: dict[str, Any] = {name: fields.pop(name) for name in FIELDS}
+            given["tag"] = dict(given["tag"]) or None
+            which = Selection(flat(fields.pop("ids", ())), **given)
             if needed and not which.ids and not which.filtered:
                 msg = "which jobs? Name ids (3, 3-7), or select: --name, --tag, --group, --lane, --state, --mine, --all"
                 raise click.UsageError(msg)
             return function(which=which, **fields)
 
         wrapped: Any = command
-        for option in reversed([*([argument] if ids else []), *FILTERS]):
+        options: list[Any] = [*([argument] if ids else []), *FILTERS]
+        for option in reversed(options):
             wrapped = option(wrapped)
         return wrapped
 
