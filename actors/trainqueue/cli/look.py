@@ -15,8 +15,6 @@ from trainqueue.cli.screen import bar, clean, clock, size, table, took
 from trainqueue.cli.select import ENDED, LIVING, look, selecting, states_of
 from trainqueue.cli.select import shown as shown_jobs
 from trainqueue.cli.stalls import stalled
-from trainqueue.cli.select import ENDED, LIVING, look, selecting, states_of
-from trainqueue.cli.select import shown as shown_jobs
 
 if TYPE_CHECKING:
     from trainqueue.cli.select import Selection
@@ -114,7 +112,7 @@ def tells(value: object) -> bool:
 
 def shown(name: str, value: Any) -> object:
     """A field as people read it."""
-    if name in {"not_before", "stalled_since"} or name.endswith("_at"):
+    if name in {"not_before", "stalled_since"} or (name.endswith("_at") and name != "retry_at"):
         return clock(value)
     if name in {"time_limit", "grace", "warn", "run_time", "gpu_seconds", "stall_timeout"}:
         return took(value)
