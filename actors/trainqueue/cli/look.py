@@ -112,7 +112,7 @@ def tells(value: object) -> bool:
 
 def shown(name: str, value: Any) -> object:
     """A field as people read it."""
-    if name in {"not_before", "stalled_since"} or (name.endswith("_at") and name != "retry_at"):
+    if name in {"not_before", "stalled_since"} or name.endswith("_at"):
         return clock(value)
     if name in {"time_limit", "grace", "warn", "run_time", "gpu_seconds", "stall_timeout"}:
         return took(value)
