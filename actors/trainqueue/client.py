@@ -220,6 +220,20 @@ class Client:
         """Have running jobs save, end, and wait in the line again; held there where `hold` says so."""
         return self.verb("preempt", jobs, hold=hold)
 
+    def hold(self, jobs: Sequence[int]) -> list[dict[str, Any]]:
+        return self.verb("hold", jobs)
+
+    def release(self, jobs: Sequence[int]) -> list[dict[str, Any]]:
+        return self.verb("release", jobs)
+
+    def move(self, jobs: Sequence[int], **place: Any) -> list[dict[str, Any]]:
+        """`to="front"`, `to="back"`, `before=ID` or `position=N`; they will stand there in the order given."""
+        return self.verb("move", jobs, **place)
+
+    def edit(self, jobs: Sequence[int], changes: dict[str, Any]) -> list[dict[str, Any]]:
+        """JobSpec fields of waiting jobs set anew."""
+        return self.verb("edit", jobs, set=changes)
+
     def cancel(self, jobs: Sequence[int], *, force: bool = False) -> list[dict[str, Any]]:
         return self.verb("cancel", jobs, force=force)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -25,6 +26,7 @@ from trainqueue.errors import RequestError
 from trainqueue.frozen import kept
 from trainqueue.gpuview import gpu_views
 from trainqueue.masked import masked
+from trainqueue.severalops import one_or_several, refuse_edit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -107,9 +109,9 @@ def result(arbiter: GPUArbiter, call: Call) -> object:  # noqa: PLR0912  (one ar
         case wire.Lanes() | wire.Lane():
             raise RequestError("unknown-op", "not built yet")
         case wire.Move() as request:
-            return move(arbiter, request)
+            return one_or_several(request, partial(move, arbiter), partial(state_of, arbiter))
         case wire.Edit() as request:
-            return edit(arbiter, request)
+            return one_or_several(request, partial(edit, arbiter), partial(state_of, arbiter))
         case wire.Pause():
             return mode(arbiter, paused=True, draining=arbiter.core.draining)
         case wire.Drain():
@@ -310,7 +312,7 @@ def settled(job: Job) -> dict[int, Any]:
     return dict.fromkeys(job.met, "completed")
 
 
-def move(arbiter: GPUArbiter, request: wire.Move) -> object:
+def move(arbiter: GPUArbiter, request: wire.Move, job_id: int) -> object:
     given = [name for name in ("to", "before", "position") if getattr(request, name) is not msgspec.UNSET]
     if len(given) != 1:
         raise RequestError("bad-request", "$: exactly one of to, before, position is needed")
@@ -320,9 +322,9 @@ def move(arbiter: GPUArbiter, request: wire.Move) -> object:
         position = request.position
     if request.before is not msgspec.UNSET:
         before = waiting(arbiter, request.before).id
-    waiting(arbiter, request.job)
-    arbiter.apply(ev.Move(request.job, position, before))
-    return {"job": arbiter.view(anywhere(arbiter, request.job))}
+    job = waiting(arbiter, job_id)
+    arbiter.apply(ev.Move(job.id, position, before))
+    return {"job": arbiter.view(anywhere(arbiter, job.id))}
 
 
 def waiting(arbiter: GPUArbiter, job_id: int) -> Job:
@@ -332,8 +334,9 @@ def waiting(arbiter: GPUArbiter, job_id: int) -> Job:
     return job
 
 
-def edit(arbiter: GPUArbiter, request: wire.Edit) -> object:
-    job = waiting(arbiter, request.job)
+def edit(arbiter: GPUArbiter, request: wire.Edit, job_id: int) -> object:
+    job = anywhere(arbiter, job_id)
+    refuse_edit(job, request.set)
     spec = changed(arbiter, job.spec, request.set)
     hold = spec.hold if "hold" in request.set else None
     ended = settled(job) | ended_among(arbiter, [spec])

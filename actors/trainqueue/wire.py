@@ -115,15 +115,21 @@ class Preempt(Request, frozen=True, tag="preempt"):
 
 
 class Move(Request, frozen=True, tag="move"):
-    job: JobId
+    """One `job`, or `jobs` in the order in which they will stand."""
+
+    job: JobId | UnsetType = UNSET
+    jobs: Ids | UnsetType = UNSET
     to: Literal["front", "back"] | UnsetType = UNSET
     before: JobId | UnsetType = UNSET
     position: Annotated[int, Meta(ge=1, le=2**53)] | UnsetType = UNSET
 
 
 class Edit(Request, frozen=True, tag="edit"):
-    job: JobId
+    """One `job`, or each of `jobs`."""
+
     set: dict[str, Any]
+    job: JobId | UnsetType = UNSET
+    jobs: Ids | UnsetType = UNSET
 
 
 class Pause(Request, frozen=True, tag="pause"):

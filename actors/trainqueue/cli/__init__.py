@@ -27,7 +27,7 @@ COMMANDS = {
     "cancel": ("change", "Cancel waiting or running jobs."),
     "hold": ("change", "Keep waiting jobs from starting."),
     "release": ("change", "Let held jobs start."),
-    "retry": ("change", "Queue ended jobs again, as a new attempt."),
+    "retry": ("retry", "Queue ended jobs again, as a new attempt; --edit, --copy."),
     "move": ("change", "Give a waiting job another place."),
     "edit": ("edit", "Change a waiting job's fields."),
     "signal": ("control", "Send a signal to running jobs."),

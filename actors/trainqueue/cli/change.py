@@ -1,4 +1,4 @@
-"""`cancel`, `hold`, `release`, `retry`, `move`, `pause`, `resume`, `drain`."""
+"""`cancel`, `hold`, `release`, `move`, `pause`, `resume`, `drain`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trainqueue.cli.bulk import CANCEL, HOLD, RELEASE, RETRY, YES, Verb, act
+from trainqueue.cli.bulk import CANCEL, HOLD, MOVE, RELEASE, YES, Verb, act, nothing, picked, tell
 from trainqueue.cli.common import as_json, client, filled, show_json
 from trainqueue.cli.forms import Id
 from trainqueue.cli.select import selecting
@@ -50,28 +50,32 @@ def switch(op: str, line: str) -> click.Command:
 
 hold = command(HOLD, "Keep waiting jobs from starting.")
 release = command(RELEASE, "Let held jobs start.")
-retry = command(RETRY, "Queue ended jobs again, as a new attempt.")
 pause = switch("pause", "Start nothing until resumed.")
 resume = switch("resume", "End pause and drain.")
 drain = switch("drain", "Start nothing; the daemon exits when the last running job has ended.")
 
 
 @click.command()
-@click.argument("job", metavar="ID", type=Id())
+@selecting()
 @click.option("--front", is_flag=True, help="Next of all.")
 @click.option("--back", is_flag=True, help="Last of all.")
-@click.option("--before", type=Id(), help="In front of this job.")
+@click.option("--before", metavar="ID", type=Id(), help="In front of this job.")
 @click.option("--position", metavar="N", type=click.IntRange(1, 2**53), help="1 = next.")
 @as_json
-def move(job: int, as_json: bool, **places: Any) -> None:  # noqa: FBT001
-    """Give a waiting job another place."""
+def move(which: Selection, as_json: bool, **places: Any) -> int:  # noqa: FBT001
+    """Give waiting jobs another place; several stand there in the order given."""
     ends: list[dict[str, Any]] = [{"to": end} for end in ("front", "back") if places.pop(end)]
     given = [*ends, *({name: value} for name, value in filled(**places).items())]
     if len(given) != 1:
         msg = "exactly one of --front, --back, --before, --position is needed"
         raise click.UsageError(msg)
-    found = client().call("move", job=job, **given[0])["job"]
+    trainq = client()
+    ids = picked(trainq, MOVE, which)
+    if len(ids) != 1 or which.filtered:
+        return tell(iter(trainq.move(ids, **given[0])), document=as_json) if ids else nothing(document=as_json)
+    found = trainq.call("move", job=ids[0], **given[0])["job"]
     if as_json:
         show_json(found)
     else:
         click.echo(f"{found['id']}\t{found['state']}" + (f" (position: {found['position']})" * bool(found["position"])))
+    return 0

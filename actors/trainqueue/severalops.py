@@ -1,0 +1,64 @@
+"""`move` and `edit` of one job, or of several with an answer per job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+from msgspec import UNSET
+
+from trainqueue import wire
+from trainqueue.errors import RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from trainqueue.core.job import Job
+
+R = TypeVar("R", wire.Move, wire.Edit)
+Answer = dict[str, Any]
+
+
+def one_or_several(request: R, act: Callable[[R, int], object], state_of: Callable[[int], str | None]) -> object:
+    """`act` on each of them. Raises RequestError for one job, and for a request that is wrong for any."""
+    if (request.job is UNSET) == (request.jobs is UNSET):
+        raise RequestError("bad-request", "$: exactly one of job, jobs is needed")
+    if request.job is not UNSET:
+        return act(request, request.job)
+    assert isinstance(request.jobs, tuple)
+    jobs = [*dict.fromkeys(request.jobs)]
+    errors: dict[int, Answer] = {}
+    for step, ids in steps(request, jobs):
+        for job in ids:
+            if job not in errors:
+                try:
+                    act(step, job)
+                except RequestError as refusal:
+                    errors[job] = {"code": refusal.code, "message": refusal.message}
+    return {
+        "jobs": [{"id": job, "ok": job not in errors, "state": state_of(job), "error": errors.get(job)} for job in jobs]
+    }
+
+
+def steps(request: R, jobs: list[int]) -> Iterable[tuple[R, list[int]]]:
+    """So that they stand in the order given: those to the front go there from the last to the first.
+
+    For a position all leave the places before it first, or each that goes would shift the others.
+    """
+    if isinstance(request, wire.Edit) or request.to == "back" or request.before is not UNSET:
+        return [(request, jobs)]
+    if request.position is UNSET:
+        return [(request, jobs[::-1])]
+    away = msgspec.structs.replace(request, to="back", position=UNSET)
+    return [(away, jobs), (request, jobs[::-1])]
+
+
+def refuse_edit(job: Job, fields: Iterable[str]) -> None:
+    """Raises RequestError ("conflict") unless it waits, naming each field that was to be changed."""
+    if job.state.name == "queued":
+        return
+    named = ", ".join(f"$.set.{field}" for field in fields) or "no field"
+    instead = "retry it with what you would change" if job.ended else "preempt it first, or retry it when it has ended"
+    raise RequestError(
+        "conflict", f"job {job.id} is {job.state.name}, and only while it waits can be changed: {named}; {instead}"
+    )
