@@ -207,6 +207,14 @@ class Client:
     def cancel(self, jobs: Sequence[int], *, force: bool = False) -> list[dict[str, Any]]:
         return self.verb("cancel", jobs, force=force)
 
+    def lanes(self) -> list[dict[str, Any]]:
+        """The wire's Lanes, the default one first."""
+        return cast("list[dict[str, Any]]", self.call("lanes")["lanes"])
+
+    def lane(self, name: str, **fields: Any) -> dict[str, Any] | None:
+        """Make it, or change what is given: `gpus`, `paused`. With `remove=True` it is None afterwards."""
+        return cast("dict[str, Any] | None", self.call("lane", name=name, **fields)["lane"])
+
     def log(self, job: int, **fields: Any) -> dict[str, Any]:
         return self.call("log", job=job, **fields)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from trainqueue import controlops, gpuops, logfile, user, wire
+from trainqueue import controlops, gpuops, laneops, logfile, user, wire
 from trainqueue.clock import run_time
 from trainqueue.core import events as ev
 from trainqueue.core.dependencies import named
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 CHANGES = (
     *(wire.Submit, wire.Cancel, wire.Hold, wire.Release, wire.Retry, wire.Move, wire.Edit),
-    *(wire.Pause, wire.Resume, wire.Drain, wire.Enable, wire.Disable),
+    *(wire.Pause, wire.Resume, wire.Drain, wire.Enable, wire.Disable, wire.Lane),
     *(wire.Signal, wire.Suspend, wire.Continue, wire.Preempt),
 )
 """What must be on disk before it is answered; refused while nothing can be written."""
@@ -102,8 +102,10 @@ def result(arbiter: GPUArbiter, call: Call) -> object:  # noqa: PLR0912  (one ar
             return each(arbiter, request.jobs, controlops.event_of(arbiter, request))
         case wire.Copy():
             raise RequestError("unknown-op", "not built yet")
-        case wire.Lanes() | wire.Lane():
-            raise RequestError("unknown-op", "not built yet")
+        case wire.Lanes():
+            return {"lanes": laneops.views(arbiter.core)}
+        case wire.Lane() as request:
+            return laneops.change(arbiter, request)
         case wire.Move() as request:
             return move(arbiter, request)
         case wire.Edit() as request:
@@ -198,6 +200,7 @@ def queue(arbiter: GPUArbiter, request: wire.Queue) -> object:
         "paused": core.paused,
         "pause_reason": core.pause_reason,
         "draining": core.draining,
+        "lanes": laneops.views(core) if core.lanes.special() else [],
         "running": [arbiter.view(job) for job in running],
         "queued": [arbiter.view(job) for job in waiting],
         "counts": counts(arbiter),

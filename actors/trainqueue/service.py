@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from trainqueue import __version__, gpuops, gpuwatch, guard, user
+from trainqueue import __version__, gpuops, gpuwatch, guard, laneops, user
 from trainqueue.actor import stop_and_join
 from trainqueue.arbiter import GPUArbiter
 from trainqueue.bench import Bench
 from trainqueue.clock import WallClock
 from trainqueue.core.arbiter import Core
 from trainqueue.core.dependencies import named
+from trainqueue.core.lanes import Lane
 from trainqueue.core.limits import Limits
 from trainqueue.core.reading import Sighting
 from trainqueue.feed import Feed
@@ -89,7 +90,7 @@ class Service:
             next_id=self.home.next_unused(journal.next_id()),
             max_waiting=self.settings.queue.max_waiting,
             counts=journal.ended_counts(),
-            limits=limits(self.settings.gpus),
+            limits=limits(self.settings),
             past=past,
         )
         clock = WallClock()
@@ -203,18 +204,25 @@ def restore(core: Core, journal: Journal, now: float) -> None:
         draining=draining,
         pause_reason=reason,
         choices=gpuops.kept_choices(journal),
+        lanes=laneops.kept(journal),
         traces=gpuops.kept_traces(journal, local.boot_id()),
     )
 
 
-def limits(settings: GpuSettings) -> Limits:
+def limits(settings: Settings) -> Limits:
     """What the core needs of the settings."""
+    lanes = {name: Lane(lane.gpus, lane.paused) for name, lane in settings.lanes.items()}
+    return _limits(settings.gpus, lanes)
+
+
+def _limits(settings: GpuSettings, lanes: dict[str, Lane]) -> Limits:
     return Limits(
         cpu_jobs=settings.cpu_jobs or os.cpu_count() or 1,
         release_tolerance=settings.release_tolerance,
         release_timeout=settings.release_timeout,
         settle_time=settings.settle_time,
         left_out=settings.left_out,
+        lanes=lanes,
     )
 
 
