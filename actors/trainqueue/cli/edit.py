@@ -22,7 +22,7 @@ FORMS: dict[str, Form] = {
     "priority": Priority(),
     "retries": Retries(),
 }
-TEXTS = ("name", "group", "cwd", "gpu_name", "stall_action")
+TEXTS = ("name", "group", "lane", "cwd", "gpu_name", "stall_action")
 AS_IN_SUBMIT = ("gpu", "gpu_any")
 """No fields of a job, but options of `submit` that stand for some."""
 

@@ -16,6 +16,7 @@ from trainqueue.cli.demand import GPU_OPTIONS, demanded
 from trainqueue.cli.env import ENV_OPTIONS, environment
 from trainqueue.cli.factors import SWEEP_OPTIONS
 from trainqueue.cli.forms import Duration, Ids, Moment, Pair, Priority, Retries
+from trainqueue.cli.lane import LANE_OPTIONS, check_group
 from trainqueue.cli.screen import clean
 from trainqueue.cli.stalls import STALL_OPTIONS
 from trainqueue.home import current_umask
@@ -45,6 +46,7 @@ OPTIONS = [
     click.option("--retries", type=Retries(), help="Begin again so often after a cause: exit=2,reboot=1."),
     click.option("--tag", "tags", type=Pair(), multiple=True, help="For selecting; may be repeated."),
     click.option("--group", help="A group for selecting."),
+    *LANE_OPTIONS,
     *ENV_OPTIONS,
     click.option("--no-start", is_flag=True, help="Do not start a daemon if none runs."),
     as_json,
@@ -81,7 +83,7 @@ def specification(fields: dict[str, Any]) -> dict[str, Any]:
 def check_usage(fields: dict[str, Any]) -> None:
     """What the wire cannot carry or the daemon must refuse is wrong usage. Raises UsageError."""
     pairs = [text for pair in (*fields["tags"], *fields["env"]) for text in pair]
-    names = [fields[name] or "" for name in ("name", "group", "gpu_name")]
+    names = [fields[name] or "" for name in ("name", "group", "gpu_name", "lane")]
     for text in (*fields["command"], *pairs, fields["cwd"], *names):
         if not capture.is_text(text):
             msg = f"{text!a} is not UTF-8, which all that a job is told must be"
@@ -109,6 +111,7 @@ def absolute(path: str) -> str:
 def queue_it(fields: dict[str, Any]) -> dict[str, Any]:
     from trainqueue.cli.daemon import ensure
 
+    check_group(fields)
     start = not fields.pop("no_start")
     spec = specification(fields)
     if start:
