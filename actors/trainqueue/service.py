@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from trainqueue import __version__, cells, gpuops, gpuwatch, guard, user
+from trainqueue import __version__, cells, gpuops, gpuwatch, guard, laneops, user
 from trainqueue.actor import stop_and_join
 from trainqueue.arbiter import GPUArbiter
 from trainqueue.bench import Bench
 from trainqueue.clock import WallClock
 from trainqueue.core.arbiter import Core
 from trainqueue.core.dependencies import named
+from trainqueue.core.lanes import Lane
 from trainqueue.core.limits import Limits
 from trainqueue.core.reading import Sighting
 from trainqueue.feed import Feed
@@ -206,6 +207,7 @@ def restore(core: Core, journal: Journal, now: float) -> None:
         draining=draining,
         pause_reason=reason,
         choices=gpuops.kept_choices(journal),
+        lanes=laneops.kept(journal),
         traces=gpuops.kept_traces(journal, local.boot_id()),
     )
 
@@ -219,6 +221,7 @@ def limits(settings: Settings) -> Limits:
         release_timeout=gpus.release_timeout,
         settle_time=gpus.settle_time,
         left_out=gpus.left_out,
+        lanes={name: Lane(lane.gpus, lane.paused) for name, lane in settings.lanes.items()},
         crash_guard_jobs=settings.queue.crash_guard_jobs,
         crash_guard_seconds=settings.queue.crash_guard_seconds,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 from msgspec import UNSET
@@ -25,8 +25,7 @@ def one_or_several(request: R, act: Callable[[R, int], object], state_of: Callab
         raise RequestError("bad-request", "$: exactly one of job, jobs is needed")
     if request.job is not UNSET:
         return act(request, request.job)
-    assert isinstance(request.jobs, tuple)
-    jobs = [*dict.fromkeys(request.jobs)]
+    jobs = [*dict.fromkeys(cast("tuple[int, ...]", request.jobs))]
     errors: dict[int, Answer] = {}
     for step, ids in steps(request, jobs):
         for job in ids:
