@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from trainqueue.capture import is_text
 from trainqueue.cli.demand import refuse
 from trainqueue.cli.factors import NAME, Literal
+from trainqueue.cli.retries import words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -117,6 +118,12 @@ def asked(options: dict[str, Any], most: int) -> Sweep | None:
     return made
 
 
+def refuse_odd(text: str) -> None:
+    """Raises UsageError for what the wire cannot carry."""
+    if not is_text(text):
+        refuse(f"{text!a} is not UTF-8, which all that a job is told must be")
+
+
 class Template:
     """A text with `{name}` in it; `{{` and `}}` are braces."""
 
@@ -124,6 +131,7 @@ class Template:
         """Raises UsageError for what is none of the known names."""
         self.parts: list[tuple[str, bool]] = []
         """Texts, and whether they are names."""
+        refuse_odd(text)
         if isinstance(text, Literal):
             self.parts.append((text, False))
             return
@@ -149,7 +157,7 @@ class Template:
 
 
 class Templates:
-    """The fields of a job that may have names in them: command, name, cwd and the values of `--env`."""
+    """The fields of a job that may have names in them: command, resume_args, name, cwd and the values of `--env`."""
 
     def __init__(self, fields: dict[str, Any], sweep: Sweep) -> None:
         """Raises UsageError for an unknown name, and for one of the sweep that stands nowhere."""
@@ -157,24 +165,27 @@ class Templates:
         self.command = [Template(word, known) for word in fields["command"]]
         self.name = None if fields["name"] is None else Template(fields["name"], known)
         self.cwd = Template(fields["cwd"], known)
+        self.resume_args = [Template(word, known) for word in words(fields["resume_args"]) or ()]
         self.env = {name: Template(value, known) for name, value in fields["env"]}
-        every = [*self.command, self.cwd, *self.env.values(), *([self.name] if self.name else [])]
+        every = [*self.command, *self.resume_args, self.cwd, *self.env.values(), *([self.name] if self.name else [])]
         used = {name for template in every for name in template.names}
         unused = [name for name in known if name not in used and name != INDEX]
+        everywhere = "the command, --name, --env, --cwd or --resume-args"
         if unused:
-            refuse(f"{{{unused[0]}}} stands nowhere in the command, --name, --env or --cwd: all its jobs were the same")
+            refuse(f"{{{unused[0]}}} stands nowhere in {everywhere}: all its jobs were the same")
 
     def fill(self, values: dict[str, str], tags: dict[str, str]) -> dict[str, Any]:
         """What only the job with these values has."""
         for value in values.values():
-            if not is_text(value):
-                refuse(f"{value!a} is not UTF-8, which all that a job is told must be")
+            refuse_odd(value)
         env = {name: template.fill(values) for name, template in self.env.items() if template.names}
         if INDEX in values:
             env[INDEX_VARIABLE] = values[INDEX]
         made: dict[str, Any] = {"command": [word.fill(values) for word in self.command], "tags": {**tags, **values}}
         if env:
             made["env_extra"] = env
+        if self.resume_args:
+            made["resume_args"] = [word.fill(values) for word in self.resume_args]
         if self.name is not None and self.name.names:
             made["name"] = self.name.fill(values)
         if self.cwd.names:
