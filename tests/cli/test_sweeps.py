@@ -113,7 +113,7 @@ WRONG: list[tuple[tuple[str, ...], dict[str, Any], str]] = [
         {"command": "t {lrr} {seed}"},
         "'{lrr}': there is no {lrr} here, but {lr}, {seed}; a brace is",
     ),
-    (("lr=1",), {"command": "t {"}, "there is no { here"),
+    (("lr=1",), {"command": "t {"}, "a { begins a name"),
     (
         ("lr=1", "seed=1"),
         {"command": "t {lr}"},
@@ -166,6 +166,8 @@ def test_forms_of_sweeps(form: Array | Factor, text: str, words: str) -> None:
     [
         (["python", "-u", "src/train.py", "--lr", "{lr}"], None, "train"),
         (["./run", "{x}"], "resnet-{lr}", "resnet"),
+        (["./run", "{x}"], "lr{lr}-seed{seed}", "lr"),
+        (["./run", "{x}"], "{lr} of mine", "of mine"),
         (["{x}"], None, "sweep"),
     ],
 )

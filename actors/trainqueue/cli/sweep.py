@@ -132,8 +132,8 @@ class Template:
         self.parts: list[tuple[str, bool]] = []
         """Texts, and whether they are names."""
         refuse_odd(text)
-        if isinstance(text, Literal):
-            self.parts.append((text, False))
+        self.literal = text if isinstance(text, Literal) else None
+        if self.literal is not None:
             return
         last = 0
         for found in re.finditer(r"\{\{|\}\}|\{([^{}]*)\}|\{", text):
@@ -143,6 +143,8 @@ class Template:
                 self.parts.append((found[0][0], False))
             elif found[1] in known:
                 self.parts.append((found[1], True))
+            elif found[1] is None:
+                refuse(f"{text!r}: a brace is written {{{{ or }}}}, and a {{ begins a name")
             else:
                 names = ", ".join(f"{{{name}}}" for name in known)
                 refuse(f"{text!r}: there is no {found[0]} here, but {names}; a brace is written {{{{ or }}}}")
@@ -153,6 +155,8 @@ class Template:
         return {text for text, named in self.parts if named}
 
     def fill(self, values: dict[str, str]) -> str:
+        if self.literal is not None:
+            return self.literal
         return "".join([values[text] if named else text for text, named in self.parts])
 
 
@@ -195,8 +199,8 @@ class Templates:
 
 def stem(command: Sequence[str], name: str | None) -> str:
     """What a group of such jobs may be called: by their name without what differs, or by their script."""
-    plain = re.sub(r"\{[^{}]*\}", "", name or "").strip(" -_.,=")
-    if plain:
-        return plain[:100]
+    plain = re.sub(r"\{[^{}]*\}", " ", name or "").split(" ")
+    if (text := plain[0].strip("-_.,=") or " ".join(plain).strip(" -_.,=")) != "":
+        return text[:100]
     script = next((word for word in command if re.search(r"\.(py|sh|bash|R|jl|pl)$", word)), command[0])
     return re.sub(r"\{[^{}]*\}", "", Path(script).stem).strip(" -_.") or "sweep"
