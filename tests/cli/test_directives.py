@@ -131,3 +131,18 @@ def test_without_options_it_is_just_run_by_the_real_bash(cli: Cli, daemon: Daemo
     with Client(daemon.home) as client:
         client.wait([1], 20)
         assert client.log(1)["data"] == b"b c\n"
+
+
+def test_with_a_snapshot_the_script_is_frozen_too(cli: Cli, daemon: Daemon, tmp_path: Path) -> None:
+    folder = tmp_path / "code"
+    (folder / "inner").mkdir(parents=True)
+    script(folder, "#!/bin/sh\necho frozen $1\n", "inner/a.sh", 0o755)
+    words = ["--hold", "--gpus", "0", "--snapshot"]
+    assert cli("submit", *words, "inner/a.sh", "x", cwd=folder).stderr == ""
+    assert cli("submit", *words, "--sweep", "x=1,2", "inner/a.sh", "{x}", cwd=folder).stdout == "2\n3\n"
+    script(folder, "#!/bin/sh\necho changed\n", "inner/a.sh", 0o755)
+    cli("release", "1-3")
+    with Client(daemon.home) as client:
+        client.wait([1, 2, 3], 20)
+        assert [client.log(job)["data"].decode() for job in (1, 2, 3)] == ["frozen x\n", "frozen 1\n", "frozen 2\n"]
+        assert client.status(2).command == ("./inner/a.sh", "1")

@@ -12,6 +12,7 @@ from support import Daemon
 
 from trainqueue.cli.factors import Array, Factor
 from trainqueue.cli.several import drafts
+from trainqueue.cli.submit import OWN, submit
 from trainqueue.cli.sweep import asked, stem
 from trainqueue.client import Client
 from trainqueue.home import Home
@@ -20,26 +21,26 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-NOTHING: dict[str, Any] = {"array": None, "sweep": (), "from_csv": None, "zipped": False, "dry_run": False}
-PLAIN: dict[str, Any] = {
-    **dict.fromkeys(("name", "group", "gpus", "these", "among", "gpu_name", "gpu_min_memory", "gpu_memory")),
-    **dict.fromkeys(("warn", "time_limit")),
-    "tags": (),
-    "env": (),
-    "env_file": (),
-    "clean_env": False,
-    "after": (),
-    "after_any": (),
-    "cwd": "/",
-}
+@pytest.fixture
+def alone(tmp_path: Path) -> Cli:
+    """Where no daemon runs."""
+    return Cli(Daemon(Home(tmp_path / "home")))
 
 
-def commands(*sweep: str, array: str | None = None, command: str = "t {lr} {seed}", **more: Any) -> list[list[str]]:
-    """Of a sweep with these options."""
-    options = {**NOTHING, "sweep": [Factor().read(text) for text in sweep], **more}
-    options["array"] = None if array is None else Array().read(array)
-    jobs, _ = drafts({**PLAIN, "command": command.split()}, asked(options, 1000))
-    return [job["command"] for job in jobs]
+def drafted(*words: str) -> list[dict[str, Any]]:
+    """What each job of `submit` with these words has of its own."""
+    fields = dict(submit.make_context("submit", [*words]).params)
+    options = {name: fields.pop(name) for name in OWN}
+    return drafts(fields, asked(options, 1000))[0]
+
+
+def commands(
+    *sweep: str, array: str | None = None, command: str = "t {lr} {seed}", zipped: bool = False, file: str | None = None
+) -> list[list[str]]:
+    words = [word for text in sweep for word in ("--sweep", text)]
+    words += [] if array is None else ["--array", array]
+    words += ["--zip"] * zipped + ([] if file is None else ["--from-csv", file])
+    return [job["command"] for job in drafted(*words, "--", *command.split())]
 
 
 def test_a_sweep_is_the_product_of_its_values_and_the_last_changes_fastest() -> None:
@@ -75,10 +76,16 @@ def test_braces_are_doubled_and_values_are_not_read_again() -> None:
     assert commands("x={y}", command='t {{"lr":{x}}}') == [["t", '{"lr":{y}}']]
 
 
+def test_names_in_what_is_appended_for_a_resumption_and_in_the_program() -> None:
+    first, second = drafted("--sweep", "x=1,2", "--resume-args", "--from 'run {x}'", "--", "{x}")
+    assert (first["command"], first["resume_args"]) == (["1"], ["--from", "run 1"])
+    assert (second["command"], second["resume_args"]) == (["2"], ["--from", "run 2"])
+
+
 def test_the_lines_of_a_csv_file_are_one_factor(tmp_path: Path) -> None:
     file = tmp_path / "runs.csv"
     file.write_text('lr, seed\n"1e-3",1\n\n1e-4, 2\n', encoding="utf-8-sig")
-    made = commands("x=a,b", command="t {lr} {seed} {x}", from_csv=str(file))
+    made = commands("x=a,b", command="t {lr} {seed} {x}", file=str(file))
     assert made == [["t", lr, seed, x] for x in "ab" for lr, seed in (("1e-3", "1"), ("1e-4", "2"))]
 
 
@@ -95,9 +102,9 @@ def test_csv_files_that_cannot_be_meant(case: str, tmp_path: Path) -> None:
     file, (text, words) = tmp_path / "runs.csv", CSV[case]
     file.write_text(text, encoding="utf-8")
     with pytest.raises(UsageError, match=words):
-        commands(from_csv=str(file))
+        commands(file=str(file))
     with pytest.raises(UsageError, match="No such file"):
-        commands(from_csv=str(tmp_path / "none"))
+        commands(file=str(tmp_path / "none"))
 
 
 WRONG: list[tuple[tuple[str, ...], dict[str, Any], str]] = [
@@ -106,8 +113,12 @@ WRONG: list[tuple[tuple[str, ...], dict[str, Any], str]] = [
         {"command": "t {lrr} {seed}"},
         "'{lrr}': there is no {lrr} here, but {lr}, {seed}; a brace is",
     ),
-    (("lr=1",), {"command": "t {"}, "there is no { here"),
-    (("lr=1", "seed=1"), {"command": "t {lr}"}, "{seed} stands nowhere in the command, --name, --env or --cwd"),
+    (("lr=1",), {"command": "t {"}, "a { begins a name"),
+    (
+        ("lr=1", "seed=1"),
+        {"command": "t {lr}"},
+        "{seed} stands nowhere in the command, --name, --env, --cwd or --resume-args",
+    ),
     (("lr=1", "lr=2"), {}, "{lr} is given twice"),
     (("lr=1,2", "seed=0..2"), {"zipped": True}, "as many values of each: --sweep lr has 2, --sweep seed has 3"),
     ((), {"zipped": True}, "--zip pairs the values"),
@@ -120,6 +131,15 @@ WRONG: list[tuple[tuple[str, ...], dict[str, Any], str]] = [
 def test_a_sweep_that_cannot_be_meant_is_refused(sweep: tuple[str, ...], more: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=re.escape(words)):
         commands(*sweep, **more)
+
+
+@pytest.mark.parametrize(
+    "words", [["--env", b"A=\xff{x}"], ["--name", b"\xff{x}"], ["--cwd", b"/\xff/{x}"], ["--sweep", b"y=\xff"]]
+)
+def test_what_is_not_utf_8_is_refused(alone: Cli, words: list[str | bytes]) -> None:
+    refused = alone("submit", "--dry-run", "--sweep", "x=1", *words, "--", "{x}{y}" if words[0] == "--sweep" else "{x}")
+    assert refused.returncode == 2
+    assert "is not UTF-8" in refused.stderr
 
 
 @pytest.mark.parametrize(
@@ -146,6 +166,8 @@ def test_forms_of_sweeps(form: Array | Factor, text: str, words: str) -> None:
     [
         (["python", "-u", "src/train.py", "--lr", "{lr}"], None, "train"),
         (["./run", "{x}"], "resnet-{lr}", "resnet"),
+        (["./run", "{x}"], "lr{lr}-seed{seed}", "lr"),
+        (["./run", "{x}"], "{lr} of mine", "of mine"),
         (["{x}"], None, "sweep"),
     ],
 )
@@ -197,12 +219,6 @@ def test_the_limit_of_a_sweep_is_a_setting(cli: Cli, tmp_path: Path) -> None:
     refused = cli("submit", "--array", "0-5", "--", "true")
     assert refused.returncode == 2
     assert "that is 6 jobs, and a sweep has at most 5 (setting [queue] max_sweep)" in refused.stderr
-
-
-@pytest.fixture
-def alone(tmp_path: Path) -> Cli:
-    """Where no daemon runs."""
-    return Cli(Daemon(Home(tmp_path / "home")))
 
 
 def test_a_dry_run_shows_the_first_and_the_last_and_needs_no_daemon(alone: Cli, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from trainqueue.cli.sweep import Sweep, Templates, asked, stem
 
 SHOWN = 3
 """Commands that a dry run shows at either end."""
-DIFFERENT = ("command", "tags", "name", "cwd", "env_extra")
+DIFFERENT = ("command", "tags", "name", "cwd", "env_extra", "resume_args")
 """Fields that the jobs of a sweep may have of their own."""
 
 
@@ -69,10 +69,8 @@ def drafts(fields: dict[str, Any], sweep: Sweep | None) -> tuple[list[dict[str, 
     alike = {"name": templates.name, "cwd": templates.cwd}
     shared = {name: None if text is None or text.names else text.fill({}) for name, text in alike.items()}
     env = [(name, text.fill({})) for name, text in templates.env.items() if not text.names]
-    common = {**fields, **shared, "cwd": shared["cwd"] or ".", "env": env, "group": group}
-    defaults = specification(
-        {**common, "command": [word.fill(dict.fromkeys(word.names, "")) for word in templates.command]}
-    )
+    own = {"command": fields["command"], "resume_args": None}
+    defaults = specification({**fields, **shared, "cwd": shared["cwd"] or ".", "env": env, "group": group, **own})
     jobs = [templates.fill(values, tags) for values in sweep.values()]
     for job in jobs:
         if "cwd" in job:

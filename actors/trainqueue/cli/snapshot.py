@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from trainqueue.cli.common import client, complain
+from trainqueue.cli.factors import Literal
 from trainqueue.errors import RequestError
 from trainqueue.frozen.copying import freeze
 from trainqueue.frozen.git import root
@@ -32,7 +34,9 @@ def frozen(jobs: list[dict[str, Any]], defaults: dict[str, Any]) -> Generator[No
     try:
         places = {folder: made.place(folder) for folder in folders}
         for job in jobs:
-            job["snapshot"] = places[job.get("cwd") or defaults["cwd"]]
+            folder = job.get("cwd") or defaults["cwd"]
+            job["snapshot"] = places[folder]
+            job["command"] = from_copy(made, folder, job["command"])
         warn(made, jobs, defaults)
     except BaseException:
         made.drop()
@@ -43,6 +47,14 @@ def frozen(jobs: list[dict[str, Any]], defaults: dict[str, Any]) -> Generator[No
         if error.code != "internal":  # else nobody knows what became of the jobs, and retention does what is right
             made.drop()
         raise
+
+
+def from_copy(made: Snapshot, folder: str, command: Sequence[str]) -> list[str]:
+    """A script that `submit` has found by itself is run as it was frozen, like all else."""
+    root = os.path.realpath(made.listing.root)
+    scripts = [word for word in command if isinstance(word, Literal)]
+    inside = {word for word in scripts if os.path.relpath(os.path.realpath(word), root) in made.files}
+    return [f"./{os.path.relpath(word, folder)}" if word in inside else word for word in command]
 
 
 def warn(made: Snapshot, jobs: list[dict[str, Any]], defaults: dict[str, Any]) -> None:

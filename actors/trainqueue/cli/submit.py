@@ -57,6 +57,10 @@ OPTIONS = [
 ]
 
 
+OWN = ("array", "sweep", "from_csv", "zipped", "dry_run")
+"""Options of `submit` alone."""
+
+
 def with_options(options: list[Any]) -> Callable[[T], T]:
     def decorated(function: Any) -> Any:
         for option in reversed(options):
@@ -178,7 +182,7 @@ def submit(as_json: bool, **fields: Any) -> None:  # noqa: FBT001
 
     Without the -- a script of this folder, with the options of its #TRAINQ lines: submit train.sh [ARGS]
     """
-    several = {name: fields.pop(name) for name in ("array", "sweep", "from_csv", "zipped", "dry_run")}
+    several = {name: fields.pop(name) for name in OWN}
     if any(value not in (None, (), False) for value in several.values()):
         from trainqueue.cli import several as many
 

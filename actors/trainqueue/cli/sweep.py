@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from trainqueue.capture import is_text
 from trainqueue.cli.demand import refuse
 from trainqueue.cli.factors import NAME, Literal
+from trainqueue.cli.retries import words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -117,6 +118,12 @@ def asked(options: dict[str, Any], most: int) -> Sweep | None:
     return made
 
 
+def refuse_odd(text: str) -> None:
+    """Raises UsageError for what the wire cannot carry."""
+    if not is_text(text):
+        refuse(f"{text!a} is not UTF-8, which all that a job is told must be")
+
+
 class Template:
     """A text with `{name}` in it; `{{` and `}}` are braces."""
 
@@ -124,8 +131,9 @@ class Template:
         """Raises UsageError for what is none of the known names."""
         self.parts: list[tuple[str, bool]] = []
         """Texts, and whether they are names."""
-        if isinstance(text, Literal):
-            self.parts.append((text, False))
+        refuse_odd(text)
+        self.literal = text if isinstance(text, Literal) else None
+        if self.literal is not None:
             return
         last = 0
         for found in re.finditer(r"\{\{|\}\}|\{([^{}]*)\}|\{", text):
@@ -135,6 +143,8 @@ class Template:
                 self.parts.append((found[0][0], False))
             elif found[1] in known:
                 self.parts.append((found[1], True))
+            elif found[1] is None:
+                refuse(f"{text!r}: a brace is written {{{{ or }}}}, and a {{ begins a name")
             else:
                 names = ", ".join(f"{{{name}}}" for name in known)
                 refuse(f"{text!r}: there is no {found[0]} here, but {names}; a brace is written {{{{ or }}}}")
@@ -145,11 +155,13 @@ class Template:
         return {text for text, named in self.parts if named}
 
     def fill(self, values: dict[str, str]) -> str:
+        if self.literal is not None:
+            return self.literal
         return "".join([values[text] if named else text for text, named in self.parts])
 
 
 class Templates:
-    """The fields of a job that may have names in them: command, name, cwd and the values of `--env`."""
+    """The fields of a job that may have names in them: command, resume_args, name, cwd and the values of `--env`."""
 
     def __init__(self, fields: dict[str, Any], sweep: Sweep) -> None:
         """Raises UsageError for an unknown name, and for one of the sweep that stands nowhere."""
@@ -157,24 +169,27 @@ class Templates:
         self.command = [Template(word, known) for word in fields["command"]]
         self.name = None if fields["name"] is None else Template(fields["name"], known)
         self.cwd = Template(fields["cwd"], known)
+        self.resume_args = [Template(word, known) for word in words(fields["resume_args"]) or ()]
         self.env = {name: Template(value, known) for name, value in fields["env"]}
-        every = [*self.command, self.cwd, *self.env.values(), *([self.name] if self.name else [])]
+        every = [*self.command, *self.resume_args, self.cwd, *self.env.values(), *([self.name] if self.name else [])]
         used = {name for template in every for name in template.names}
         unused = [name for name in known if name not in used and name != INDEX]
+        everywhere = "the command, --name, --env, --cwd or --resume-args"
         if unused:
-            refuse(f"{{{unused[0]}}} stands nowhere in the command, --name, --env or --cwd: all its jobs were the same")
+            refuse(f"{{{unused[0]}}} stands nowhere in {everywhere}: all its jobs were the same")
 
     def fill(self, values: dict[str, str], tags: dict[str, str]) -> dict[str, Any]:
         """What only the job with these values has."""
         for value in values.values():
-            if not is_text(value):
-                refuse(f"{value!a} is not UTF-8, which all that a job is told must be")
+            refuse_odd(value)
         env = {name: template.fill(values) for name, template in self.env.items() if template.names}
         if INDEX in values:
             env[INDEX_VARIABLE] = values[INDEX]
         made: dict[str, Any] = {"command": [word.fill(values) for word in self.command], "tags": {**tags, **values}}
         if env:
             made["env_extra"] = env
+        if self.resume_args:
+            made["resume_args"] = [word.fill(values) for word in self.resume_args]
         if self.name is not None and self.name.names:
             made["name"] = self.name.fill(values)
         if self.cwd.names:
@@ -184,8 +199,8 @@ class Templates:
 
 def stem(command: Sequence[str], name: str | None) -> str:
     """What a group of such jobs may be called: by their name without what differs, or by their script."""
-    plain = re.sub(r"\{[^{}]*\}", "", name or "").strip(" -_.,=")
-    if plain:
-        return plain[:100]
+    plain = re.sub(r"\{[^{}]*\}", " ", name or "").split(" ")
+    if (text := plain[0].strip("-_.,=") or " ".join(plain).strip(" -_.,=")) != "":
+        return text[:100]
     script = next((word for word in command if re.search(r"\.(py|sh|bash|R|jl|pl)$", word)), command[0])
     return re.sub(r"\{[^{}]*\}", "", Path(script).stem).strip(" -_.") or "sweep"

@@ -39,6 +39,7 @@ class Snapshot:
 
     def __init__(self, listing: Listing, folder: Path) -> None:
         self.listing, self.folder = listing, folder
+        self.files = frozenset(listing.files)
 
     def place(self, folder: str) -> str:
         """Raises SnapshotError for a folder that is not part of it."""
