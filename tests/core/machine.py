@@ -221,7 +221,8 @@ class Machine:
             card.lingers += lingers if ran else 0
             if not listed:
                 self.reap(card, job)
-        result = ev.Result(code, None, None, "", self.now, self.now)
+        reason: Any = "preempt" if getattr(state, "preempting", False) else None
+        result = ev.Result(code, None, reason, "", self.now, self.now)
         return self.do(ev.AttemptEnded(job, self.core.jobs[job].attempt, result))
 
     def reap(self, card: Card, job: int) -> None:

@@ -22,6 +22,7 @@ from trainqueue.core.job import (
     State,
     StateName,
 )
+from trainqueue.core.limits import Limits
 from trainqueue.core.spec import JobSpec
 from trainqueue.core.why import why
 from trainqueue.errors import RequestError
@@ -230,15 +231,24 @@ def step(core: Core, ended: dict[int, Job], data: st.DataObject) -> ev.Event:
             keep=draw(flag),
             not_before=draw(st.sampled_from([None, 100_005.0, 186_400.0])),
             retries={"exit": 1, "reboot": draw(st.integers(0, 2))},
+            retry_delay=draw(st.sampled_from([None, 1.0, 86_400.0])),
+            retry_backoff=draw(st.sampled_from([1.0, 1000.0])),
+            retry_place=draw(st.sampled_from(["front", "back"])),
         )
 
     def result() -> ev.Result:
-        reason: Any = draw(st.sampled_from([None, "cancel", "time-limit", "start-failed", "out-of-memory"]))
+        reason: Any = draw(
+            st.sampled_from([None, None, "cancel", "time-limit", "start-failed", "out-of-memory", "preempt"])
+        )
         return ev.Result(draw(st.sampled_from([0, 1])), None, reason, "", draw(moment), draw(moment), 1.0)
 
     choices: list[Callable[[], ev.Event]] = [
         lambda: ev.Submit((wanted(),) * draw(st.integers(1, 3)), "me", states, ends(ended.values(), None)),
         lambda: ev.Cancel(some),
+        lambda: ev.Signal(some),
+        lambda: ev.Suspend(some, draw(moment)),
+        lambda: ev.Continue(some, draw(moment)),
+        lambda: ev.Preempt(some, draw(flag), draw(moment)),
         lambda: ev.Hold(some),
         lambda: ev.Release(some),
         lambda: ev.Move(some, position=draw(st.integers(1, 5))),
@@ -261,13 +271,17 @@ def step(core: Core, ended: dict[int, Job], data: st.DataObject) -> ev.Event:
     ]
     if some in ended and some not in core.jobs:
         choices.append(lambda: ev.Retry(ended[some].snapshot(), states, groups))
+        choices.append(lambda: ev.Retry(ended[some].snapshot(), states, groups, wanted(), held=draw(flag)))
+    elif job is not None:
+        choices.append(lambda: ev.Retry(job, states, groups))
     return draw(st.sampled_from(choices))()
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_random_histories_keep_every_promise(data: st.DataObject) -> None:
-    core, ended, now = Core(["a", "b"], cpu_jobs=2), dict[int, Job](), 100_000.0
+    limits = Limits(crash_guard_jobs=data.draw(st.sampled_from([0, 2])))
+    core, ended, now = Core(["a", "b"], cpu_jobs=2, limits=limits), dict[int, Job](), 100_000.0
     to_end = 0
     for _ in range(data.draw(st.integers(1, 30))):
         now += data.draw(st.sampled_from([1.0, 1.0, 1.0, 86_400.0, -86_400.0]))

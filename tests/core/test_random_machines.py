@@ -71,6 +71,7 @@ class Life:
             gpu_from=named,
             hold=self.some([False, False, False, True]),
             retries={"exit": 1} if self.chance() else {},
+            retry_delay=self.some([None, 1.0]),
         )
 
     def card(self) -> Card:
@@ -90,6 +91,7 @@ class Life:
             self.end,
             self.end,
             self.cancel,
+            self.order,
             self.void,
             self.stranger,
             self.strangers_leave,
@@ -139,6 +141,13 @@ class Life:
         job = self.job(Queued, Running)
         if job is not None:
             self.machine.do(ev.Cancel(job.id))
+
+    def order(self) -> None:
+        job = self.job(Running)
+        if job is not None:
+            orders: list[ev.Event] = [ev.Suspend(job.id, 2.0), ev.Continue(job.id, 3.0), ev.Preempt(job.id)]
+            with contextlib.suppress(RequestError):
+                self.machine.do(self.some(orders))
 
     def void(self) -> None:
         job = self.job(Pending)
@@ -229,6 +238,7 @@ class Life:
                 machine.answer()
             for job in [job.id for job in core.jobs.values() if isinstance(job.state, Pending | Running)]:
                 machine.end(job)
+            machine.do(ev.Tick())
             machine.see()
             if not core.jobs:
                 return

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from trainqueue.core import events as ev
 from trainqueue.core import invariants
-from trainqueue.core.control import obeyed
+from trainqueue.core.control import obeyed, stopped
 from trainqueue.core.crashguard import CrashGuard
 from trainqueue.core.expect import told_end
 from trainqueue.core.gpus import Gpus
@@ -169,7 +169,7 @@ class Core(Gpus):
             case Queued():
                 self._end(job, Cancelled(ended_at=now), now)
             case Pending() | Running():
-                job.restate(replace(job.state, stopping=True))
+                job.restate(stopped(job.state))
                 self._end_expected_anew(job)
                 self._effects += [ev.Changed(job.snapshot()), ev.Stop(job.id, job.attempt, force)]
             case _:

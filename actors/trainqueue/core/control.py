@@ -10,7 +10,7 @@ from trainqueue.core.job import Running
 from trainqueue.errors import RequestError
 
 if TYPE_CHECKING:
-    from trainqueue.core.job import Job
+    from trainqueue.core.job import Job, Pending
 
 DONE = {"Signal": "sent a signal", "Suspend": "suspended", "Continue": "continued", "Preempt": "preempted"}
 
@@ -35,6 +35,13 @@ def obeyed(job: Job, event: ev.Control) -> Running:
             return replace(awake(state, event.at), preempting=True, preempt_hold=event.hold)
         case _:
             assert_never(event)
+
+
+def stopped(state: Pending | Running) -> Pending | Running:
+    """Told to end: a suspended one goes on for that, and its run time stands where it stood."""
+    if isinstance(state, Running):
+        return replace(state, stopping=True, suspended=False)
+    return replace(state, stopping=True)
 
 
 def awake(state: Running, at: float | None) -> Running:

@@ -32,6 +32,7 @@ def check(core: Core, now: float) -> None:
 def problems(core: Core, now: float) -> Iterator[str]:
     """A sentence for each promise that is broken."""
     yield from lists(core)
+    yield from orders(core)
     yield from waits(core)
     yield from leases(core)
     yield from alarms(core)
@@ -78,6 +79,16 @@ def waits(core: Core) -> Iterator[str]:
             del after[waiter]
     if after:
         yield f"these wait for each other: {after}"
+
+
+def orders(core: Core) -> Iterator[str]:
+    """What somebody wants of a running job at the same time, and cannot have."""
+    for job in core.jobs.values():
+        state = job.state
+        if isinstance(state, Running) and state.suspended and (state.stopping or state.preempting):
+            yield f"job {job.id} is to stand still and to end: {state}"
+        if isinstance(state, Queued) and state.until is not None and job.attempt == 1:
+            yield f"job {job.id} waits for a retry before its first attempt"
 
 
 def leases(core: Core) -> Iterator[str]:
