@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from typing import Any
 
 import pytest
 from core.machine import Machine, spec
 
 from trainqueue.core import events as ev
+from trainqueue.core.arbiter import Core
 from trainqueue.core.why import why
 from trainqueue.errors import RequestError
 
@@ -221,6 +224,21 @@ def test_who_is_in_the_group_does_not_wait_for_itself() -> None:
     assert first not in made.started
     end(made, second)
     assert first in made.started
+
+
+def test_thousands_wait_for_a_group_of_thousands() -> None:
+    """Whether its jobs complete or not, and whoever is held for that is told once."""
+    core = Core([], cpu_jobs=1)
+    core.handle(ev.SetMode(paused=True, draining=False), 0.0)
+    began = time.process_time()
+    core.handle(ev.Submit((spec(gpus=0, group="g"),) * 3000, "me"), 0.0)
+    core.handle(ev.Submit((spec(gpus=0, after_group=("g",), keep=True),) * 3000, "me"), 0.0)
+    told = Counter[int]()
+    for member in range(1, 3001):
+        told.update(each.job.id for each in core.handle(ev.Cancel(member), 1.0) if isinstance(each, ev.Changed))
+    assert time.process_time() - began < 4.0
+    assert {told[job] for job in range(3001, 6001)} == {2}, "once that they are held, once that nobody is left"
+    core.validate()
 
 
 # -- cycles

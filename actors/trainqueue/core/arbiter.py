@@ -192,6 +192,7 @@ class Core(Gpus):
             return
         self._dependencies.waive(job)
         self._stand_anew(job, Queued(), now)
+        self._dependencies.groups.sort(job)
 
     def _retry(self, event: ev.Retry, now: float) -> None:
         job = event.job
