@@ -166,6 +166,21 @@ def test_a_chain_within_one_group() -> None:
         end(made, job)
 
 
+def test_a_sweep_after_an_earlier_one_of_its_own_group_runs_side_by_side() -> None:
+    made = machine()
+    first = submit(made, group="g")
+    sweep = made.submit(*[spec(gpus=0, group="g", after_group=("g",))] * 3)
+    end(made, first)
+    assert {*sweep} <= {*made.started}
+
+
+def test_three_of_those_that_are_waited_for_are_named() -> None:
+    made = machine()
+    some = [submit(made, hold=True, group="g") for _ in range(5)]
+    waiter = submit(made, after=tuple(some), after_group=("g",))
+    assert why(made.core, made.core.jobs[waiter], 0.0) == ("dependency", "waits for job 1, job 2, job 3 and 3 more")
+
+
 def test_ended_members_count_by_what_the_journal_says() -> None:
     made = machine()
     made.do(ev.Submit((spec(gpus=0, after_group=("old",)),), "me", groups={"old": None}))
