@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from typing import Any
 
 import pytest
 from core.machine import Machine, spec
 
 from trainqueue.core import events as ev
+from trainqueue.core.arbiter import Core
 from trainqueue.core.why import why
 from trainqueue.errors import RequestError
 
@@ -163,6 +166,21 @@ def test_a_chain_within_one_group() -> None:
         end(made, job)
 
 
+def test_a_sweep_after_an_earlier_one_of_its_own_group_runs_side_by_side() -> None:
+    made = machine()
+    first = submit(made, group="g")
+    sweep = made.submit(*[spec(gpus=0, group="g", after_group=("g",))] * 3)
+    end(made, first)
+    assert {*sweep} <= {*made.started}
+
+
+def test_three_of_those_that_are_waited_for_are_named() -> None:
+    made = machine()
+    some = [submit(made, hold=True, group="g") for _ in range(5)]
+    waiter = submit(made, after=tuple(some), after_group=("g",))
+    assert why(made.core, made.core.jobs[waiter], 0.0) == ("dependency", "waits for job 1, job 2, job 3 and 3 more")
+
+
 def test_ended_members_count_by_what_the_journal_says() -> None:
     made = machine()
     made.do(ev.Submit((spec(gpus=0, after_group=("old",)),), "me", groups={"old": None}))
@@ -221,6 +239,21 @@ def test_who_is_in_the_group_does_not_wait_for_itself() -> None:
     assert first not in made.started
     end(made, second)
     assert first in made.started
+
+
+def test_thousands_wait_for_a_group_of_thousands() -> None:
+    """Whether its jobs complete or not, and whoever is held for that is told once."""
+    core = Core([], cpu_jobs=1)
+    core.handle(ev.SetMode(paused=True, draining=False), 0.0)
+    began = time.process_time()
+    core.handle(ev.Submit((spec(gpus=0, group="g"),) * 3000, "me"), 0.0)
+    core.handle(ev.Submit((spec(gpus=0, after_group=("g",), keep=True),) * 3000, "me"), 0.0)
+    told = Counter[int]()
+    for member in range(1, 3001):
+        told.update(each.job.id for each in core.handle(ev.Cancel(member), 1.0) if isinstance(each, ev.Changed))
+    assert time.process_time() - began < 4.0
+    assert {told[job] for job in range(3001, 6001)} == {2}, "once that they are held, once that nobody is left"
+    core.validate()
 
 
 # -- cycles

@@ -42,12 +42,25 @@ class Life:
 
     def do(self, event: ev.Event) -> None:
         self.now += 1
+        waited = self.waiters() if isinstance(event, ev.AttemptEnded | ev.AttemptLost | ev.Cancel) else {}
         with contextlib.suppress(RequestError):
             for effect in self.core.handle(event, self.now):
                 if isinstance(effect, ev.Changed):
                     self.wrote(effect.job)
         self.core.validate()
         self.check()
+        for waiter, members in waited.items():
+            job = self.core.jobs.get(waiter)
+            bad = [dep for dep in members if dep in self.ended() and self.ended()[dep] != "completed"]
+            assert job is None or not bad or (isinstance(job.state, Queued) and job.state.unmet), f"{bad}: {job}"
+
+    def waiters(self) -> dict[int, set[int]]:
+        """Which members of groups each job waits for."""
+        groups = self.core.groups()
+        return {
+            job.id: {member for group in job.waits_for_groups for member in groups.members(job, group)}
+            for job in self.core.jobs.values()
+        }
 
     def wrote(self, job: Job) -> None:
         row = to_row(job, None, self.now)

@@ -145,7 +145,7 @@ class Core(Gpus):
     def _submit(self, event: ev.Submit, now: float) -> None:
         if len(self.line) + len(event.specs) > self.max_waiting:
             raise RequestError("limit", f"$.jobs: at most {self.max_waiting} jobs may wait; {len(self.line)} do")
-        made = set[str]()
+        made, first = set[str](), self.next_id
         for at, spec in enumerate(event.specs):
             self._dependencies.check(spec, event, f"$.jobs[{at}]", made)
             self.lanes.check(spec, f"$.jobs[{at}]")
@@ -155,7 +155,8 @@ class Core(Gpus):
             job = Job(self.next_id, spec, event.user, now, band(spec), self.next_rank, state=Queued(held=spec.hold))
             self.next_id += 1
             self.next_rank += GAP
-            self._dependencies.groups.ask(job, job.id)
+            again = spec.group in spec.after_group  # a sweep after an earlier one of its name, and not job after job
+            self._dependencies.groups.ask(job, first if again else job.id)
             self.jobs[job.id] = job
             self.counts["queued"] += 1
             self._dependencies.groups.join(job)
@@ -192,6 +193,7 @@ class Core(Gpus):
             return
         self._dependencies.waive(job)
         self._stand_anew(job, Queued(), now)
+        self._dependencies.groups.sort(job)
 
     def _retry(self, event: ev.Retry, now: float) -> None:
         job = event.job

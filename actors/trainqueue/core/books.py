@@ -241,6 +241,7 @@ class Books:
         self._dependencies.keep(job, dep)
         if isinstance(job.state, Queued) and not job.state.unmet:  # the first reason is enough
             self._stand_anew(job, Queued(held=True, unmet=sentence), now)
+            self._dependencies.groups.sort(job)
         return None
 
     def _stand_anew(self, job: Job, state: Queued, now: float) -> None:

@@ -6,9 +6,12 @@ those with lower ids, a restart sees the same ones, and ten thousand jobs may wa
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from sortedcontainers import SortedSet
+
+from trainqueue.core.job import Queued
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,6 +26,8 @@ class Groups:
         self._living: dict[str, SortedSet[int]] = {}
         self._waiters: dict[str, SortedSet[tuple[int, int]]] = {}
         """(bound, id) of those that wait for others than themselves."""
+        self._told: dict[str, SortedSet[tuple[int, int]]] = {}
+        """The same of those that are held since one of the group did not complete: that is said once."""
         self._inside: dict[str, SortedSet[tuple[int, int]]] = {}
         """The same of those that are members themselves, below their own bounds: never in the way of themselves."""
 
@@ -80,13 +85,22 @@ class Groups:
 
     def stop(self, job: Job, group: str) -> None:
         """It waits for this group no more."""
-        for side in (self._waiters, self._inside):
+        self._leave_sides(job, group)
+        job.waits_for_groups = job.waits_for_groups - {group}
+        self._settle(job)
+
+    def sort(self, job: Job) -> None:
+        """It is held for one that did not complete, or was so."""
+        for group in job.waits_for_groups:
+            self._leave_sides(job, group)
+            self._side(job, group).add((job.bound, job.id))
+
+    def _leave_sides(self, job: Job, group: str) -> None:
+        for side in (self._waiters, self._told, self._inside):
             if group in side:
                 side[group].discard((job.bound, job.id))
                 if not side[group]:
                     del side[group]
-        job.waits_for_groups = job.waits_for_groups - {group}
-        self._settle(job)
 
     def forget(self, job: Job) -> None:
         """It waits for none."""
@@ -100,11 +114,13 @@ class Groups:
             job.bound = 0
 
     def _side(self, job: Job, group: str) -> SortedSet[tuple[int, int]]:
+        told = isinstance(job.state, Queued) and job.state.unmet
         member = job.spec.group == group and job.id < job.bound
-        return (self._inside if member else self._waiters).setdefault(group, SortedSet())
+        side = self._inside if member else self._told if told else self._waiters
+        return side.setdefault(group, SortedSet())
 
     def waiting_for(self, group: str, member: int) -> list[int]:
-        """The jobs that wait for this member of it."""
+        """The jobs that wait for this member of it, and have not been told of another that did not complete."""
         sides = (side.get(group, SortedSet()) for side in (self._waiters, self._inside))
         return sorted(job for side in sides for _, job in side.irange((member + 1, 0)) if job != member)
 
@@ -112,5 +128,6 @@ class Groups:
         """Candidates for having nobody left to wait for: all of whom nobody below their bounds lives, perhaps more."""
         living = self._living.get(group)
         first = living[0] if living else None
-        free = self._waiters.get(group, SortedSet()).irange(None, None if first is None else (first, 2**63))
-        return [job for _, job in (*free, *self._inside.get(group, ()))]
+        last = None if first is None else (first, 2**63)
+        free = [side.get(group, SortedSet()).irange(None, last) for side in (self._waiters, self._told)]
+        return [job for _, job in chain(*free, self._inside.get(group, ()))]
