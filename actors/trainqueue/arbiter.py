@@ -14,7 +14,7 @@ from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, assert_never
 
-from trainqueue import wire
+from trainqueue import laneops, wire
 from trainqueue.actor import SelectingActor, tell
 from trainqueue.attempts import note
 from trainqueue.clock import elapsed
@@ -244,6 +244,8 @@ class GPUArbiter(SelectingActor):
                     self.ledger.batch.settings |= {**modes, "pause_reason": reason or ""}
                     now = {"paused": paused, "draining": draining, "pause_reason": reason}
                     self.event("queue", {"type": "queue", **now})
+                case ev.LaneChanged(name, lane):
+                    laneops.changed(self, name, lane)
                 case ev.Start(job, gpu_ids):
                     self.starts.cold(job, gpu_ids)
                 case ev.Stop(job_id, attempt, force, stalled):

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     import pykka
 
+    from trainqueue.core.arbiter import Core
     from trainqueue.core.job import Job
-    from trainqueue.core.line import Line
     from trainqueue.core.spec import JobSpec
     from trainqueue.home import Home
     from trainqueue.launch.nursery import Nursery
@@ -100,12 +100,12 @@ class Bench:
     def unarmed(self, jobs: list[Job]) -> list[Job]:
         return [job for job in jobs if (job.id, job.attempt) not in self.attempts]
 
-    def arm_ahead(self, line: Line) -> None:
+    def arm_ahead(self, core: Core) -> None:
         """Arm those that start next; many at a time or none, since one by one they would be in the way of every start.
 
         Raises OSError when the machine refuses.
         """
-        wanted = line.next(self.ahead())
+        wanted = core.next(self.ahead())
         missing = self.unarmed(wanted)
         if len(wanted) - len(missing) > MAX_ARMED // 4:
             return

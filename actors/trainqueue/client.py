@@ -246,6 +246,14 @@ class Client:
         """A new attempt of ended jobs, with the fields in `set` changed."""
         return self.verb("retry", jobs, **({"set": set} if set else {}))
 
+    def lanes(self) -> list[dict[str, Any]]:
+        """The wire's Lanes, the default one first."""
+        return cast("list[dict[str, Any]]", self.call("lanes")["lanes"])
+
+    def lane(self, name: str, **fields: Any) -> dict[str, Any] | None:
+        """Make it, or change what is given: `gpus`, `paused`. With `remove=True` it is None afterwards."""
+        return cast("dict[str, Any] | None", self.call("lane", name=name, **fields)["lane"])
+
     def log(self, job: int, **fields: Any) -> dict[str, Any]:
         return self.call("log", job=job, **fields)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from trainqueue import controlops, gpuops, logfile, user, wire, wishes
+from trainqueue import controlops, gpuops, laneops, logfile, user, wire, wishes
 from trainqueue.attempts import attempts
 from trainqueue.clock import run_time
 from trainqueue.core import events as ev
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 CHANGES = (
     *(wire.Submit, wire.Cancel, wire.Hold, wire.Release, wire.Retry, wire.Move, wire.Edit),
-    *(wire.Pause, wire.Resume, wire.Drain, wire.Enable, wire.Disable),
+    *(wire.Pause, wire.Resume, wire.Drain, wire.Enable, wire.Disable, wire.Lane),
     *(wire.Copy, wire.Signal, wire.Suspend, wire.Continue, wire.Preempt),
 )
 """What must be on disk before it is answered; refused while nothing can be written."""
@@ -106,8 +106,10 @@ def result(arbiter: GPUArbiter, call: Call) -> object:  # noqa: PLR0912  (one ar
             return each(arbiter, request.jobs, controlops.event_of(arbiter, request))
         case wire.Copy() as request:
             return copy(arbiter, request, call.user)
-        case wire.Lanes() | wire.Lane():
-            raise RequestError("unknown-op", "not built yet")
+        case wire.Lanes():
+            return {"lanes": laneops.views(arbiter.core)}
+        case wire.Lane() as request:
+            return laneops.change(arbiter, request)
         case wire.Move() as request:
             return one_or_several(request, partial(move, arbiter), partial(state_of, arbiter))
         case wire.Edit() as request:
@@ -212,6 +214,7 @@ def queue(arbiter: GPUArbiter, request: wire.Queue) -> object:
         "paused": core.paused,
         "pause_reason": core.pause_reason,
         "draining": core.draining,
+        "lanes": laneops.views(core) if core.lanes.special() else [],
         "running": [arbiter.view(job) for job in running],
         "queued": [arbiter.view(job) for job in waiting],
         "counts": counts(arbiter),

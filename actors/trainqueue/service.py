@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from trainqueue import __version__, cells, gpuops, gpuwatch, guard, user
+from trainqueue import __version__, cells, gpuops, gpuwatch, guard, laneops, user
 from trainqueue.actor import stop_and_join
 from trainqueue.arbiter import GPUArbiter
 from trainqueue.bench import Bench
 from trainqueue.clock import WallClock
 from trainqueue.core.arbiter import Core
 from trainqueue.core.dependencies import named
+from trainqueue.core.lanes import Lane
 from trainqueue.core.limits import Limits
 from trainqueue.core.reading import Sighting
 from trainqueue.feed import Feed
@@ -206,6 +207,7 @@ def restore(core: Core, journal: Journal, now: float) -> None:
         draining=draining,
         pause_reason=reason,
         choices=gpuops.kept_choices(journal),
+        lanes=laneops.kept(journal),
         traces=gpuops.kept_traces(journal, local.boot_id()),
     )
 
@@ -213,6 +215,7 @@ def restore(core: Core, journal: Journal, now: float) -> None:
 def limits(settings: Settings) -> Limits:
     """What the core needs of the settings."""
     gpus = settings.gpus
+    lanes = {name: Lane(lane.gpus, lane.paused) for name, lane in settings.lanes.items()}
     return Limits(
         cpu_jobs=gpus.cpu_jobs or os.cpu_count() or 1,
         release_tolerance=gpus.release_tolerance,
@@ -221,6 +224,7 @@ def limits(settings: Settings) -> Limits:
         left_out=gpus.left_out,
         crash_guard_jobs=settings.queue.crash_guard_jobs,
         crash_guard_seconds=settings.queue.crash_guard_seconds,
+        lanes=lanes,
     )
 
 

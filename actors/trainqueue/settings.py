@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from trainqueue.capture import settings_file
+from trainqueue.core.spec import LaneGpus, LaneName  # noqa: TC001  (msgspec looks it up at run time)
 from trainqueue.errors import SettingsError
 
 AfterReboot = Literal["continue", "hold"]
@@ -85,6 +86,14 @@ class HistorySettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How long a repeated `submit` is known by its key."""
 
 
+class LaneSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """A named queue beside the others; `trainq-cli lane` goes before it."""
+
+    gpus: LaneGpus | None = None
+    """So many at most for its jobs together."""
+    paused: bool = False
+
+
 class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
     max_bytes: Annotated[int, Meta(ge=0, le=2**62)] = 2**30
     """Bytes of an attempt's log, 0 for no cap; less than a mebibyte counts as one."""
@@ -124,9 +133,11 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     logs: LogSettings = LogSettings()
     environment: EnvironmentSettings = EnvironmentSettings()
     snapshot: SnapshotSettings = SnapshotSettings()
+    lanes: dict[LaneName, LaneSettings] = {}
 
 
 SECTIONS = (
+    LaneSettings,
     DaemonSettings,
     QueueSettings,
     GpuSettings,

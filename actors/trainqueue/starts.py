@@ -131,12 +131,12 @@ class Starts:
         self.bench.warm()
         try:
             if self._may_arm():
-                self.bench.arm_ahead(self.arbiter.core.line)
+                self.bench.arm_ahead(self.arbiter.core)
         except OSError as error:
             logger.warning("cannot prepare the next start: %s", error)
 
     def refill_if_unarmed(self) -> None:
-        if self._may_arm() and self.bench.unarmed(self.arbiter.core.line.next(1)):
+        if self._may_arm() and self.bench.unarmed(self.arbiter.core.next(1)):
             self.refill_later()
 
     def _may_arm(self) -> bool:

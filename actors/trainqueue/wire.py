@@ -14,7 +14,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from trainqueue import drafts
 from trainqueue.core.job import StateName  # noqa: TC001  (msgspec looks it up at run time)
-from trainqueue.core.spec import GpuName, JobId, JobSpec, Name
+from trainqueue.core.spec import GpuName, JobId, JobSpec, LaneGpus, LaneName, Name
 from trainqueue.errors import RequestError
 
 MAX_ECHO = 200
@@ -173,8 +173,8 @@ class Lanes(Request, frozen=True, tag="lanes"):
 class Lane(Request, frozen=True, tag="lane"):
     """Make the lane, or change what is given of it; `gpus` null: as many as there are."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=100)]
-    gpus: Annotated[int, Meta(ge=1, le=1024)] | UnsetType | None = UNSET
+    name: LaneName
+    gpus: LaneGpus | UnsetType | None = UNSET
     paused: bool | UnsetType = UNSET
     remove: bool = False
 

@@ -1,4 +1,4 @@
-"""`max_running` of a group: who of it may stand in the line, and who waits beside it."""
+"""`max_running` of a group: who may stand in the line, who waits beside it; and random lives of groups and lanes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from trainqueue.core import events as ev
 from trainqueue.core.arbiter import Core
 from trainqueue.core.job import Pending, Queued, Running
+from trainqueue.core.lanes import Choice, Lane
+from trainqueue.core.limits import Limits
 from trainqueue.core.why import why
 
 if TYPE_CHECKING:
@@ -171,6 +173,7 @@ def test_a_hand_over_is_no_slower_with_10000_that_may_not_start() -> None:
     assert min(hand_over(*some(10_000, group="g", max_running=1, priority="high")) for _ in range(3)) < 5 * alone
 
 
+LIMITS = Limits(cpu_jobs=2, lanes={"debug": Lane(1), "long": Lane()})
 BOUNDS = [None, 1, 1, 2, 3]
 
 
@@ -182,7 +185,7 @@ def test_random_lives_exceed_no_bound() -> None:
     @given(st.randoms(use_true_random=True))
     def live(random: Random) -> None:
         nonlocal starts
-        core, now = Core(["a", "b", "c"], cpu_jobs=2), 0.0
+        core, now = Core(["a", "b", "c"], limits=LIMITS), 0.0
         for _ in range(random.randrange(20, 120)):
             now += 1.0
             effects = step(core, random, now)
@@ -193,8 +196,14 @@ def test_random_lives_exceed_no_bound() -> None:
                 held = [other for other in core.active() if other.spec.group == core.jobs[job].spec.group]
                 bound, later = core.jobs[job].spec.max_running, found[found.index(job) + 1 :]
                 assert bound is None or len(held) - len(later) <= bound
+                lane = core.lanes.all[core.lanes.name(core.jobs[job].spec)]
+                held = [other for other in core.active() if other.spec.lane == core.jobs[job].spec.lane]
+                assert not lane.paused
+                assert not lane.gpus or not core.jobs[job].spec.gpus or sum(o.spec.gpus for o in held) <= lane.gpus
             if random.random() < 0.05:
                 core = restarted(core, now)
+        for name in core.lanes.all:
+            core.handle(ev.SetLane(name, Choice(gpus=None, paused=False)), now)
         for _ in range(1000):
             if not (some := active(core)):
                 break
@@ -207,8 +216,9 @@ def test_random_lives_exceed_no_bound() -> None:
 
 
 def restarted(core: Core, now: float) -> Core:
-    again = Core(["a", "b", "c"], cpu_jobs=2, next_id=core.next_id)
-    again.restore([job.snapshot() for job in core.jobs.values()], {}, now, paused=False, draining=False)
+    again = Core(["a", "b", "c"], limits=LIMITS, next_id=core.next_id)
+    jobs = [job.snapshot() for job in core.jobs.values()]
+    again.restore(jobs, {}, now, paused=False, draining=False, lanes=core.lanes.choices)
     again.handle(ev.Tick(), now)
     again.validate()
     return again
@@ -222,6 +232,7 @@ def step(core: Core, random: Random, now: float) -> list[ev.Effect]:
             gpus=random.choice([0, 1, 1, 1, 2, 3]),
             group=group,
             max_running=bound,
+            lane=random.choice([None, None, "debug", "long"]),
             hold=random.random() < 0.1,
             priority=random.choice([0, 0, 0, 1]),
             retries={"exit": 1},
@@ -230,6 +241,8 @@ def step(core: Core, random: Random, now: float) -> list[ev.Effect]:
     waiting = [job.id for job in core.jobs.values() if isinstance(job.state, Queued)]
     run = [job for job in core.jobs.values() if isinstance(job.state, Pending | Running)]
     choices: list[ev.Event] = [ev.Submit(tuple(wanted() for _ in range(random.randrange(1, 4))), "me")]
+    lane = random.choice(["default", "debug", "debug", "long"])
+    choices.append(ev.SetLane(lane, Choice(random.choice([None, 1, 2, 3]), random.random() < 0.2)))
     if waiting:
         job = random.choice(waiting)
         free = core.line.position(core.jobs[job]) is None

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from trainqueue.core.card import Trace
     from trainqueue.core.job import StateName
+    from trainqueue.core.lanes import Choice
     from trainqueue.core.limits import Limits
     from trainqueue.core.past import Past
     from trainqueue.core.spec import JobSpec
@@ -71,9 +72,11 @@ class Core(Gpus):
         pause_reason: str | None = None,
         choices: Mapping[str, bool] | None = None,
         traces: Mapping[str, Trace] | None = None,
+        lanes: Mapping[str, Choice] | None = None,
     ) -> None:
         """What the journal holds, see `load` and `recall`. Nothing is dispatched before the first event."""
         self.paused, self.draining, self.pause_reason = paused, draining, pause_reason
+        self.lanes.recall(lanes or {})
         self.load(jobs, ended, now)
         self.recall(choices or {}, traces or {}, now)
 
@@ -122,6 +125,10 @@ class Core(Gpus):
                 self._of_gpus(event, now)
             case ev.Stalled() | ev.Stirred():
                 self._effects += judge(self.jobs.get(event.job), event)
+            case ev.SetLane():
+                self._set_lane(event.name, event.choice, now)
+            case ev.RemoveLane():
+                self._remove_lane(event.name)
             case ev.Forgotten():
                 self.counts.subtract(event.counts)
             case _:
@@ -213,8 +220,9 @@ class Core(Gpus):
 
     def _move(self, event: ev.Move, now: float) -> None:
         job = self._queued(event.job, "moved")
-        if event.before is not None and self.line.position(self._queued(event.before, "a place in the line")) is None:
-            raise RequestError("conflict", f"job {event.before} has no position: it is parked")
+        before = None if event.before is None else self._queued(event.before, "a place in the line")
+        if before is not None and not self.line.has_ready(before) and self.gates.outside(before) is None:
+            raise RequestError("conflict", f"job {before.id} has no position: it is parked")
         if event.before == job.id:
             raise RequestError("bad-request", "$.before: a job cannot go before itself")
         self._leave_line(job)
@@ -229,10 +237,9 @@ class Core(Gpus):
         self._effects.append(ev.Moved(job.snapshot()))
 
     def _spot(self, event: ev.Move, job: Job) -> tuple[int, int] | None:
-        position = event.position
         if event.before is not None:
-            position = self.line.position(self.jobs[event.before])
-        return between(*self.line.neighbours(position or len(self.line) + 1), job.band)
+            return between(*self.line.in_front_of(self.jobs[event.before]), job.band)
+        return between(*self.line.neighbours(event.position or len(self.line) + 1), job.band)
 
     def _edit(self, event: ev.Edit, now: float) -> None:
         job, spec, deps = self._queued(event.job, "edited"), event.spec, self._dependencies

@@ -18,7 +18,7 @@ from trainqueue.core.job import Cancelled, Completed, Ended, Job, Queued, Runnin
 from trainqueue.core.lanes import Lanes
 from trainqueue.core.leases import Leases
 from trainqueue.core.limits import Limits
-from trainqueue.core.line import GAP, Line
+from trainqueue.core.line import GAP, Line, place
 from trainqueue.core.looks import Looks
 from trainqueue.core.needs import Need, Needs
 from trainqueue.core.outcome import unmet
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from trainqueue.core.groups import Groups
     from trainqueue.core.job import State, StateName
+    from trainqueue.core.lanes import Choice
     from trainqueue.core.past import Past
 
 
@@ -107,6 +108,11 @@ class Books:
     def groups(self) -> Groups:
         """Who waits for which group."""
         return self._dependencies.groups
+
+    def next(self, some: int) -> list[Job]:
+        """Those that start next, as far as it is easy to know: the first in line, and at their gates."""
+        first = self.line.next(some)
+        return first + self.gates.upcoming(max(1, some - len(first)))
 
     def take_effects(self) -> list[ev.Effect]:
         effects, self._effects = self._effects, []
@@ -191,6 +197,21 @@ class Books:
         self.needs.remove(job)
         if (at := moment(job)) is not None:
             self.alarms.discard(at, job.id)
+
+    def _remove_lane(self, name: str) -> None:
+        self.lanes.check_removal(name, self.gates.running[name])
+        self.lanes.remove(name)
+        self._effects.append(ev.LaneChanged(name, None))
+
+    def _set_lane(self, name: str, choice: Choice, now: float) -> None:
+        """Whoever waits in it comes to its gates anew, which takes its time: that a lane changes is rare."""
+        jobs = sorted((self.jobs[job] for job in self.lanes.waiting.get(name, ())), key=place)
+        for job in reversed(jobs):
+            self._leave_line(job)
+        self.lanes.choose(name, choice)
+        for job in jobs:
+            self._enqueue(job, now)
+        self._effects.append(ev.LaneChanged(name, self.lanes.all[name]))
 
     def _requeue(
         self, job: Job, rank: int, ended: Mapping[int, StateName], now: float, to: Queued | None = None

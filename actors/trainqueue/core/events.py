@@ -10,6 +10,7 @@ from trainqueue.core.job import StateName
 
 if TYPE_CHECKING:
     from trainqueue.core.job import Cause, Ended, Job
+    from trainqueue.core.lanes import Choice, Lane
     from trainqueue.core.reading import Sighting
     from trainqueue.core.spec import JobSpec
 
@@ -270,6 +271,19 @@ class SetGpu:
 
 
 @dataclass(frozen=True, slots=True)
+class SetLane:
+    """A person makes a lane, or says something else of it."""
+
+    name: str
+    choice: Choice
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveLane:
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Forgotten:
     """Retention has removed the records of so many ended jobs per state."""
 
@@ -301,6 +315,8 @@ Event = (
     | Stalled
     | Stirred
     | SetGpu
+    | SetLane
+    | RemoveLane
     | Forgotten
 )
 
@@ -442,10 +458,18 @@ class GpuChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class LaneChanged:
+    """Write down what people have said of the lanes, and tell the world how this one is; None: it is gone."""
+
+    name: str
+    lane: Lane | None
+
+
+@dataclass(frozen=True, slots=True)
 class Drained:
     """Draining, and the last running job has ended: the daemon may exit."""
 
 
 GpuEffect = Look | ProveWithin | SettleAfter | GpuChanged
 JobEffect = Changed | Explained | Moved | Reported | Start | Stop | Tell | AttemptOver
-Effect = JobEffect | ModeChanged | WakeAt | UnblockAfter | Drained | GpuEffect
+Effect = JobEffect | ModeChanged | LaneChanged | WakeAt | UnblockAfter | Drained | GpuEffect

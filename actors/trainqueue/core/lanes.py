@@ -126,9 +126,8 @@ class Lanes:
         if name in self.from_settings:
             raise RequestError("conflict", f"lane {name} stands in the settings ([lanes.{name}]): remove it there")
         if waiting or running:
-            raise RequestError(
-                "conflict", f"{waiting} jobs wait and {running} run in lane {name}: edit or end them first"
-            )
+            wait, run = ("s" if count == 1 else "" for count in (waiting, running))
+            raise RequestError("conflict", f"{number(waiting, 'job')} wait{wait} and {running} run{run} in lane {name}")
 
     def remove(self, name: str) -> None:
         self.all.pop(name)

@@ -110,11 +110,24 @@ class Line:
             limit, offset = limit - taken, max(0, offset - len(part))
 
     def neighbours(self, position: int) -> tuple[Place | None, Place | None]:
-        """The places around the gap in front of the job at `position` (1-based)."""
+        """The places around the gap in front of the job at `position` (1-based).
+
+        Those who wait beside the line are passed: who goes to the front is before them, who goes to the back behind.
+        """
         at = max(0, min(position - 1, len(self._ready)))
         before = self._ready.peekitem(at - 1)[0] if at > 0 else None
-        after = self._ready.peekitem(at)[0] if at < len(self._ready) else None
-        return before, after
+        if at == len(self._ready):
+            ends = [part.peekitem(-1)[0] for part in (self._ready, self._parked) if part]
+            return max(ends, default=None), None
+        after = self._ready.peekitem(at)[0]
+        beside = next(self._parked.irange(before, after, inclusive=(False, False)), after)
+        return before, beside
+
+    def in_front_of(self, job: Job) -> tuple[Place | None, Place]:
+        """The places around the gap in front of this one, whether it has a position or not."""
+        key = place(job)
+        ends = (next(part.irange(None, key, (True, False), reverse=True), None) for part in (self._ready, self._parked))
+        return max((end for end in ends if end is not None), default=None), key
 
     def renumber(self) -> list[Job]:
         """Spread the ranks again when no number is left between two neighbours. Returns the jobs changed.
