@@ -29,7 +29,7 @@ def test_a_lane_gets_no_more_gpus_than_it_may_have_and_the_others_pass() -> None
     core = core_with(4, debug=Lane(gpus=2))
     submitted(core, *some(4, lane="debug"), spec(), spec(lane="default"))
     assert active(core) == [1, 2, 5, 6]
-    assert why(core, core.jobs[3], 1.0) == ("gpu-count", "lane debug holds 2 of its 2 GPUs")
+    assert why(core, core.jobs[3], 1.0) == ("position", "lane debug holds 2 of its 2 GPUs")
     assert why(core, core.jobs[4], 1.0)[1] == "lane debug holds 2 of its 2 GPUs; 1 of it is before this one"
     assert end(core, 5) == []
     assert end(core, 1) == [3]

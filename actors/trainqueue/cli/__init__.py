@@ -37,6 +37,7 @@ COMMANDS = {
     "pause": ("change", "Start nothing until resumed."),
     "resume": ("change", "End pause and drain."),
     "drain": ("change", "Start nothing; exit when the last running job ends."),
+    "lane": ("lane", "Lanes: named queues with a share of the GPUs and a pause of their own."),
     "daemon": ("daemon", "start, stop or status of the daemon."),
     "doctor": ("doctor", "Check settings, home, disk, clock, daemon and driver, and say what to do."),
 }

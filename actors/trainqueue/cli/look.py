@@ -11,6 +11,8 @@ import click
 
 from trainqueue.cli.common import as_json, client, complain, outlast, show_json
 from trainqueue.cli.forms import Id
+from trainqueue.cli.lane import banners
+from trainqueue.cli.lane import happened as lane_change
 from trainqueue.cli.screen import bar, clean, clock, table, took
 from trainqueue.cli.select import ENDED, LIVING, PAGE, look, selecting, states_of
 from trainqueue.cli.select import shown as shown_jobs
@@ -51,6 +53,8 @@ def show_queue(which: Selection, *, document: bool, limit: int | None = 100, as_
         since = f" since {found['pause_reason']}" if found["pause_reason"] else ""
         sentence = f"The queue is {state}{since}: nothing starts. trainq-cli resume ends it."
         click.secho(sentence, fg="yellow", bold=True, err=True)
+from trainqueue.cli.lane import banners
+from trainqueue.cli.lane import happened as lane_change
     jobs = [*found["running"], *found["queued"]]
     if as_tree:
         from trainqueue.cli import tree
@@ -315,6 +319,8 @@ def happened(event: dict[str, Any]) -> str:
             return gpu_change(event)
         case "queue":
             return mode(event)
+        case "lane":
+            return lane_change(event)
         case other:
             return str(other)
 

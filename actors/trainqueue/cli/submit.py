@@ -18,6 +18,7 @@ from trainqueue.cli.directives import Scripted
 from trainqueue.cli.env import ENV_OPTIONS, environment
 from trainqueue.cli.factors import SWEEP_OPTIONS
 from trainqueue.cli.forms import Duration, Moment, Pair, Priority, Size
+from trainqueue.cli.lane import LANE_OPTIONS, check_group
 from trainqueue.cli.retries import RETRY_OPTIONS, words
 from trainqueue.cli.screen import clean
 from trainqueue.cli.stalls import STALL_OPTIONS
@@ -48,6 +49,7 @@ OPTIONS = [
     *RETRY_OPTIONS,
     click.option("--tag", "tags", type=Pair(), multiple=True, help="For selecting; may be repeated."),
     click.option("--group", help="A group for selecting."),
+    *LANE_OPTIONS,
     *ENV_OPTIONS,
     click.option("--snapshot", is_flag=True, help="Freeze the code: run in a copy of what git does not ignore here."),
     click.option("--no-start", is_flag=True, help="Do not start a daemon if none runs."),
@@ -95,7 +97,7 @@ def surrounding(cwd: str) -> str | None:
 def check_usage(fields: dict[str, Any]) -> None:
     """What the wire cannot carry or the daemon must refuse is wrong usage. Raises UsageError."""
     pairs = [text for pair in (*fields["tags"], *fields["env"]) for text in pair]
-    names = [fields[name] or "" for name in ("name", "group", "gpu_name")]
+    names = [fields[name] or "" for name in ("name", "group", "gpu_name", "lane")]
     for text in (*fields["command"], *pairs, fields["cwd"], *fields["after_group"], *names):
         if not capture.is_text(text):
             msg = f"{text!a} is not UTF-8, which all that a job is told must be"
@@ -123,6 +125,7 @@ def absolute(path: str) -> str:
 def queue_it(fields: dict[str, Any]) -> dict[str, Any]:
     from trainqueue.cli.daemon import ensure
 
+    check_group(fields)
     start = not fields.pop("no_start")
     spec = specification(fields)
     if start:

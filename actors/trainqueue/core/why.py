@@ -60,7 +60,7 @@ def _outside(core: Core, gate: Gate, job: Job) -> tuple[str, str]:
     before = len(gate.inside) + gate.before(job)
     rest = f"; {before} of it {'is' if before == 1 else 'are'} before this one" if before else ""
     if kind == "lane":
-        return "gpu-count", f"lane {name} holds {used} of its {number(gate.bound, 'GPU')}{rest}"
+        return "position", f"lane {name} holds {used} of its {number(gate.bound, 'GPU')}{rest}"
     if used >= gate.bound:
         return "position", f"{used} of group {name} run, which is its max_running{rest}"
     return "position", f"{used} of group {name} run, and its max_running is {gate.bound}{rest}"

@@ -1,0 +1,112 @@
+"""`lane`: the named queues, how much each may hold, and which are paused; its options change that."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from trainqueue.cli.common import as_json, client, filled, show_json
+from trainqueue.cli.forms import Form
+from trainqueue.cli.screen import clean, table
+from trainqueue.core.words import number
+
+HEADS = ("LANE", "GPUS", "RUNNING", "WAITING", "STATE")
+LANE_OPTIONS = [
+    click.option(
+        "--max-running",
+        metavar="N",
+        type=click.IntRange(1, 1_000_000),
+        help="At most so many jobs of its group run at a time.",
+    ),
+    click.option("--lane", metavar="LANE", help="The named queue that it waits in; trainq-cli lane shows them."),
+]
+
+
+class Bound(Form):
+    """`2`, or `none`."""
+
+    name = "gpus"
+
+    def read(self, text: str) -> int | None:
+        if text == "none":
+            return None
+        if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:9]) <= 1024:
+            msg = f"{text!r} is no number of GPUs: give 1 to 1024, or none for no bound"
+            raise ValueError(msg)
+        return int(text)
+
+
+@click.command()
+@click.argument("name", metavar="[LANE]", required=False)
+@click.option("--gpus", metavar="N|none", type=Bound(), default=..., help="So many at most for its jobs together.")
+@click.option("--pause", is_flag=True, help="Start none of its jobs; what runs runs on.")
+@click.option("--resume", is_flag=True, help="End that.")
+@click.option("--remove", is_flag=True, help="It must be empty, and not stand in the settings.")
+@as_json
+def lane(name: str | None, as_json: bool, **wishes: Any) -> None:  # noqa: FBT001
+    """All lanes; or one, made where there is none of that name, and changed as the options say."""
+    wished = wishes_of(name, wishes)
+    trainq = client()
+    if name is None:
+        found = {"lanes": trainq.lanes()}
+    elif not wished and (known := [one for one in trainq.lanes() if one["name"] == name]):
+        found = {"lane": known[0]}
+    else:
+        found = {"lane": trainq.lane(name, **wished)}
+    if as_json:
+        show_json(found)
+    elif found.get("lane", ...) is None:
+        click.echo(f"{name}\tremoved")
+    else:
+        table(HEADS, map(row, found.get("lanes") or [found["lane"]]))
+
+
+def wishes_of(name: str | None, wishes: dict[str, Any]) -> dict[str, Any]:
+    """Fields of the op `lane`. Raises UsageError."""
+    given = {option for option in ("pause", "resume", "remove") if wishes[option]}
+    bound = {} if wishes["gpus"] is ... else {"gpus": wishes["gpus"]}
+    if name is None and (given or bound):
+        msg = "which lane? Name it: trainq-cli lane debug --gpus 1"
+        raise click.UsageError(msg)
+    if len(given) > 1 or ("remove" in given and bound):
+        msg = "--pause, --resume and --remove exclude each other, and --remove everything else"
+        raise click.UsageError(msg)
+    paused = {"pause": True, "resume": False}.get(next(iter(given), ""))
+    return bound | filled(paused=paused, remove=wishes["remove"] or None)
+
+
+def row(lane: dict[str, Any]) -> tuple[object, ...]:
+    held = lane["held"] if lane["gpus"] is None else f"{lane['held']} of {lane['gpus']}"
+    state = "PAUSED" if lane["paused"] else "open"
+    return (lane["name"], held, lane["running"], lane["waiting"], state)
+
+
+def banners(found: dict[str, Any]) -> list[str]:
+    """A sentence for each paused lane of what `queue` tells; a daemon of before tells nothing of lanes."""
+    return [
+        clean(f"Lane {lane['name']} is PAUSED: {standing(lane)}. trainq-cli lane {lane['name']} --resume ends it.")
+        for lane in found.get("lanes") or ()
+        if lane["paused"]
+    ]
+
+
+def standing(lane: dict[str, Any]) -> str:
+    if not lane["waiting"]:
+        return "nothing starts in it"
+    return f"{number(lane['waiting'], 'job')} wait{'s' if lane['waiting'] == 1 else ''} in it, and nothing starts"
+
+
+def happened(event: dict[str, Any]) -> str:
+    """A lane's event in words."""
+    if event["removed"]:
+        return f"lane {event['name']} removed"
+    bound = "" if event["gpus"] is None else f", at most {number(event['gpus'], 'GPU')}"
+    return f"lane {event['name']} {'paused' if event['paused'] else 'open'}{bound}"
+
+
+def check_group(fields: dict[str, Any]) -> None:
+    """Raises UsageError where a bound is given and there is no group that it could be of."""
+    if fields.get("max_running") is not None and fields.get("group") is None:
+        msg = "--max-running is of a group: name one with --group"
+        raise click.UsageError(msg)
