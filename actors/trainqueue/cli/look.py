@@ -53,8 +53,8 @@ def show_queue(which: Selection, *, document: bool, limit: int | None = 100, as_
         since = f" since {found['pause_reason']}" if found["pause_reason"] else ""
         sentence = f"The queue is {state}{since}: nothing starts. trainq-cli resume ends it."
         click.secho(sentence, fg="yellow", bold=True, err=True)
-from trainqueue.cli.lane import banners
-from trainqueue.cli.lane import happened as lane_change
+    for sentence in banners(found):
+        click.secho(sentence, fg="yellow", bold=True, err=True)
     jobs = [*found["running"], *found["queued"]]
     if as_tree:
         from trainqueue.cli import tree

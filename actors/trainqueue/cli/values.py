@@ -34,7 +34,7 @@ FORMS: dict[str, Form] = {
     "priority": Priority(),
     "retries": Retries(),
 }
-TEXTS = ("name", "group", "lane", "cwd", "gpu_name", "stall_action", "retry_place", "lane", "snapshot")
+TEXTS = ("name", "group", "cwd", "gpu_name", "stall_action", "retry_place", "lane", "snapshot")
 AS_IN_SUBMIT = ("gpu", "gpu_any")
 """No fields of a job, but options of `submit` that stand for some."""
 SET = click.option(
