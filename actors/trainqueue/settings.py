@@ -137,6 +137,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 SECTIONS = (
+    LaneSettings,
     DaemonSettings,
     QueueSettings,
     GpuSettings,

@@ -96,6 +96,7 @@ class Machine:
             paused=before.paused,
             draining=before.draining,
             choices=before.choices(),
+            lanes=before.lanes.choices,
             traces=before.traces(),
         )
         self.looks, self.timers, self.half = [], [], None

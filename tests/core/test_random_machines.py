@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from trainqueue.core import events as ev
 from trainqueue.core.job import Pending, Queued, Running
+from trainqueue.core.lanes import Choice, Lane
+from trainqueue.core.limits import Limits
 from trainqueue.core.past import Runs
 from trainqueue.core.why import why
 from trainqueue.errors import RequestError
@@ -48,7 +50,7 @@ class Life:
 
     def __init__(self, random: Random) -> None:
         self.some, self.past = random.choice, Peaks()
-        self.machine = Machine(GPUS, past=self.past)
+        self.machine = Machine(GPUS, Limits(lanes={"debug": Lane(gpus=2)}), past=self.past)
         for card in self.machine.cards:
             card.id = f"{PREFIX}-{card.index}"
         self.hides = self.chance()
@@ -65,8 +67,13 @@ class Life:
 
     def wanted(self) -> JobSpec:
         named = self.some([(), (), (0, 1, 2), (0, 1, 2), (f"{PREFIX}-1",), (PREFIX,)])
+        gpus = self.some([0, 1, 1, 1, 2, GPUS]) if len(named) != 1 else 1
+        group, bound = self.some([(None, None), (None, None), ("g", None), ("g", 1), ("g", 2)])
         return spec(
-            gpus=self.some([0, 1, 1, 1, 2, GPUS]) if len(named) != 1 else 1,
+            gpus=gpus,
+            group=group,
+            max_running=bound,
+            lane="debug" if gpus < GPUS and self.rarely() else None,
             gpu_memory=self.some([None, None, 6 * GIB, 12 * GIB, "auto"]),
             gpu_from=named,
             hold=self.some([False, False, False, True]),
@@ -107,6 +114,7 @@ class Life:
             machine.go_on,
             lambda: self.card().xids.append(79 if self.rarely() else 31),
             lambda: machine.do(ev.SetMode(paused=self.rarely(), draining=False)),
+            lambda: machine.do(ev.SetLane(self.some(["default", "debug"]), Choice(paused=self.rarely()))),
             lambda: machine.do(ev.Block("the disk is full")) if self.rarely() else None,
             self.retry,
             self.hide,
@@ -225,6 +233,8 @@ class Life:
         for card in machine.cards:
             machine.do(ev.SetGpu(card.id, enabled=True))
         machine.do(ev.SetMode(paused=False, draining=False))
+        for lane in core.lanes.all:
+            machine.do(ev.SetLane(lane, Choice(paused=False)))
         for job in [job.id for job in core.jobs.values() if job.spec.gpu_from == (PREFIX,)]:
             machine.do(ev.Cancel(job))  # with all GPUs there, nobody knows which one it means
         for job in [job.id for job in core.jobs.values() if isinstance(job.state, Queued) and job.state.held]:

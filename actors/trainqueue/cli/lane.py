@@ -48,19 +48,14 @@ def lane(name: str | None, as_json: bool, **wishes: Any) -> None:  # noqa: FBT00
     """All lanes; or one, made where there is none of that name, and changed as the options say."""
     wished = wishes_of(name, wishes)
     trainq = client()
-    found: dict[str, Any]
-    if name is None:
-        found = {"lanes": trainq.lanes()}
-    elif not wished and (known := [one for one in trainq.lanes() if one["name"] == name]):
-        found = {"lane": known[0]}
-    else:
-        found = {"lane": trainq.lane(name, **wished)}
+    some = [] if wished else [one for one in trainq.lanes() if name in {None, one["name"]}]
+    made = some[0] if some or name is None else trainq.lane(name, **wished)
     if as_json:
-        show_json(found)
-    elif found.get("lane", ...) is None:
+        show_json({"lanes": some} if name is None else {"lane": made})
+    elif made is None:
         click.echo(f"{name}\tremoved")
     else:
-        table(HEADS, map(row, found.get("lanes") or [found["lane"]]))
+        table(HEADS, map(row, some or [made]))
 
 
 def wishes_of(name: str | None, wishes: dict[str, Any]) -> dict[str, Any]:

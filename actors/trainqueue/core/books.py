@@ -207,10 +207,10 @@ class Books:
         """Whoever waits in it comes to its gates anew, which takes its time: that a lane changes is rare."""
         jobs = sorted((self.jobs[job] for job in self.lanes.waiting.get(name, ())), key=place)
         for job in reversed(jobs):
-            self._leave_line(job)
+            self.gates.remove(job)
         self.lanes.choose(name, choice)
         for job in jobs:
-            self._enqueue(job, now)
+            self.gates.add(job, ready=self.needs.met(job) and self._ready(job, now))
         self._effects.append(ev.LaneChanged(name, self.lanes.all[name]))
 
     def _requeue(
