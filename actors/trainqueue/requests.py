@@ -85,7 +85,7 @@ def refuse_change(arbiter: GPUArbiter, request: object) -> None:
 def result(arbiter: GPUArbiter, call: Call) -> object:  # noqa: PLR0912  (one arm an op)
     match call.request:
         case wire.Ping():
-            return arbiter.identity
+            return arbiter.identity | {"paused": arbiter.core.paused, "draining": arbiter.core.draining}
         case wire.Submit() as request:
             return submit(arbiter, request, call.user)
         case wire.Status(job=job, env=env):

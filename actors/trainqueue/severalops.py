@@ -21,9 +21,9 @@ Answer = dict[str, Any]
 
 def one_or_several(request: R, act: Callable[[R, int], object], state_of: Callable[[int], str | None]) -> object:
     """`act` on each of them. Raises RequestError for one job, and for a request that is wrong for any."""
-    if (request.job is UNSET) == (request.jobs is UNSET):
+    if isinstance(request.jobs, tuple) == isinstance(request.job, int):
         raise RequestError("bad-request", "$: exactly one of job, jobs is needed")
-    if request.job is not UNSET:
+    if isinstance(request.job, int):
         return act(request, request.job)
     jobs = [*dict.fromkeys(cast("tuple[int, ...]", request.jobs))]
     errors: dict[int, Answer] = {}

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from commands import Cli
     from support import Daemon
 
+    from trainqueue.client import Client
+
 GOOD: list[tuple[Form, str, object]] = [
     (Size(), "8GiB", 8 * 2**30),
     (Size(), "500MB", 500_000_000),
@@ -139,22 +141,9 @@ def test_edit(cli: Cli) -> None:
     assert cli("edit", "1", "--set", "gpu_memory=8").returncode == 2
     assert cli("edit", "1").returncode == 2
     assert cli("edit", "9", "--set", "name=x").returncode == 4
+    assert cli("edit", "9", "1", "--set", "name=x").stdout == "1\tqueued\n"
     cli("cancel", "1")
     assert cli("edit", "1", "--set", "name=x").returncode == 1
-
-
-def test_edit_in_an_editor(cli: Cli, tmp_path: Path) -> None:
-    editor = tmp_path / "editor"
-    editor.write_text('#!/bin/sh\nsed -i \'s/"gpus": 1/"gpus": 0/\' "$1"\n', encoding="utf-8")
-    editor.chmod(0o755)
-    cli.env["EDITOR"] = str(editor)
-    cli.env.pop("VISUAL", None)
-    cli("submit", "--hold", "--name", "kept", "--", "true")
-    assert "gpus changed" in cli.on_a_terminal("edit", "1")
-    job = cli.json("status", "1")
-    assert (job["gpus"], job["name"], job["hold"]) == (0, "kept", True)
-    editor.write_text('#!/bin/sh\necho "no JSON" > "$1"\n', encoding="utf-8")
-    assert "nothing was changed" in cli.on_a_terminal("edit", "1")
 
 
 def test_move_takes_one_place(cli: Cli) -> None:
@@ -162,6 +151,26 @@ def test_move_takes_one_place(cli: Cli) -> None:
     assert cli("move", "1", "--front", "--back").returncode == 2
     assert cli("move", "1").returncode == 2
     assert cli("move", "1", "--back").returncode == 0
+
+
+def test_move_several_in_the_order_given(cli: Cli, client: Client) -> None:
+    client.call("pause")
+    client.submit([{"command": ["true"], "cwd": "/"}] * 6)
+
+    def line() -> list[int]:
+        return [job["id"] for job in client.queue()["queued"]]
+
+    assert cli("move", "5", "2-3", "--front").stdout == "5\tqueued\n2\tqueued\n3\tqueued\n"
+    assert line() == [5, 2, 3, 1, 4, 6]
+    cli("move", "1", "5", "--back")
+    assert line() == [2, 3, 4, 6, 1, 5]
+    cli("move", "5", "2", "--before", "6")
+    assert line() == [3, 4, 5, 2, 6, 1]
+    cli("move", "1", "3", "--position", "3")
+    assert line() == [4, 5, 1, 3, 2, 6]
+    refused = cli("move", "99", "6", "--front")
+    assert (refused.returncode, refused.stdout) == (4, "6\tqueued\n")
+    assert "there is no job 99" in refused.stderr
 
 
 def test_history_selects(cli: Cli) -> None:

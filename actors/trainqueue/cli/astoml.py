@@ -69,8 +69,9 @@ def written(job: dict[str, Any], heading: str) -> str:
         value = job.get(field)
         meaning = MEANINGS.get(field, "")
         said = f"  # {meaning}" if meaning else ""
-        unset = value is None or value in ([], {}, ())
-        lines.append(f"# {field} ={said}" if unset else f"{field} = {toml(readable(field, value))}{said}")
+        unset = value is None or value in ([], {}, ()) or (field == "name" and value == " ".join(job["command"])[:80])
+        text = "" if unset else f"0o{value:03o}" if field == "umask" else toml(readable(field, value))
+        lines.append(f"# {field} ={said}" if unset else f"{field} = {text}{said}")
     return "\n".join(lines) + "\n"
 
 
@@ -85,8 +86,6 @@ def readable(field: str, value: Any) -> Any:
     elif field == "not_before":
         text = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(value))
         return text if same_moment(text, value) else value
-    elif field == "umask":
-        return value
     return text if text is not None and FORMS[field].read(text) == value else value
 
 

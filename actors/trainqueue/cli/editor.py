@@ -1,4 +1,4 @@
-"""A job in the user's editor: what cannot be read or is refused comes back with the reason on top, nothing lost."""
+"""A job in the user's editor: what cannot be read or is refused comes back with the reason on top; nothing is lost."""
 
 from __future__ import annotations
 

@@ -1,0 +1,199 @@
+"""`edit` and `retry` in an editor and for many jobs; the TOML that an editor gets says what the job is, and no less."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainqueue.cli.astoml import known_fields, read, toml, written
+from trainqueue.core.spec import JobSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from commands import Cli
+
+    from trainqueue.client import Client
+
+FULL = {
+    "command": ["python", "a b.py", 'say "hi"', "\x7f\n\t\\"],
+    "cwd": "/somewhere",
+    "name": "größe",
+    "umask": 0o027,
+    "gpus": 2,
+    "gpu_memory": 3 * 2**30,
+    "gpu_from": [0, "GPU-8d3f"],
+    "gpu_min_memory": 12345,
+    "priority": -3,
+    "after": [3],
+    "hold": True,
+    "not_before": 4000000000.25,
+    "time_limit": 5400,
+    "grace": 0.5,
+    "retries": {"exit": 2, "out-of-memory": 1},
+    "tags": {"a b": "c", "": "x.y"},
+    "memory_limit": 32 * 2**30,
+}
+
+
+def test_what_is_not_touched_is_not_changed() -> None:
+    assert read(written(FULL, "A heading\nof two lines"), FULL) == {}
+    text = written(FULL, "")
+    assert 'time_limit = "1h30m"' in text
+    assert 'memory_limit = "32GiB"' in text
+    assert "gpu_min_memory = 12345 " in text
+    assert "umask = 0o027" in text
+
+
+def test_changes_removals_and_refusals() -> None:
+    text = written(FULL, "")
+    assert read(text.replace('"1h30m"', '"2h"').replace("# warn =", "warn = 60"), FULL) == {
+        "time_limit": 7200.0,
+        "warn": 60,
+    }
+    without = "".join(
+        line for line in text.splitlines(keepends=True) if not line.startswith(("gpus", "tags", "name", "after ="))
+    )
+    assert read(without, FULL) == {"gpus": 1, "tags": {}, "name": None, "after": []}
+    for change, words in (
+        ("colour = 1\n", "there is no field 'colour'"),
+        ('warn = "soon"\n', "warn: 'soon' is no duration"),
+        ("gpus = \n", "this is no TOML"),
+        ("gpus = 3\ngpus = 4\n", "this is no TOML"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            read(text + change, FULL)
+    with pytest.raises(ValueError, match="cwd is needed"):
+        read(text.replace("cwd =", "# cwd ="), FULL)
+
+
+def test_every_field_of_a_jobspec_is_there_but_its_environment() -> None:
+    assert {*JobSpec.__struct_fields__} - {*known_fields()} == {
+        name for name in JobSpec.__struct_fields__ if name.startswith("env")
+    }
+    filled = msgspec.to_builtins(JobSpec(command=("true",), cwd="/"))
+    assert read(written(filled, ""), filled) == {}
+
+
+@given(
+    st.recursive(
+        st.text() | st.integers(-(2**63), 2**63 - 1) | st.booleans(),
+        lambda some: st.lists(some) | st.dictionaries(st.text(), some),
+    )
+)
+def test_toml_says_the_same(value: object) -> None:
+    assert tomllib.loads(f"x = {toml(value)}") == {"x": value}
+
+
+@pytest.fixture
+def editor(cli: Cli, tmp_path: Path) -> Callable[[str], None]:
+    """Gives the command line this shell script as its editor; `$1` is the file, `$turn` counts from 1."""
+    path = tmp_path / "editor"
+    cli.env |= {"EDITOR": str(path), "TMPDIR": str(tmp_path)}
+    cli.env.pop("VISUAL", None)
+
+    def make(script: str) -> None:
+        (tmp_path / "turns").unlink(missing_ok=True)
+        count = f"echo x >> {tmp_path}/turns; turn=$(wc -l < {tmp_path}/turns); cp $1 {tmp_path}/seen.$turn"
+        path.write_text(f"#!/bin/sh\n{count}\n{script}\n", encoding="utf-8")
+        path.chmod(0o755)
+
+    return make
+
+
+def test_edit_in_an_editor(cli: Cli, editor: Callable[[str], None]) -> None:
+    cli("submit", "--hold", "--name", "kept", "--", "true")
+    editor("""sed -i 's/^gpus = 1/gpus = 0/; s/^# time_limit =/time_limit = "4h"/' $1""")
+    assert "gpus, time_limit changed" in cli.on_a_terminal("edit", "1")
+    job = cli.json("status", "1")
+    assert (job["gpus"], job["name"], job["hold"], job["time_limit"]) == (0, "kept", True, 14400)
+    editor("true")
+    assert "nothing was changed" in cli.on_a_terminal("edit", "1")
+    editor("""sed -i 's/^time_limit.*//' $1""")
+    cli.on_a_terminal("edit", "1")
+    assert cli.json("status", "1")["time_limit"] is None
+
+
+def test_a_mistake_comes_back_with_the_reason_on_top(cli: Cli, editor: Callable[[str], None], tmp_path: Path) -> None:
+    cli("submit", "--hold", "--", "true")
+    editor("""
+        case $turn in
+        1) echo 'name = "long work' >> $1; sed -i '/^# name/d' $1;;
+        2) sed -i 's/long work/long work"/; s/^gpus = 1/gpus = "two"/' $1;;
+        3) sed -i 's/^gpus = "two"/gpus = 0/' $1;;
+        esac""")
+    assert "changed" in cli.on_a_terminal("edit", "1")
+    second, third = ((tmp_path / f"seen.{turn}").read_text(encoding="utf-8") for turn in (2, 3))
+    assert second.startswith("# WRONG: this is no TOML")
+    assert '"long work\n' in second
+    assert third.startswith("# WRONG: $.set.gpus")
+    assert third.count("# WRONG") == 1
+    job = cli.json("status", "1")
+    assert (job["name"], job["gpus"]) == ("long work", 0)
+
+
+def test_giving_up_keeps_the_text(cli: Cli, editor: Callable[[str], None], tmp_path: Path) -> None:
+    cli("submit", "--hold", "--", "true")
+    editor('echo "no TOML" > $1')
+    said = cli.on_a_terminal("edit", "1", columns=500)
+    assert "nothing was changed; your text is kept in" in said
+    (kept,) = tmp_path.glob("trainq-edit-*.toml")
+    assert kept.read_text(encoding="utf-8") == "no TOML\n"
+
+
+def test_a_job_that_starts_meanwhile_is_refused_field_by_field(
+    cli: Cli, editor: Callable[[str], None], tmp_path: Path
+) -> None:
+    cli("submit", "--hold", "--", "sleep", "60")
+    trainq = f"{cli.prefix[0]} -m trainqueue.cli"
+    release = f"{trainq} release 1; until {trainq} status 1 | grep -q 'state.running'; do sleep 0.1; done"
+    editor(f"""{release}; sed -i 's/^gpus = 1/gpus = 0/; s/^# name =/name = "x"/' $1""")
+    said = cli.on_a_terminal("edit", "1", columns=500)
+    assert "only while it waits can be changed: $.set.name, $.set.gpus; preempt it first" in said
+    assert [*tmp_path.glob("trainq-edit-*.toml")]
+    assert "job 1 is running" in cli.on_a_terminal("edit", "1", columns=500)
+
+
+def test_edit_many(cli: Cli, client: Client) -> None:
+    held = {"command": ["true"], "cwd": "/", "hold": True}
+    client.submit([held | {"name": f"a-{at}", "gpus": 2} for at in range(3)] + [held])
+    assert cli("edit", "--name", "a-*", "--set", "time_limit=4h").stdout.split() == [
+        "1",
+        "queued",
+        "2",
+        "queued",
+        "3",
+        "queued",
+    ]
+    assert [client.status(job).time_limit for job in (1, 2, 3, 4)] == [14400, 14400, 14400, None]
+    client.cancel([2])
+    mixed = cli("edit", "1-3", "--set", "priority=high")
+    assert (mixed.returncode, mixed.stdout) == (1, "1\tqueued\n3\tqueued\n")
+    assert "job 2 is cancelled, and only while it waits can be changed: $.set.priority" in mixed.stderr
+    wrong = cli("edit", "1,3", "--set", "gpus=-1")
+    assert (wrong.returncode, wrong.stdout) == (1, "")
+    assert client.status(1).gpus == 2
+
+
+def test_retry_with_changes_and_copies(cli: Cli, client: Client, editor: Callable[[str], None]) -> None:
+    cli("run", "--name", "first", "--tag", "a=b", "--", "false")
+    cli("pause")
+    assert cli("retry", "1", "--set", "hold=true", "--set", "time_limit=1h").stdout == "1\tqueued\n"
+    job = client.status(1)
+    assert (job.attempt, job.hold, job.time_limit, job.name) == (2, True, 3600, "first")
+    assert cli("retry", "1", "--copy", "--set", "name=second").stdout == "2\tqueued: a copy of 1\n"
+    assert (client.status(2).name, client.status(2).tags, client.status(2).attempt) == ("second", {"a": "b"}, 1)
+    assert cli("retry", "--copy", "77").returncode == 4
+    cli("cancel", "1,2")
+    editor("""sed -i 's/^name = .*/name = "third"/' $1""")
+    assert "1\tqueued" in cli.on_a_terminal("retry", "--edit", "1")
+    assert (client.status(1).name, client.status(1).attempt) == ("third", 3)
+    assert "a copy of 2" in cli.on_a_terminal("retry", "--edit", "--copy", "2")
+    assert client.status(3).name == "third"
+    assert "only an ended one" in cli.on_a_terminal("retry", "--edit", "1", columns=300)
