@@ -54,15 +54,17 @@ def settle() -> None:
     if enabled(base) or "memory" not in words_in(base / "cgroup.controllers"):
         return
     with contextlib.suppress(OSError):
-        if home != own:
-            home.mkdir(exist_ok=True)
-            write(home / "cgroup.procs", "0")
-        try:
+        if home == own:
             write(base / "cgroup.subtree_control", "+memory")
-        except OSError:  # others live there
-            write(own / "cgroup.procs", "0")
-            if home != own:
-                home.rmdir()
+            return
+        home.mkdir(exist_ok=True)
+        try:
+            write(home / "cgroup.procs", "0")
+            write(base / "cgroup.subtree_control", "+memory")
+        except OSError:  # others live there, or it is not ours
+            with contextlib.suppress(OSError):
+                write(own / "cgroup.procs", "0")
+            home.rmdir()
 
 
 def find() -> Place:
