@@ -43,18 +43,27 @@ class Place(NamedTuple):
 
 
 def settle() -> None:
-    """For a process that is the daemon's alone: go where cgroups for jobs can be made beside us, if that may be."""
+    """For a process that is the daemon's alone: go where cgroups for jobs can be made beside us, if that may be.
+
+    A newer systemd has put us there already, and leaves it to us to pass the memory controller on.
+    """
     own = own_folder()
-    if own is None or own.name == OURS or enabled(own) or "memory" not in words_in(own / "cgroup.controllers"):
+    if own is None:
         return
-    home = own / OURS
+    base, home = (own.parent, own) if own.name == OURS else (own, own / OURS)
+    if enabled(base) or "memory" not in words_in(base / "cgroup.controllers"):
+        return
     with contextlib.suppress(OSError):
+        if home == own:
+            write(base / "cgroup.subtree_control", "+memory")
+            return
         home.mkdir(exist_ok=True)
-        write(home / "cgroup.procs", "0")
         try:
-            write(own / "cgroup.subtree_control", "+memory")
-        except OSError:  # others live there, or it has no memory controller to pass on
-            write(own / "cgroup.procs", "0")
+            write(home / "cgroup.procs", "0")
+            write(base / "cgroup.subtree_control", "+memory")
+        except OSError:  # others live there, or it is not ours
+            with contextlib.suppress(OSError):
+                write(own / "cgroup.procs", "0")
             home.rmdir()
 
 

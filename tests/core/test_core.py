@@ -237,9 +237,8 @@ def step(core: Core, ended: dict[int, Job], data: st.DataObject) -> ev.Event:
         )
 
     def result() -> ev.Result:
-        reason: Any = draw(
-            st.sampled_from([None, None, "cancel", "time-limit", "start-failed", "out-of-memory", "preempt"])
-        )
+        by_us = ["cancel", "time-limit", "stalled", "start-failed", "out-of-memory", "preempt"]
+        reason: Any = draw(st.sampled_from([None, None, *by_us]))
         return ev.Result(draw(st.sampled_from([0, 1])), None, reason, "", draw(moment), draw(moment), 1.0)
 
     choices: list[Callable[[], ev.Event]] = [
@@ -266,6 +265,8 @@ def step(core: Core, ended: dict[int, Job], data: st.DataObject) -> ev.Event:
         lambda: ev.AttemptLost(some, attempt, "runner-died", draw(st.sampled_from([None, 7.0]))),
         lambda: ev.AttemptLost(some, attempt, "reboot"),
         lambda: ev.AttemptVoid(some, attempt, runner_died=draw(flag)),
+        lambda: ev.Stalled(some, attempt, draw(moment), 60.0, "no output", stop=draw(flag)),
+        lambda: ev.Stirred(some, attempt),
         lambda: ev.Block("no space"),
         lambda: ev.Unblock(draw(st.integers(0, 5))),
     ]

@@ -105,6 +105,15 @@ def test_alone_in_its_cgroup_the_daemon_goes_into_a_child_and_makes_others_besid
     assert tree.own == service / "daemon"
 
 
+def test_where_systemd_has_put_it_into_the_child_it_passes_the_controller_on(tree: Tree) -> None:
+    service = tree.delegated()
+    tree.born(service / "daemon")
+    tree.live_in(service / "daemon")
+    cells.settle()
+    assert tree.own == service / "daemon"
+    assert cells.find().base == service
+
+
 def test_what_killed_runners_have_left_is_removed(tree: Tree) -> None:
     service = tree.delegated()
     cells.settle()

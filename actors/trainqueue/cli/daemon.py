@@ -1,4 +1,4 @@
-"""`daemon start|stop|status`."""
+"""`daemon start|stop|status|install`."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def answers(home: Home) -> bool:
 
 @click.group()
 def daemon() -> None:
-    """start, stop or status of the daemon."""
+    """start, stop, status or install of the daemon."""
 
 
 @daemon.command()
@@ -118,6 +118,27 @@ def stop(cancel_jobs: bool, as_json: bool) -> None:  # noqa: FBT001
 def status_(as_json: bool) -> None:  # noqa: FBT001
     """Whether a daemon serves the home."""
     tell(document=as_json)
+
+
+@daemon.command(name="install")
+@as_json
+def install_(as_json: bool) -> None:  # noqa: FBT001
+    """Write a systemd user unit, so that the daemon runs from the start of the machine."""
+    from trainqueue.cli import unit
+
+    home = the_home()
+    path, systemd = unit.install(home)
+    if as_json:
+        show_json({"unit": str(path), "systemd": systemd, "memory_limits": systemd >= unit.SUBGROUP})
+        return
+    click.echo(f"written: {path}")
+    click.echo("next:")
+    if guard.is_held(home.lock):
+        click.echo("  trainq-cli daemon stop       # the one that runs now; running jobs run on")
+    click.echo(f"  systemctl --user daemon-reload && systemctl --user enable --now {unit.NAME}")
+    click.echo("  loginctl enable-linger       # so that it runs while you are not logged in")
+    if systemd < unit.SUBGROUP:
+        click.echo(f"Jobs' memory cannot be limited: that needs systemd {unit.SUBGROUP}, and this is {systemd}.")
 
 
 def tell(*, document: bool) -> None:

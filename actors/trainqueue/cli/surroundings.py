@@ -70,7 +70,7 @@ def session(daemon: int | None) -> Said:
         return (
             "warning",
             "this machine ends what you have started when you log out (KillUserProcesses)",
-            ("run the daemon as a user unit, and: loginctl enable-linger"),
+            "run the daemon as a user unit: trainq-cli daemon install",
         )
     return "ok", "the daemon outlives it", ""
 

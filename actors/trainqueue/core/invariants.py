@@ -39,6 +39,7 @@ def problems(core: Core, now: float) -> Iterator[str]:
     yield from gates(core)
     yield from starts(core)
     yield from gpus(core)
+    yield from stalls(core)
     if core.may_start():
         yield from idle(core, now)
 
@@ -110,6 +111,14 @@ def leases(core: Core) -> Iterator[str]:
     active = {job.id for job in core.jobs.values() if isinstance(job.state, Pending | Running)}
     if active != {*core.leases.jobs()}:
         yield f"leases know the jobs {core.leases.jobs()}, active are {active}"
+
+
+def stalls(core: Core) -> Iterator[str]:
+    for job in core.jobs.values():
+        if isinstance(job.state, Running):
+            told = (job.state.stalled_since is not None, bool(job.state.quiet))
+            if told[0] != told[1] or (job.state.stall_ends_it and not told[0]):
+                yield f"job {job.id} has stalled, or not: {job.state}"
 
 
 def starts(core: Core) -> Iterator[str]:
