@@ -215,7 +215,6 @@ def restore(core: Core, journal: Journal, now: float) -> None:
 def limits(settings: Settings) -> Limits:
     """What the core needs of the settings."""
     gpus = settings.gpus
-    lanes = {name: Lane(lane.gpus, lane.paused) for name, lane in settings.lanes.items()}
     return Limits(
         cpu_jobs=gpus.cpu_jobs or os.cpu_count() or 1,
         release_tolerance=gpus.release_tolerance,
@@ -225,7 +224,6 @@ def limits(settings: Settings) -> Limits:
         lanes={name: Lane(lane.gpus, lane.paused) for name, lane in settings.lanes.items()},
         crash_guard_jobs=settings.queue.crash_guard_jobs,
         crash_guard_seconds=settings.queue.crash_guard_seconds,
-        lanes=lanes,
     )
 
 
