@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from trainqueue.messages import Call
 
 logger = logging.getLogger(__name__)
+MODES = ("paused", "draining", "pause_reason")
 CHANGES = (
     *(wire.Submit, wire.Cancel, wire.Hold, wire.Release, wire.Retry, wire.Move, wire.Edit),
     *(wire.Pause, wire.Resume, wire.Drain, wire.Enable, wire.Disable, wire.Lane),
@@ -85,7 +86,7 @@ def refuse_change(arbiter: GPUArbiter, request: object) -> None:
 def result(arbiter: GPUArbiter, call: Call) -> object:  # noqa: PLR0912  (one arm an op)
     match call.request:
         case wire.Ping():
-            return arbiter.identity | {"paused": arbiter.core.paused, "draining": arbiter.core.draining}
+            return arbiter.identity | {name: getattr(arbiter.core, name) for name in MODES}
         case wire.Submit() as request:
             return submit(arbiter, request, call.user)
         case wire.Status(job=job, env=env):

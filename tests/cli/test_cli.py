@@ -9,6 +9,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from commands import Terminal
 
 from trainqueue.cli.look import happened
 
@@ -111,11 +112,20 @@ def test_secrets_reach_the_job_and_nobody_else(cli: Cli, daemon: Daemon) -> None
 
 
 def test_paused_is_impossible_to_miss(cli: Cli) -> None:
+    assert cli("submit", "--hold", "--", "true").stderr == ""
+    cli("cancel", "1")
+    cli("run", "--", "true")
     cli("pause")
-    cli("submit", "--", "true")
-    assert "PAUSED" in cli("queue").stderr
+    views = ["submit -- true", "submit --array 1-2 --name x -- true", "queue", "status", "history", "gpus", "stats"]
+    for words in (*views, "events", "wait 2", "wait --timeout 0 3"):
+        assert "The queue is PAUSED: nothing starts. trainq-cli resume ends it." in cli(*words.split()).stderr, words
+    with Terminal([*cli.prefix, "run", "--", "true"], cli.env) as terminal:
+        terminal.expect("The queue is PAUSED")
+    assert "PAUSED" in cli.on_a_terminal("submit", "--", "true", columns=200)
+    assert cli("stats", "--json").stderr == ""
+    cli("cancel", "4-7")
     assert cli("resume").stdout == "resumed\n"
-    assert cli("wait", "1").returncode == 0
+    assert cli("wait", "3").returncode == 0
 
 
 def test_control_characters_do_not_reach_the_terminal(cli: Cli) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trainqueue.cli import banner
 from trainqueue.cli.common import TIMED_OUT, as_json, client, complain, ending, outlast, show_json
 from trainqueue.cli.forms import Duration, Id
 from trainqueue.cli.screen import clock
@@ -165,7 +166,9 @@ def wait(which: Selection, timeout: float | None, as_json: bool) -> int:  # noqa
     One job: its own exit code; several: 1 if any did not complete.
     """
     trainq = client()
-    trainq.ping()
+    found = trainq.ping()
+    if not as_json:
+        banner.say(found)
     jobs = [job["id"] for job in shown(trainq, which)] if which.filtered else which.ids
     if not jobs:
         complain("no such job to wait for")

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from trainqueue.cli import banner
 from trainqueue.cli.common import as_json, client, show_json
 from trainqueue.cli.forms import Gpus
 from trainqueue.cli.screen import clean, table
@@ -33,6 +34,7 @@ def gpus(disable: tuple[list[int | str], ...], enable: tuple[list[int | str], ..
     trainq = client()
     told = [trainq.call(op, gpus=named) for op, named in wanted.items() if named] or [trainq.call("gpus")]
     found = told[-1] | {"gpus": [gpu for some in told for gpu in some["gpus"]]}
+    banner.look(trainq, document=as_json)
     if as_json:
         show_json(found)
     else:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trainqueue.cli import banner
 from trainqueue.cli.common import as_json, client, complain, outlast, show_json
 from trainqueue.cli.forms import Id
 from trainqueue.cli.lane import banners
@@ -48,11 +49,7 @@ def show_queue(which: Selection, *, document: bool, limit: int | None = 100, as_
     if document:
         show_json(found)
         return
-    if found["paused"] or found["draining"]:
-        state = "PAUSED" if found["paused"] else "DRAINING"
-        since = f" since {found['pause_reason']}" if found["pause_reason"] else ""
-        sentence = f"The queue is {state}{since}: nothing starts. trainq-cli resume ends it."
-        click.secho(sentence, fg="yellow", bold=True, err=True)
+    banner.say(found)
     for sentence in banners(found):
         click.secho(sentence, fg="yellow", bold=True, err=True)
     jobs = [*found["running"], *found["queued"]]
@@ -222,7 +219,9 @@ def queue(which: Selection, limit: int | None, tree: bool, as_json: bool) -> Non
 @as_json
 def history(which: Selection, limit: int, before: int | None, as_json: bool) -> None:  # noqa: FBT001
     """Ended jobs, newest first."""
-    several = look(client(), which, states_of(which, ENDED), limit=limit + 1, before=before)
+    trainq = client()
+    banner.look(trainq, document=as_json)
+    several = look(trainq, which, states_of(which, ENDED), limit=limit + 1, before=before)
     jobs = [*islice(several, limit + 1)]
     found: dict[str, Any] = {"jobs": jobs[:limit], "more": len(jobs) > limit}
     if as_json:
@@ -246,7 +245,9 @@ def peak(job: dict[str, Any]) -> str:
 @as_json
 def stats(as_json: bool) -> None:  # noqa: FBT001
     """Counts, GPU seconds used, waited and lost."""
-    found = client().call("stats")
+    trainq = client()
+    found = trainq.call("stats")
+    banner.look(trainq, document=as_json)
     if as_json:
         show_json(found)
         return
@@ -276,6 +277,7 @@ def durations(seconds: dict[str, float]) -> str:
 def events(follow: bool, after: int, as_json: bool) -> None:  # noqa: FBT001
     """What has happened, oldest first."""
     trainq = client()
+    banner.look(trainq, document=as_json)
     after = show_events(trainq, after, document=as_json)
 
     def on() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from trainqueue.cli import banner
 from trainqueue.cli.common import client, show_json
 from trainqueue.cli.demand import refuse
 from trainqueue.cli.screen import clean
@@ -49,6 +50,7 @@ def submit(fields: dict[str, Any], options: dict[str, Any], *, as_json: bool) ->
         click.echo("\n".join(str(job["id"]) for job in made))
     if made[0]["state"] in {"queued", "cancelled"} and not made[0]["position"]:
         say_if_hopeless(client(), made[0])
+    banner.look(client())
 
 
 def told(ids: list[int]) -> str:

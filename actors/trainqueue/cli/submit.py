@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from trainqueue import capture
+from trainqueue.cli import banner
 from trainqueue.cli.awaits import AWAIT_OPTIONS, awaited
 from trainqueue.cli.common import INTERRUPTED, as_json, client, complain, ending, filled, outlast, show_json
 from trainqueue.cli.demand import GPU_OPTIONS, demanded
@@ -198,6 +199,8 @@ def submit(as_json: bool, **fields: Any) -> None:  # noqa: FBT001
         click.echo(made["id"])
         if made["state"] in {"queued", "cancelled"} and not made["position"]:
             say_if_hopeless(client(), made)
+    if made["state"] == "queued":
+        banner.look(client(), document=as_json)
 
 
 @click.command(cls=Scripted, context_settings={"allow_interspersed_args": False})
@@ -212,6 +215,7 @@ def run(as_json: bool, **fields: Any) -> int:  # noqa: FBT001
         show_json(made)
     else:
         complain(f"job {made['id']} is {place(trainq, made)}{guess(trainq, made, fields)}")
+        banner.look(trainq)
     tail = Tail(trainq, made["id"], attempt=1)
     try:
         job = to_the_end(tail, (Documents if as_json else Raw)(tail).show)
