@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from trainqueue import laneops, wire
 from trainqueue.actor import SelectingActor, tell
 from trainqueue.attempts import note
-from trainqueue.clock import elapsed
+from trainqueue.clock import ran
 from trainqueue.core import events as ev
 from trainqueue.core.job import Failed, Pending, Queued, Running
 from trainqueue.core.outcome import with_errors
@@ -298,8 +298,8 @@ class GPUArbiter(SelectingActor):
         if message.verdict == "lost":
             logger.warning("job %d is lost: its runner was killed", message.job)
             state = getattr(self.core.jobs.get(message.job), "state", None)
-            ran = elapsed(getattr(state, "began", None))
-            self.apply(ev.AttemptLost(message.job, message.attempt, "runner-died", ran))
+            seconds = ran(state) if isinstance(state, Running) else None
+            self.apply(ev.AttemptLost(message.job, message.attempt, "runner-died", seconds))
         elif message.refused is not None:
             self.starts.refused(message.job, message.attempt, message.refused)
         elif message.verdict == "void":

@@ -72,9 +72,10 @@ def elapsed(began: float | None) -> float | None:
 
 def ran(state: Running) -> float | None:
     """Seconds measured, without those that it was suspended; None where nobody has noted its begin."""
-    if state.began is None or state.suspended_at is None:
-        return elapsed(state.began)
-    return max(0.0, state.suspended_at - state.began)
+    if state.began is None:
+        return None
+    until = time.monotonic() if state.suspended_at is None else state.suspended_at
+    return max(0.0, until - state.began - state.idle)
 
 
 def run_time(state: State, now: float) -> float | None:

@@ -20,7 +20,7 @@ def news(job: Job) -> dict[str, Any]:
     """What an event tells of a job: all that its state holds. The rest of it is asked for (`status`, `jobs`)."""
     told = {"id": job.id, "name": title(job.spec), "state": job.state.name, "attempt": job.attempt}
     told |= data_of(job.state)
-    for ours in ("began", "suspended_at"):  # of this machine since its start: it means nothing to others
+    for ours in ("began", "suspended_at", "idle"):  # of this machine since its start: it means nothing to others
         told.pop(ours, None)
     if told.pop("stall_ends_it", ""):
         told["stopping"] = True

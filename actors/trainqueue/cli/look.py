@@ -34,8 +34,8 @@ HEADS = ("ID", "STATE", "POSITION", "NAME", "TIME", "PROGRESS", "WHY")
 
 def row(job: dict[str, Any]) -> tuple[object, ...]:
     progress = job["progress"] or {}
-    why = job["why"] or job["cause"] or stalled(job)
-    state = "stopping" if job["stopping"] else job["state"]
+    why = job["why"] or job["cause"] or told_to(job) or stalled(job)
+    state = next((word for word in ("stopping", "preempting", "suspended") if job.get(word)), job["state"])
     return (job["id"], state, job["position"], job["name"], took(job["run_time"]), bar(progress.get("fraction")), why)
 
 
@@ -139,6 +139,13 @@ def changes(names: list[str]) -> str:
     some = ", ".join(names[:CHANGED]) + (f" and {len(names) - CHANGED} more" if len(names) > CHANGED else "")
     count = "1 file tracked by git has" if len(names) == 1 else f"{len(names)} files tracked by git have"
     return f"{count} changed since the submit: {some}; --snapshot would have frozen the code"
+
+
+def told_to(job: dict[str, Any]) -> str | None:
+    """What was ordered of a running job, and what that means for others."""
+    if job.get("suspended"):
+        return "keeps its GPUs and the memory there until `trainq-cli continue`"
+    return "saves, ends, and waits in the line again" if job.get("preempting") else None
 
 
 def show_job(job: dict[str, Any]) -> None:

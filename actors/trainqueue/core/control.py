@@ -46,7 +46,7 @@ def stopped(state: Pending | Running) -> Pending | Running:
 
 def awake(state: Running, at: float | None) -> Running:
     """Its run time goes on where it stood when it was suspended."""
-    began = state.began
-    if began is not None and state.suspended_at is not None and at is not None:
-        began += max(0.0, at - state.suspended_at)
-    return replace(state, suspended=False, suspended_at=None, began=began)
+    idle = state.idle
+    if state.suspended_at is not None and at is not None:
+        idle += max(0.0, at - state.suspended_at)
+    return replace(state, suspended=False, suspended_at=None, idle=idle)

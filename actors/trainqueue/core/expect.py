@@ -37,7 +37,9 @@ class Window:
 def ends(job: Job, now: float, past: Past) -> Window:
     """When a pending or running job ends: by its progress, by earlier runs, by its time limit, in this order."""
     assert isinstance(job.state, Pending | Running)
-    since = job.state.at if isinstance(job.state, Pending) else job.state.started_at
+    if isinstance(job.state, Running) and job.state.suspended:
+        return Window(now, None)
+    since = job.state.at if isinstance(job.state, Pending) else job.state.started_at + job.state.idle
     told = _told(job, now)
     if job.state.stopping:
         return _bounded(Window(now, None), job.spec, since, now)

@@ -80,7 +80,9 @@ class Running:
     preempt_hold: bool = False
     """It is held there then."""
     suspended_at: float | None = None
-    """What the monotonic clock showed then; `began` moves on by the pause when it ends."""
+    """What the monotonic clock showed then."""
+    idle: float = 0.0
+    """Seconds that it was suspended before."""
     stalled_since: float | None = None
     """When it was last seen to do anything, once that is longer ago than its `stall_timeout`; wall time."""
     quiet: str = ""
