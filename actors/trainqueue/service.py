@@ -221,7 +221,6 @@ def limits(settings: Settings) -> Limits:
         release_timeout=gpus.release_timeout,
         settle_time=gpus.settle_time,
         left_out=gpus.left_out,
-        lanes={name: Lane(lane.gpus, lane.paused) for name, lane in settings.lanes.items()},
         crash_guard_jobs=settings.queue.crash_guard_jobs,
         crash_guard_seconds=settings.queue.crash_guard_seconds,
     )

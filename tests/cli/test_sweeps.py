@@ -199,7 +199,8 @@ def test_a_sweep_is_all_or_none_and_says_its_group(cli: Cli) -> None:
     group = re.search(r"3 jobs queued: 1-3 \(group (train-[0-9a-f]{4})\)", told)
     assert group is not None, told
     assert cli.json("status", "2")["group"] == group[1]
-    assert [job["id"] for job in cli.json("submit", "--array", "0-1", "--", "true")] == [4, 5]
+    assert [job["id"] for job in cli.json("submit", "--array", "0-1", "--max-running", "1", "--", "true")] == [4, 5]
+    assert cli.json("status", "5")["max_running"] == 1
     refused = cli("submit", "--sweep", "x=1..3", "--after", "99", "--", "echo", "{x}")
     assert (refused.returncode, refused.stdout) == (4, "")
     assert "there is no job 99" in refused.stderr
