@@ -137,3 +137,18 @@ def test_settings_that_are_wrong_keep_nothing_secret_from_a_job_so_none_is_queue
     assert (done.returncode, done.stdout) == (1, "")
     assert "denied" in done.stderr
     assert cli.json("queue")["counts"] == {}
+
+
+def test_a_conda_environment(cli: Cli, tmp_path: Path) -> None:
+    """As `conda activate` leaves the shell: a prefix whose programs come first, and its variables."""
+    prefix = tmp_path / "envs" / "torch"
+    (prefix / "bin").mkdir(parents=True)
+    tool = prefix / "bin" / "python"
+    tool.write_text('#!/bin/sh\necho "$CONDA_PREFIX $CONDA_DEFAULT_ENV"\n', encoding="ascii")
+    tool.chmod(0o755)
+    cli.env |= {
+        "PATH": f"{prefix / 'bin'}:{cli.env['PATH']}",
+        "CONDA_PREFIX": str(prefix),
+        "CONDA_DEFAULT_ENV": "torch",
+    }
+    assert cli("run", "--gpus", "0", "--", "python", "train.py").stdout == f"{prefix} torch\n"

@@ -186,7 +186,8 @@ def test_the_home_inside_the_folder_is_no_part_of_it(tmp_path: Path) -> None:
 
 
 def test_a_word_that_points_to_the_original(cli: Cli, tree: Path) -> None:
-    done = cli("submit", "--hold", "--snapshot", "--", "cat", str(tree / "train.py"), cwd=tree)
+    words = ("cat", "--", str(tree / "train.py"))
+    done = cli("submit", "--hold", "--snapshot", "--", *words, cwd=tree)
     assert f"{tree / 'train.py'} points into the folder itself, not into its snapshot" in done.stderr
 
 
