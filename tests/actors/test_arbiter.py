@@ -20,7 +20,8 @@ from runner.conftest import adopt_orphans, children_of, left_over
 from support import small_disk, wait_until
 
 from trainqueue import requests, wire
-from trainqueue.core.arbiter import MAX_VOIDS, Core
+from trainqueue.core.arbiter import Core
+from trainqueue.core.ends import MAX_VOIDS
 from trainqueue.home import Home
 from trainqueue.launch import leftovers, local, processes, verdict
 from trainqueue.messages import Flush, Publish, Tidied

@@ -180,7 +180,7 @@ def shown(name: str, value: Any) -> object:
     """A field as people read it."""
     if name in {"not_before", "stalled_since"} or name.endswith("_at"):
         return clock(value)
-    if name in {"time_limit", "grace", "warn", "run_time", "gpu_seconds", "stall_timeout"}:
+    if name in {"time_limit", "grace", "warn", "retry_delay", "run_time", "gpu_seconds", "stall_timeout"}:
         return took(value)
     if name in SIZES:
         return value if value == "auto" else size(value)

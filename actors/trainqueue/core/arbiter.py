@@ -13,13 +13,10 @@ from typing import TYPE_CHECKING, assert_never
 from trainqueue.core import events as ev
 from trainqueue.core import invariants
 from trainqueue.core.control import obeyed, stopped
-from trainqueue.core.crashguard import CrashGuard
+from trainqueue.core.ends import Ends
 from trainqueue.core.expect import told_end
-from trainqueue.core.gpus import Gpus
-from trainqueue.core.job import ACTIVE, Cancelled, Completed, Ended, Failed, Job, Lost, Pending, Queued, Running
+from trainqueue.core.job import Cancelled, Ended, Job, Pending, Queued, Running
 from trainqueue.core.line import GAP, between
-from trainqueue.core.outcome import is_preempted, lost, outcome, with_errors
-from trainqueue.core.retries import again
 from trainqueue.core.spec import band
 from trainqueue.core.stalls import judge
 from trainqueue.errors import RequestError
@@ -34,15 +31,8 @@ if TYPE_CHECKING:
     from trainqueue.core.past import Past
     from trainqueue.core.spec import JobSpec
 
-UNBLOCK = 1.0
-"""Seconds until the next try where the machine refused to prepare a start."""
-PREEMPTED = "preempted: it waits for its next attempt"
-"""Said of an attempt that nothing else is known of."""
-MAX_VOIDS = 5
-"""Runners that may die in a row before they could start a job, until the job is given up."""
 
-
-class Core(Gpus):
+class Core(Ends):
     """Decides over the books and the GPUs, at the word of people, runners, the clock and the watch."""
 
     def __init__(
@@ -58,8 +48,6 @@ class Core(Gpus):
     ) -> None:
         super().__init__(gpu_ids, cpu_jobs=cpu_jobs, next_id=next_id, counts=counts, limits=limits, past=past)
         self.max_waiting = max_waiting
-        self.guard = CrashGuard(self.limits.crash_guard_jobs, self.limits.crash_guard_seconds)
-        self._blocks = 0
 
     def restore(
         self,
@@ -293,109 +281,7 @@ class Core(Gpus):
             job.progress = event.progress
             self._effects.append(ev.Reported(job.snapshot()))
 
-    def _attempt(
-        self,
-        event: ev.AttemptStarted | ev.AttemptEnded | ev.AttemptLost | ev.AttemptVoid,
-        now: float,
-    ) -> None:
-        job = self.jobs.get(event.job)
-        if job is None or job.attempt != event.attempt or not isinstance(job.state, ACTIVE):
-            return  # stale: of an attempt that is over
-        match event:
-            case ev.AttemptStarted():
-                self._voids.pop(job.id, None)
-                if isinstance(job.state, Pending):
-                    self._run(job, event.pid, event.at, event.began)
-                    self._settle_later(job)
-            case ev.AttemptVoid():
-                self._void(job, now, runner_died=event.runner_died)
-            case ev.AttemptLost():
-                self._as_running(job, now)
-                self._finish(job, lost(job, event, now), now)
-            case ev.AttemptEnded():
-                if event.result.reason != "start-failed":
-                    self._as_running(job, event.result.started_at or now)
-                self._finish(job, outcome(job, event.result), now, event.result)
-
-    def _void(self, job: Job, now: float, *, runner_died: bool) -> None:
-        """It never started: back to its place in the line, unless somebody wanted it gone."""
-        if not isinstance(job.state, Pending):
-            # Somebody has removed its claim: we know that it ran, and nothing of its end.
-            self._finish(job, lost(job, ev.AttemptLost(job.id, job.attempt, "runner-died"), now), now)
-            return
-        if job.state.stopping:
-            self._end(job, Cancelled(ended_at=now), now)
-            return
-        if runner_died:
-            self._voids[job.id] = self._voids.get(job.id, 0) + 1
-        if self._voids.get(job.id, 0) >= MAX_VOIDS:
-            sentence = f"{MAX_VOIDS} runners in a row died before they could start it"
-            self._end(job, Failed(now, "start-failed", gpu_ids=job.gpu_ids, message=sentence), now)
-            return
-        self._become(job, Queued())
-        self._free_gpus(job)
-        self._enqueue(job, now)
-        self._effects.append(ev.Changed(job.snapshot()))
-        if runner_died:
-            self._block(f"the runner of job {job.id} died before it could start it")
-
-    def _as_running(self, job: Job, started_at: float) -> None:
-        """The news of its start was lost with a daemon: take that step first."""
-        if isinstance(job.state, Pending):
-            self._run(job, None, started_at, None)
-
-    def _run(self, job: Job, pid: int | None, at: float, began: float | None) -> None:
-        assert isinstance(job.state, Pending)
-        self._become(job, Running(job.state.gpu_ids, pid, at, job.state.stopping, began, job.state.share))
-        self._end_expected_anew(job)
-        self._effects.append(ev.Changed(job.snapshot()))
-
-    def _finish(self, job: Job, to: Ended, now: float, result: ev.Result | None = None) -> None:
-        """End it, or retry it where its spec says so; somebody's wish for its end sticks."""
-        wanted = isinstance(job.state, ACTIVE) and job.state.stopping
-        if is_preempted(job, result) and not wanted:
-            held = isinstance(job.state, Running) and job.state.preempt_hold
-            end = replace(to, message=to.message or PREEMPTED) if isinstance(to, Cancelled | Lost) else to
-            self._back_to_line(job, end, Queued(held=held), now, last=True)
-            return
-        if not wanted:
-            self._guard(job, to)
-        cause = None if wanted or isinstance(to, Completed) else to.cause
-        if cause is not None and (waits := again(job, cause, now)) is not None:
-            self._back_to_line(job, to, waits, now, last=job.spec.retry_place == "back")
-            return
-        if isinstance(to, Failed):
-            to = replace(to, message=with_errors(to.message, self._errors.get(job.id, ())))
-        self._end(job, to, now)
-
-    def _back_to_line(self, job: Job, end: Ended, to: Queued, now: float, *, last: bool) -> None:
-        """Its next attempt waits at its old place, which is before all later ones of its priority, or behind them."""
-        self._effects.append(ev.AttemptOver(job.id, job.attempt, end))
-        self._free_gpus(job)
-        rank = job.rank
-        if last:
-            rank, self.next_rank = self.next_rank, self.next_rank + GAP
-        self._requeue(job, rank, {}, now, to)
-
     # -- when starts may happen
-
-    def _guard(self, job: Job, end: Ended) -> None:
-        reason = self.guard.ended(job.id, end)
-        if reason is not None and not self.paused:
-            self._set_mode(ev.SetMode(paused=True, draining=self.draining, reason=reason))
-
-    def _set_mode(self, event: ev.SetMode) -> None:
-        """A reason stays for as long as the queue is paused: a drain or a second pause does not take it away."""
-        self.paused, self.draining = event.paused, event.draining
-        self.pause_reason = (event.reason or self.pause_reason) if event.paused else None
-        if not event.paused:
-            self.guard.reset()
-        self._effects.append(ev.ModeChanged(self.paused, self.draining, self.pause_reason))
-
-    def _block(self, reason: str) -> None:
-        self.blocked = reason
-        self._blocks += 1
-        self._effects.append(ev.UnblockAfter(UNBLOCK, self._blocks))
 
     def _tick(self, now: float) -> None:
         for job in self.alarms.ring(now):
