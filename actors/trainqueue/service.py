@@ -25,7 +25,6 @@ from trainqueue.bench import Bench
 from trainqueue.clock import WallClock
 from trainqueue.core.arbiter import Core
 from trainqueue.core.dependencies import named
-from trainqueue.core.lanes import Lane
 from trainqueue.core.limits import Limits
 from trainqueue.core.reading import Sighting
 from trainqueue.feed import Feed
