@@ -26,7 +26,8 @@ class Pretender:
 
     def __init__(self, home: Home) -> None:
         home.prepare()
-        self.home, self.answers, self.asked = home, dict[str, Any](), list[dict[str, Any]]()
+        self.home, self.asked = home, list[dict[str, Any]]()
+        self.answers: dict[str, Any] = {"ping": {"paused": False, "draining": False, "pause_reason": None}}
         self._context: zmq.Context[Any] = zmq.Context()
         self._leave = threading.Event()
 

@@ -25,6 +25,7 @@ from trainqueue.bench import Bench
 from trainqueue.clock import WallClock
 from trainqueue.core.arbiter import Core
 from trainqueue.core.dependencies import named
+from trainqueue.core.lanes import Lane
 from trainqueue.core.limits import Limits
 from trainqueue.core.reading import Sighting
 from trainqueue.feed import Feed
@@ -220,6 +221,7 @@ def limits(settings: Settings) -> Limits:
         release_timeout=gpus.release_timeout,
         settle_time=gpus.settle_time,
         left_out=gpus.left_out,
+        lanes={name: Lane(lane.gpus, lane.paused) for name, lane in settings.lanes.items()},
         crash_guard_jobs=settings.queue.crash_guard_jobs,
         crash_guard_seconds=settings.queue.crash_guard_seconds,
     )

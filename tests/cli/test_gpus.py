@@ -118,7 +118,7 @@ def test_disable_and_enable(shown: Cli, pretender: Pretender) -> None:
     pretender.answers |= {"disable": {"gpus": [gpu(2, enabled=False)]}, "enable": {"gpus": [gpu(0)]}}
     done = shown("gpus", "--disable", "2", "--disable", "4-6,GPU-8d3f", "--enable", "0")
     assert done.returncode == 0, done.stderr
-    asked = [(request["op"], request["gpus"]) for request in pretender.asked]
+    asked = [(request["op"], request["gpus"]) for request in pretender.asked if request["op"] != "ping"]
     assert asked == [("disable", [2, 4, 5, 6, "GPU-8d3f"]), ("enable", [0])]
     assert [line.split("\t")[-1] for line in done.stdout.splitlines()] == ["STATE", "disabled", "free"]
     assert [one["index"] for one in shown.json("gpus", "--disable", "2", "--enable", "0")["gpus"]] == [2, 0]
@@ -151,6 +151,8 @@ JOB: dict[str, Any] = {
     "gpu_share": int(6.1 * GIB),
     "gpu_min_memory": 40 * GIB,
     "peak_memory": 512 * 2**20,
+    "cwd": "/",
+    "submitted_at": 1e9,
     "gpu_seconds": 3723.0,
     "waited": {"position": 61.0, "gpu-foreign": 3600.0},
 }

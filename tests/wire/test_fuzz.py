@@ -164,7 +164,7 @@ def test_the_fuzz_knows_every_op() -> None:
     """And draws valid requests: each op's is understood by our own codec."""
     seen: set[type] = set()
 
-    @settings(UNHURRIED, max_examples=400)
+    @settings(UNHURRIED, max_examples=2000)
     @given(requests())
     def each(request: Map) -> None:
         (frames,) = messages(request, 0, 1)

@@ -14,7 +14,7 @@ the runner's FD; FILES is the limit of open files that its jobs get. Packets are
     (file)  FOLDER/exit                   the same record, durable, just after
     runner  {"free": true}                if it was told to stay: it may be armed again; else it exits
 
-SIGTERM to the runner ends the job with grace, and so does SIGUSR1, whose word for it is "stalled"; SIGQUIT at once;
+SIGTERM to the runner ends the job with grace, SIGQUIT at once.
 SIGUSR2 says that FOLDER/orders has grown (orders.py).
 When the daemon goes away while no job runs, the runner exits; while one runs it does not care.
 """
