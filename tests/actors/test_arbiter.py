@@ -276,7 +276,7 @@ def test_the_next_is_armed_when_the_one_before_it_in_line_goes_away(house: House
 def test_a_runner_that_dies_right_before_the_start(
     house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
-    monkeypatch.setattr("trainqueue.core.arbiter.UNBLOCK", 0.05)
+    monkeypatch.setattr("trainqueue.core.ends.UNBLOCK", 0.05)
     house.submit(*gated(tmp_path / "gate"))
     victim = house.submit()
     house.until_armed(victim)
@@ -295,7 +295,7 @@ def test_a_runner_that_dies_right_before_the_start(
 def test_a_job_whose_runners_all_die_before_its_start_is_given_up(
     house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainqueue.core.arbiter.UNBLOCK", 0.05)
+    monkeypatch.setattr("trainqueue.core.ends.UNBLOCK", 0.05)
     killed: list[int] = []
 
     def go(self: Any, env: dict[str, str], gpus: dict[str, bool], *, stay: bool = False) -> None:
@@ -315,7 +315,7 @@ def test_a_job_whose_runners_all_die_before_its_start_is_given_up(
 
 def test_a_runner_that_may_not_write_is_not_the_jobs_fault(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a full disk: however often that happens, the job keeps its place and says why it waits."""
-    monkeypatch.setattr("trainqueue.core.arbiter.UNBLOCK", 0.02)
+    monkeypatch.setattr("trainqueue.core.ends.UNBLOCK", 0.02)
     refused: list[int] = []
     real = local.Runner.go
 
