@@ -7,11 +7,14 @@ import keyword
 import os
 import sys
 from importlib import import_module
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from trainqueue import __version__
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS = {
     "submit": ("submit", "Queue a job and print its id."),
@@ -38,6 +41,7 @@ COMMANDS = {
     "resume": ("change", "End pause and drain."),
     "drain": ("change", "Start nothing; exit when the last running job ends."),
     "lane": ("lane", "Lanes: named queues with a share of the GPUs and a pause of their own."),
+    "completion": ("completion", "Print the script that makes a shell complete."),
     "daemon": ("daemon", "start, stop or status of the daemon."),
     "doctor": ("doctor", "Check settings, home, disk, clock, daemon and driver, and say what to do."),
 }
@@ -57,6 +61,13 @@ class LazyGroup(click.Group):
         name = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
         command: click.Command = getattr(import_module(f"{__name__}.{COMMANDS[cmd_name][0]}"), name)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Without an import of any command, too."""
+        from click.shell_completion import CompletionItem
+
+        found = [CompletionItem(name, help=line) for name, (_, line) in COMMANDS.items() if name.startswith(incomplete)]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         del ctx
@@ -80,6 +91,10 @@ def cli(ctx: click.Context, home: str | None) -> None:
 def main() -> NoReturn:
     """The console script. Leaves by os._exit: tearing ZeroMQ down costs 8 ms and saves nothing."""
     have_streams()
+    if "_TRAINQ_CLI_COMPLETE" in os.environ:
+        from trainqueue.cli.completion import arm
+
+        arm()
     code = run()
     try:
         sys.stdout.flush()

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 SIZES = {
@@ -47,6 +50,12 @@ class Ids(Form):
 
     name = "ids"
 
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        del param
+        from trainqueue.cli.completion import of_ids
+
+        return of_ids(ctx, incomplete)
+
     def read(self, text: str) -> list[int]:
         return [job for part in text.split(",") for job in ids(part)]
 
@@ -74,6 +83,9 @@ class Id(Form):
     """`3`."""
 
     name = "id"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return Ids().shell_complete(ctx, param, incomplete)
 
     def read(self, text: str) -> int:
         found = Ids().read(text)

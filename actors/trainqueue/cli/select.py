@@ -23,6 +23,8 @@ from trainqueue.cli.forms import Ids, Pair
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from click.shell_completion import CompletionItem
+
     from trainqueue.client import Client
 
 WAITING = ("queued",)
@@ -87,11 +89,30 @@ def is_glob(pattern: str) -> bool:
     return any(character in pattern for character in "*?[")
 
 
+def known(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """What jobs have of it, for the shell."""
+    from trainqueue.cli.completion import texts
+
+    return texts(context, parameter, incomplete)
+
+
 FILTERS = [
-    click.option("--name", metavar="NAME", help="Only those with this name; lr-* and the like take several."),
-    click.option("--tag", metavar="KEY=VALUE", type=Pair(), multiple=True, help="Only those with it; may be repeated."),
-    click.option("--group", metavar="GROUP", help="Only those of this group."),
-    click.option("--lane", metavar="LANE", help="Only those of this lane."),
+    click.option(
+        "--name",
+        metavar="NAME",
+        shell_complete=known,
+        help="Only those with this name; lr-* and the like take several.",
+    ),
+    click.option(
+        "--tag",
+        metavar="KEY=VALUE",
+        shell_complete=known,
+        type=Pair(),
+        multiple=True,
+        help="Only those with it; may be repeated.",
+    ),
+    click.option("--group", metavar="GROUP", shell_complete=known, help="Only those of this group."),
+    click.option("--lane", metavar="LANE", shell_complete=known, help="Only those of this lane."),
     click.option(
         "--state",
         "states",
