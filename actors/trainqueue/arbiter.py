@@ -18,6 +18,7 @@ from trainqueue import laneops, wire
 from trainqueue.actor import SelectingActor, tell
 from trainqueue.attempts import note
 from trainqueue.clock import ran
+from trainqueue.core import effects as fx
 from trainqueue.core import events as ev
 from trainqueue.core.job import Failed, Pending, Queued, Running
 from trainqueue.core.outcome import with_errors
@@ -224,44 +225,44 @@ class GPUArbiter(SelectingActor):
         """During recovery: change the state and write it down, but start nothing yet."""
         self.perform(self.core.handle(event, self.clock.now(), dispatch=False))
 
-    def perform(self, effects: list[ev.Effect]) -> None:  # noqa: PLR0912  (one arm an effect)
+    def perform(self, effects: list[fx.Effect]) -> None:  # noqa: PLR0912  (one arm an effect)
         for effect in effects:
-            if isinstance(effect, ev.Start):
+            if isinstance(effect, fx.Start):
                 self.starts.hot(effect.job, effect.gpu_ids)  # before all the writing: the GPU is idle
         for effect in effects:
             match effect:
-                case ev.Changed(job, told):
+                case fx.Changed(job, told):
                     self._job_changed(job, told)
-                case ev.Explained(job_id, attempt, error):
+                case fx.Explained(job_id, attempt, error):
                     self._explain(job_id, attempt, error)
-                case ev.Moved(job):
+                case fx.Moved(job):
                     self.ledger.batch.jobs[job.id] = job
                     self.event(f"job.{job.id}", {"type": "moved", **news(job)})
-                case ev.Reported(job):
+                case fx.Reported(job):
                     self._publish_progress(job)
-                case ev.ModeChanged(paused, draining, reason):
+                case fx.ModeChanged(paused, draining, reason):
                     modes = {"paused": "1" if paused else "", "draining": "1" if draining else ""}
                     self.ledger.batch.settings |= {**modes, "pause_reason": reason or ""}
                     now = {"paused": paused, "draining": draining, "pause_reason": reason}
                     self.event("queue", {"type": "queue", **now})
-                case ev.LaneChanged(name, lane):
+                case fx.LaneChanged(name, lane):
                     laneops.changed(self, name, lane)
-                case ev.Start(job, gpu_ids):
+                case fx.Start(job, gpu_ids):
                     self.starts.cold(job, gpu_ids)
-                case ev.Stop(job_id, attempt, force, stalled):
+                case fx.Stop(job_id, attempt, force, stalled):
                     self.bench.stop(job_id, attempt, force=force, stalled=stalled)
-                case ev.AttemptOver(job_id, attempt, state):
+                case fx.AttemptOver(job_id, attempt, state):
                     note(self.home.attempt(job_id, attempt), state)
-                case ev.Tell(job_id, attempt):
+                case fx.Tell(job_id, attempt):
                     self.bench.tell(job_id, attempt, TellOrders())
-                case ev.WakeAt(at):
+                case fx.WakeAt(at):
                     self.clock.wake_at(at)
-                case ev.UnblockAfter(seconds, block):
+                case fx.UnblockAfter(seconds, block):
                     self.inbox.drop(self._unblock)
                     self._unblock = self.inbox.after(seconds, BlockOver(block))
-                case ev.Look() | ev.ProveWithin() | ev.SettleAfter() | ev.GpuChanged():
+                case fx.Look() | fx.ProveWithin() | fx.SettleAfter() | fx.GpuChanged():
                     self.sights.perform(effect)
-                case ev.Drained():
+                case fx.Drained():
                     self.ledger.batch.settings["draining"] = ""
                     self.leaving = True
         self.changed()

@@ -327,7 +327,7 @@ class WatchSilent:
 
 @dataclass(frozen=True, slots=True)
 class LookDue:
-    """Arbiter to itself: the time of an `ev.Look` with a delay has come."""
+    """Arbiter to itself: the time of an `fx.Look` with a delay has come."""
 
     gpu_ids: tuple[str, ...]
     number: int
@@ -335,7 +335,7 @@ class LookDue:
 
 @dataclass(frozen=True, slots=True)
 class ProofTimeOver:
-    """Arbiter to itself: the time of an `ev.ProveWithin` is over."""
+    """Arbiter to itself: the time of an `fx.ProveWithin` is over."""
 
     gpu: str
     proof: int
@@ -343,7 +343,7 @@ class ProofTimeOver:
 
 @dataclass(frozen=True, slots=True)
 class SettleTimeOver:
-    """Arbiter to itself: the time of an `ev.SettleAfter` is over."""
+    """Arbiter to itself: the time of an `fx.SettleAfter` is over."""
 
     job: int
     attempt: int

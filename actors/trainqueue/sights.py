@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from trainqueue import wire
 from trainqueue.actor import tell
+from trainqueue.core import effects as fx
 from trainqueue.core import events as ev
 from trainqueue.core.reading import Sighting
 from trainqueue.gpuops import TRACES, kept_traces, written
@@ -152,18 +153,18 @@ class Sights:
 
     # -- what the core wants
 
-    def perform(self, effect: ev.GpuEffect) -> None:
+    def perform(self, effect: fx.GpuEffect) -> None:
         after = self.arbiter.inbox.after
         match effect:
-            case ev.Look(gpu_ids, seconds, number) if seconds > 0:
+            case fx.Look(gpu_ids, seconds, number) if seconds > 0:
                 after(seconds, LookDue(gpu_ids, number))
-            case ev.Look(gpu_ids, _, number):
+            case fx.Look(gpu_ids, _, number):
                 self._look(gpu_ids, number)
-            case ev.ProveWithin(seconds, gpu, proof):
+            case fx.ProveWithin(seconds, gpu, proof):
                 after(seconds, ProofTimeOver(gpu, proof))
-            case ev.SettleAfter(seconds, job, attempt):
+            case fx.SettleAfter(seconds, job, attempt):
                 after(seconds, SettleTimeOver(job, attempt))
-            case ev.GpuChanged():
+            case fx.GpuChanged():
                 self._changed(effect)
             case _:
                 assert_never(effect)
@@ -172,7 +173,7 @@ class Sights:
         if self.watch is not None:
             tell(self.watch, LookNow(gpu_ids, number))
 
-    def _changed(self, effect: ev.GpuChanged) -> None:
+    def _changed(self, effect: fx.GpuChanged) -> None:
         told = {"id": effect.gpu, "index": self._index(effect.gpu), "healthy": effect.healthy}
         if effect.why is not None:
             logger.warning("GPU %s: %s", effect.gpu, effect.why)

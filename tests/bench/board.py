@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from statistics import median
 
+from trainqueue.core import effects as fx
 from trainqueue.core import events as ev
 from trainqueue.core.arbiter import Core
 from trainqueue.core.reading import Process, Reading, Sighting
@@ -59,7 +60,7 @@ def main() -> None:
     core = Core([])
     core.handle(ev.Seen(sighting(core)), 0.0)
     specs = [JobSpec(command=("train", str(at)), cwd="/", gpus=1 + at % 4) for at in range(waiting)]
-    asked = [effect.number for effect in core.handle(ev.Submit(tuple(specs), "me"), 0.0) if isinstance(effect, ev.Look)]
+    asked = [effect.number for effect in core.handle(ev.Submit(tuple(specs), "me"), 0.0) if isinstance(effect, fx.Look)]
     core.handle(ev.Seen(replace(sighting(core), answers=tuple(asked))), 0.0)
     running = sum(bool(core.leases.on(f"GPU-{at}")) for at in range(GPUS))
     sys.stdout.write(f"{waiting} jobs wait, {running} of {GPUS} GPUs are held\n")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from trainqueue.core import effects as fx
 from trainqueue.core import events as ev
 from trainqueue.core.arbiter import Core
 from trainqueue.core.job import Pending, Running
@@ -74,14 +75,14 @@ class Machine:
         self.cards = [Card(f"GPU-{at}", at) for at in range(gpus)]
         self.core = Core([], limits=limits or Limits(), past=past, **options)
         self.driver: str | None = None
-        self.half: tuple[Sighting, ev.Look | None] | None = None
+        self.half: tuple[Sighting, fx.Look | None] | None = None
         """A look that has read some of the GPUs, and stays at the next one for a while."""
-        self.looks: list[ev.Look] = []
+        self.looks: list[fx.Look] = []
         self.timers: list[ev.Event] = []
         self.started: list[int] = []
-        self.told: list[ev.GpuChanged] = []
-        self.changed: list[ev.Changed] = []
-        self.explained: list[ev.Explained] = []
+        self.told: list[fx.GpuChanged] = []
+        self.changed: list[fx.Changed] = []
+        self.explained: list[fx.Explained] = []
         self.now = 1000.0
         self._pid = 100
 
@@ -102,26 +103,26 @@ class Machine:
         self.looks, self.timers, self.half = [], [], None
         self.do(ev.Tick())
 
-    def do(self, event: ev.Event) -> list[ev.Effect]:
+    def do(self, event: ev.Event) -> list[fx.Effect]:
         self.now += STEP
         effects = self.core.handle(event, self.now)
         for effect in effects:
             match effect:
-                case ev.Start(job, gpu_ids):
+                case fx.Start(job, gpu_ids):
                     self._start(job.id, gpu_ids)
-                case ev.Look():
+                case fx.Look():
                     self.looks.append(effect)
-                case ev.ProveWithin(_, gpu, proof):
+                case fx.ProveWithin(_, gpu, proof):
                     self.timers.append(ev.ProofOverdue(gpu, proof))
-                case ev.SettleAfter(_, job_id, attempt):
+                case fx.SettleAfter(_, job_id, attempt):
                     self.timers.append(ev.Settled(job_id, attempt))
-                case ev.UnblockAfter(_, block):
+                case fx.UnblockAfter(_, block):
                     self.timers.append(ev.Unblock(block))
-                case ev.GpuChanged():
+                case fx.GpuChanged():
                     self.told.append(effect)
-                case ev.Explained():
+                case fx.Explained():
                     self.explained.append(effect)
-                case ev.Changed():
+                case fx.Changed():
                     self.changed.append(effect)
                 case _:
                     pass
@@ -149,12 +150,12 @@ class Machine:
 
     # -- the watch
 
-    def see(self, *, processes: bool = True) -> list[ev.Effect]:
+    def see(self, *, processes: bool = True) -> list[fx.Effect]:
         """A round over all GPUs, which nobody has asked for."""
         self.go_on()
         return self.do(ev.Seen(self._sighting(self.cards, processes=processes)))
 
-    def answer(self, lacking: Collection[str] = ()) -> list[ev.Effect]:
+    def answer(self, lacking: Collection[str] = ()) -> list[fx.Effect]:
         """The oldest look, with what is true now; without the GPUs that are `lacking`."""
         self.go_on()
         look = self.looks.pop(0)
@@ -167,7 +168,7 @@ class Machine:
         cards = self.cards if look is None else self._asked(look)
         self.half = self._sighting([card for card in cards if card.id in first], look), look
 
-    def go_on(self) -> list[ev.Effect]:
+    def go_on(self) -> list[fx.Effect]:
         """It is told, before any other begins."""
         if self.half is None:
             return []
@@ -177,10 +178,10 @@ class Machine:
         late = self._sighting([card for card in cards if card.id not in read and not card.lost], look)
         return self.do(ev.Seen(replace(late, readings=() if late.trouble else (*early.readings, *late.readings))))
 
-    def _asked(self, look: ev.Look, lacking: Collection[str] = ()) -> list[Card]:
+    def _asked(self, look: fx.Look, lacking: Collection[str] = ()) -> list[Card]:
         return [card for card in self.cards if card.id in look.gpu_ids and card.id not in lacking]
 
-    def _sighting(self, cards: Collection[Card], look: ev.Look | None = None, *, processes: bool = True) -> Sighting:
+    def _sighting(self, cards: Collection[Card], look: fx.Look | None = None, *, processes: bool = True) -> Sighting:
         answers = () if look is None else (look.number,)
         if self.driver is not None:
             return Sighting(trouble=self.driver, answers=answers)
@@ -213,7 +214,7 @@ class Machine:
             self._pid += 1
             self.card(gpu).processes.append(Process(self._pid, memory, job, "me", "python"))
 
-    def end(self, job: int, code: int = 0, *, lingers: int = 0, listed: bool = False) -> list[ev.Effect]:
+    def end(self, job: int, code: int = 0, *, lingers: int = 0, listed: bool = False) -> list[fx.Effect]:
         """Its processes go, except that the driver may still list them, or hold some of their memory."""
         state = self.core.jobs[job].state
         assert isinstance(state, Pending | Running)

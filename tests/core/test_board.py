@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from core.machine import GIB, SICK, Machine, running, spec
 
+from trainqueue.core import effects as fx
 from trainqueue.core import events as ev
 from trainqueue.core.arbiter import Core
 from trainqueue.core.card import Trace
@@ -31,7 +32,7 @@ def seen(machine: Machine) -> Machine:
 def test_a_start_waits_for_a_look_and_happens_in_its_answer() -> None:
     machine = seen(Machine(2))
     [job] = machine.submit()
-    assert machine.looks == [ev.Look(("GPU-0",), number=1)]
+    assert machine.looks == [fx.Look(("GPU-0",), number=1)]
     assert machine.state(job) == "queued"
     machine.answer()
     assert machine.started == [job]
@@ -44,7 +45,7 @@ def test_a_look_is_not_asked_for_twice() -> None:
     machine.do(ev.Tick())
     machine.see(processes=False)
     machine.see()
-    assert machine.looks == [ev.Look(("GPU-0",), number=1)]
+    assert machine.looks == [fx.Look(("GPU-0",), number=1)]
 
 
 def test_a_round_that_nobody_asked_for_starts_nothing() -> None:
@@ -180,7 +181,7 @@ def test_an_empty_answer_does_not_silence_us() -> None:
     machine = seen(Machine(1))
     machine.submit()
     machine.answer(lacking=["GPU-0"])
-    assert machine.looks == [ev.Look(("GPU-0",), 0.05, 2)]
+    assert machine.looks == [fx.Look(("GPU-0",), 0.05, 2)]
 
 
 def test_a_gpu_that_does_not_tell_its_processes_is_not_given_out_and_the_next_is() -> None:
@@ -190,7 +191,7 @@ def test_a_gpu_that_does_not_tell_its_processes_is_not_given_out_and_the_next_is
     mute = machine.cards[0].reading(processes=False)
     machine.do(ev.Seen(Sighting((mute,), whole=False, answers=(1,))))
     assert machine.core.use("GPU-0") == "foreign"
-    assert machine.looks == [ev.Look(("GPU-1",), number=2)]
+    assert machine.looks == [fx.Look(("GPU-1",), number=2)]
     machine.answer()
     assert machine.core.jobs[1].gpu_ids == ("GPU-1",)
     machine.submit()
@@ -204,9 +205,9 @@ def test_gpus_that_are_not_measured_start_at_once() -> None:
     core = Core(["cpu:0"])
     core.handle(ev.Seen(Sighting((Reading("cpu:0", 0, "CPU", None, measured=False),))), 0.0)
     effects = core.handle(ev.Submit((spec(), spec()), "me"), 0.0)
-    assert [type(effect) for effect in effects] == [ev.Changed, ev.Changed, ev.Changed, ev.Start]
+    assert [type(effect) for effect in effects] == [fx.Changed, fx.Changed, fx.Changed, fx.Start]
     effects = core.handle(ev.AttemptEnded(1, 1, ev.Result(0, None, None, "", 1.0, 2.0)), 2.0)
-    assert [type(effect) for effect in effects] == [ev.Changed, ev.Changed, ev.Changed, ev.Start]
+    assert [type(effect) for effect in effects] == [fx.Changed, fx.Changed, fx.Changed, fx.Start]
     core.validate()
 
 
@@ -278,7 +279,7 @@ def test_the_hand_over_takes_one_look() -> None:
     machine = running()
     machine.submit()
     machine.end(1)
-    assert machine.looks == [ev.Look(("GPU-0",), number=2)]
+    assert machine.looks == [fx.Look(("GPU-0",), number=2)]
     machine.answer()
     assert machine.started == [1, 2]
     assert machine.looks == []
@@ -312,7 +313,7 @@ def test_memory_that_does_not_come_back_makes_a_gpu_unhealthy_and_the_others_go_
     assert machine.started == [1, 3]
     machine.cards[0].lingers = 0
     machine.round()
-    assert machine.told[1:] == [ev.GpuChanged("GPU-0", healthy=True, enabled=True, why=None)]
+    assert machine.told[1:] == [fx.GpuChanged("GPU-0", healthy=True, enabled=True, why=None)]
     machine.end(3)
     machine.answer_all()
     assert machine.started == [1, 3, 2]
@@ -400,7 +401,7 @@ def test_a_lost_gpu_is_said_and_comes_back() -> None:
     machine.see()
     machine.see()
     sentence = "GPU 1 is lost: the driver does not show it any more"
-    assert machine.told == [ev.GpuChanged("GPU-1", healthy=False, enabled=True, why=sentence)]
+    assert machine.told == [fx.GpuChanged("GPU-1", healthy=False, enabled=True, why=sentence)]
     assert says(machine, 2) == ("gpu-count", f"needs 2 GPUs; {sentence}")
     assert machine.core.line.position(machine.core.jobs[2]) is None
     machine.card("GPU-1").lost = False
@@ -492,7 +493,7 @@ def test_a_fault_that_is_reported_after_the_end_is_told_as_well() -> None:
     machine.end(1, code=1)
     machine.card("GPU-0").xids = [31]
     machine.answer()
-    assert machine.explained == [ev.Explained(1, 1, "Xid 31 (GPU memory page fault) on GPU 0")]
+    assert machine.explained == [fx.Explained(1, 1, "Xid 31 (GPU memory page fault) on GPU 0")]
     machine.run(2)
     machine.card("GPU-0").xids = [13]
     machine.see()
@@ -524,7 +525,7 @@ def test_a_disabled_gpu_is_left_alone_and_comes_back() -> None:
     machine.do(ev.SetGpu("GPU-1", enabled=False))
     machine.submit(spec(gpus=2), spec(gpu_from=(1,)))
     disabled = "GPU 1 is disabled: trainq-cli gpus --enable 1"
-    assert machine.told == [ev.GpuChanged("GPU-1", healthy=True, enabled=False, why=disabled)]
+    assert machine.told == [fx.GpuChanged("GPU-1", healthy=True, enabled=False, why=disabled)]
     assert says(machine, 2) == ("gpu-count", f"needs 2 GPUs; {disabled}")
     assert says(machine, 3) == ("gpu-count", disabled)
     assert machine.core.use("GPU-1") == "disabled"

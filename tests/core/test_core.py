@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trainqueue.core import effects as fx
 from trainqueue.core import events as ev
 from trainqueue.core.arbiter import Core
 from trainqueue.core.job import (
@@ -81,7 +82,7 @@ def test_fifo_and_position() -> None:
     assert [job.id for job in core.line.page(0, 10)] == [4, 2, 3]
     done = ev.Result(0, None, None, "", 1.0, 2.0)
     effects = core.handle(ev.AttemptEnded(1, 1, done), 2.0)
-    assert [effect.job.id for effect in effects if isinstance(effect, ev.Start)] == [4]
+    assert [effect.job.id for effect in effects if isinstance(effect, fx.Start)] == [4]
 
 
 def test_a_failed_dependency_cancels_the_chain() -> None:
@@ -91,7 +92,7 @@ def test_a_failed_dependency_cancels_the_chain() -> None:
         core.handle(ev.Submit((JobSpec(command=("true",), cwd="/", after=(before,)),), "me"), 0.0)
     core.handle(ev.AttemptStarted(1, 1, 42, 1.0), 1.0)
     effects = core.handle(ev.AttemptEnded(1, 1, ev.Result(3, None, None, "", 1.0, 2.0)), 2.0)
-    assert len([effect for effect in effects if isinstance(effect, ev.Changed)]) == 2000
+    assert len([effect for effect in effects if isinstance(effect, fx.Changed)]) == 2000
     assert not core.jobs
 
 
@@ -99,13 +100,13 @@ def spec(**fields: Any) -> JobSpec:
     return JobSpec(command=("true",), cwd="/", **fields)
 
 
-def wakes(effects: list[ev.Effect]) -> list[float]:
-    return [effect.at for effect in effects if isinstance(effect, ev.WakeAt)]
+def wakes(effects: list[fx.Effect]) -> list[float]:
+    return [effect.at for effect in effects if isinstance(effect, fx.WakeAt)]
 
 
-def unblock(effects: list[ev.Effect]) -> ev.Unblock:
+def unblock(effects: list[fx.Effect]) -> ev.Unblock:
     """What is to be sent when the time of the block is over."""
-    [block] = [effect.block for effect in effects if isinstance(effect, ev.UnblockAfter)]
+    [block] = [effect.block for effect in effects if isinstance(effect, fx.UnblockAfter)]
     return ev.Unblock(block)
 
 
@@ -145,7 +146,7 @@ def test_out_of_memory_is_a_cause_of_its_own_unless_somebody_asked_for_the_end(a
     if asked:
         core.handle(ev.Cancel(1), 1.0)
     effects = core.handle(ev.AttemptEnded(1, 1, ev.Result(1, None, "out-of-memory", "why", 1.0, 2.0)), 2.0)
-    [state] = [effect.job.state for effect in effects if isinstance(effect, ev.Changed)]
+    [state] = [effect.job.state for effect in effects if isinstance(effect, fx.Changed)]
     expected = Cancelled if asked else Failed
     assert state == expected(2.0, "user" if asked else "out-of-memory", 1.0, ("a",), 1, None, "why")
 
@@ -184,7 +185,7 @@ def test_a_job_whose_runners_die_before_it_starts_is_given_up() -> None:
         core.handle(unblock(effects), float(at))
         assert is_now(core, 1) == "pending"
     effects = core.handle(ev.AttemptVoid(1, 1, runner_died=True), 9.0)
-    ended = [effect.job.state for effect in effects if isinstance(effect, ev.Changed) and effect.job.id == 1]
+    ended = [effect.job.state for effect in effects if isinstance(effect, fx.Changed) and effect.job.id == 1]
     assert [(state.name, getattr(state, "cause", None)) for state in ended] == [("failed", "start-failed")]
     assert is_now(core, 2) == "pending"
 
@@ -292,14 +293,14 @@ def test_random_histories_keep_every_promise(data: st.DataObject) -> None:
         except RequestError:
             effects = []
         for effect in effects:
-            if isinstance(effect, ev.Changed):
+            if isinstance(effect, fx.Changed):
                 ended.pop(effect.job.id, None)
                 if isinstance(effect.job.state, Ended):
                     ended[effect.job.id] = effect.job
                     assert effect.job.state.started_at is None or (
                         effect.job.state.started_at <= effect.job.state.ended_at
                     )
-            elif isinstance(effect, ev.UnblockAfter):
+            elif isinstance(effect, fx.UnblockAfter):
                 to_end = effect.block
         core.validate()
         for job in core.jobs.values():

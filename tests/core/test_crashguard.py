@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from trainqueue.core import effects as fx
 from trainqueue.core import events as ev
 from trainqueue.core.arbiter import Core
 from trainqueue.core.limits import Limits
@@ -19,7 +20,7 @@ def core_with(jobs: int, guard: int = 3, **fields: Any) -> Core:
     return core
 
 
-def end(core: Core, code: int = 1, *, lasted: float = 1.0, reason: Any = None) -> list[ev.Effect]:
+def end(core: Core, code: int = 1, *, lasted: float = 1.0, reason: Any = None) -> list[fx.Effect]:
     """Of the one that is active."""
     [job] = core.active()
     core.handle(ev.AttemptStarted(job.id, job.attempt, 7, 1.0), 1.0)
@@ -48,8 +49,8 @@ def test_so_many_in_a_row_pause_the_queue_and_say_which_and_why() -> None:
         "3 attempts in a row (the last of jobs 1, 2, 3) failed within 5 s of their start (cause exit, exit code 1); "
         "look at `trainq-cli logs 3`"
     )
-    assert ev.ModeChanged(paused=True, draining=False, reason=reason) in effects
-    assert not [effect for effect in effects if isinstance(effect, ev.Start)]
+    assert fx.ModeChanged(paused=True, draining=False, reason=reason) in effects
+    assert not [effect for effect in effects if isinstance(effect, fx.Start)]
     code, sentence = why(core, core.jobs[4], 9.0)
     assert (code, reason in (sentence or "")) == ("paused", True)
 

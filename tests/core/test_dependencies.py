@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from core.machine import Machine, spec
 
+from trainqueue.core import effects as fx
 from trainqueue.core import events as ev
 from trainqueue.core.arbiter import Core
 from trainqueue.core.why import why
@@ -250,7 +251,7 @@ def test_thousands_wait_for_a_group_of_thousands() -> None:
     core.handle(ev.Submit((spec(gpus=0, after_group=("g",), keep=True),) * 3000, "me"), 0.0)
     told = Counter[int]()
     for member in range(1, 3001):
-        told.update(each.job.id for each in core.handle(ev.Cancel(member), 1.0) if isinstance(each, ev.Changed))
+        told.update(each.job.id for each in core.handle(ev.Cancel(member), 1.0) if isinstance(each, fx.Changed))
     assert time.process_time() - began < 4.0
     assert {told[job] for job in range(3001, 6001)} == {2}, "once that they are held, once that nobody is left"
     core.validate()

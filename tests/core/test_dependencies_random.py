@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from trainqueue.core import effects as fx
 from trainqueue.core import events as ev
 from trainqueue.core.arbiter import Core
 from trainqueue.core.dependencies import named
@@ -45,7 +46,7 @@ class Life:
         waited = self.waiters() if isinstance(event, ev.AttemptEnded | ev.AttemptLost | ev.Cancel) else {}
         with contextlib.suppress(RequestError):
             for effect in self.core.handle(event, self.now):
-                if isinstance(effect, ev.Changed):
+                if isinstance(effect, fx.Changed):
                     self.wrote(effect.job)
         self.core.validate()
         self.check()

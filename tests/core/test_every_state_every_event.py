@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from trainqueue.core import effects as fx
 from trainqueue.core import events as ev
 from trainqueue.core.arbiter import Core
 from trainqueue.core.spec import JobSpec
@@ -158,7 +159,7 @@ def test_a_job_that_wants_more_gpus_than_there_are_stops_nobody() -> None:
     core = Core(["a"])
     wide = JobSpec(command=("true",), cwd="/", gpus=2)
     effects = core.handle(ev.Submit((wide, SPEC), "me"), 0.0)
-    assert [effect.job.id for effect in effects if isinstance(effect, ev.Start)] == [2]
+    assert [effect.job.id for effect in effects if isinstance(effect, fx.Start)] == [2]
     assert core.line.position(core.jobs[1]) is None
 
 
@@ -166,9 +167,9 @@ def test_a_block_ends_by_itself() -> None:
     core = Core(["a"])
     core.handle(ev.Block("no space left"), 0.0)
     effects = core.handle(ev.Submit((SPEC,), "me"), 0.0)
-    assert not [effect for effect in effects if isinstance(effect, ev.Start)]
-    assert not [effect for effect in core.handle(ev.Tick(), 1e9) if isinstance(effect, ev.Start)]
-    assert [effect for effect in core.handle(ev.Unblock(1), 0.0) if isinstance(effect, ev.Start)]
+    assert not [effect for effect in effects if isinstance(effect, fx.Start)]
+    assert not [effect for effect in core.handle(ev.Tick(), 1e9) if isinstance(effect, fx.Start)]
+    assert [effect for effect in core.handle(ev.Unblock(1), 0.0) if isinstance(effect, fx.Start)]
 
 
 def test_a_block_does_not_end_with_the_one_before() -> None:
@@ -184,4 +185,4 @@ def test_a_block_does_not_end_with_the_one_before() -> None:
 def test_events_show_the_state_of_their_moment() -> None:
     core = Core(["a"])
     effects = core.handle(ev.Submit((SPEC,), "me"), 0.0)
-    assert [each.job.state.name for each in effects if isinstance(each, ev.Changed)] == ["queued", "pending"]
+    assert [each.job.state.name for each in effects if isinstance(each, fx.Changed)] == ["queued", "pending"]

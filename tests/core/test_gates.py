@@ -10,6 +10,7 @@ from core.machine import spec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trainqueue.core import effects as fx
 from trainqueue.core import events as ev
 from trainqueue.core.arbiter import Core
 from trainqueue.core.job import Pending, Queued, Running
@@ -37,8 +38,8 @@ def submitted(core: Core, *specs: JobSpec) -> list[int]:
     return [*range(first, core.next_id)]
 
 
-def started(effects: list[ev.Effect]) -> list[int]:
-    return [effect.job.id for effect in effects if isinstance(effect, ev.Start)]
+def started(effects: list[fx.Effect]) -> list[int]:
+    return [effect.job.id for effect in effects if isinstance(effect, fx.Start)]
 
 
 def end(core: Core, job: int) -> list[int]:
@@ -225,7 +226,7 @@ def restarted(core: Core, now: float) -> Core:
     return again
 
 
-def step(core: Core, random: Random, now: float) -> list[ev.Effect]:
+def step(core: Core, random: Random, now: float) -> list[fx.Effect]:
     def wanted() -> JobSpec:
         group = random.choice([None, "g", "g", "h"])
         bound = random.choice(BOUNDS) if group else None

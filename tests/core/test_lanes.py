@@ -6,6 +6,7 @@ import pytest
 from core.machine import spec
 from core.test_gates import active, end, line, some, started, submitted
 
+from trainqueue.core import effects as fx
 from trainqueue.core import events as ev
 from trainqueue.core.arbiter import Core
 from trainqueue.core.lanes import Choice, Lane
@@ -139,7 +140,7 @@ def test_who_is_in_use_or_in_the_settings_cannot_be_removed() -> None:
         core.handle(ev.RemoveLane("long"), 1.0)
     core.handle(ev.Cancel(waiting), 1.0)
     end(core, job)
-    assert ev.LaneChanged("long", None) in core.handle(ev.RemoveLane("long"), 1.0)
+    assert fx.LaneChanged("long", None) in core.handle(ev.RemoveLane("long"), 1.0)
     assert "long" not in core.lanes.all
 
 
@@ -187,7 +188,7 @@ def test_a_retry_into_a_lane_that_is_gone_is_refused() -> None:
     kept = core.jobs[job].snapshot()
     core.handle(ev.Cancel(job), 1.0)
     effects = core.handle(ev.AttemptVoid(job, 1), 1.0)
-    ended = next(effect.job for effect in effects if isinstance(effect, ev.Changed))
+    ended = next(effect.job for effect in effects if isinstance(effect, fx.Changed))
     assert kept.id == ended.id
     core.handle(ev.RemoveLane("debug"), 1.0)
     with pytest.raises(RequestError, match="there is no lane debug"):

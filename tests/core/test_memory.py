@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from core.machine import GIB, Machine, running, spec
 
+from trainqueue.core import effects as fx
 from trainqueue.core import events as ev
 from trainqueue.core.card import Trace
 from trainqueue.core.job import Job, Running
@@ -251,7 +252,7 @@ def test_a_late_error_is_not_told_of_a_gpu_that_was_given_up() -> None:
     machine.answer()
     machine.card("GPU-0").xids = [31]
     machine.round()
-    assert machine.explained == [ev.Explained(1, 1, "Xid 31 (GPU memory page fault) on GPU 0")]
+    assert machine.explained == [fx.Explained(1, 1, "Xid 31 (GPU memory page fault) on GPU 0")]
     machine.do(machine.timers[0])
     machine.card("GPU-0").xids = [31]
     machine.round()

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from core.machine import spec
 
+from trainqueue.core import effects as fx
 from trainqueue.core import events as ev
 from trainqueue.core import gpus
 from trainqueue.core.arbiter import Core
@@ -101,7 +102,7 @@ def test_a_plan_with_reservations_is_made_again_after_a_while_and_when_the_clock
 def test_who_joins_a_line_that_was_walked_to_its_end_is_looked_at() -> None:
     core = waiting(blocked=5)
     effects = core.handle(submit(time_limit=20.0), AGAIN / 2)
-    assert [effect.job.id for effect in effects if isinstance(effect, ev.Start)] == [8]
+    assert [effect.job.id for effect in effects if isinstance(effect, fx.Start)] == [8]
     core.validate()
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from trainqueue.core import effects as fx
 from trainqueue.core import events as ev
 from trainqueue.core.arbiter import Core
 from trainqueue.core.job import Failed, Queued
@@ -21,7 +22,7 @@ def core_with(*fields: dict[str, Any]) -> Core:
     return core
 
 
-def fail(core: Core, job: int, now: float, reason: Any = None) -> list[ev.Effect]:
+def fail(core: Core, job: int, now: float, reason: Any = None) -> list[fx.Effect]:
     attempt = core.jobs[job].attempt
     core.handle(ev.AttemptStarted(job, attempt, 7, now), now)
     effects = core.handle(ev.AttemptEnded(job, attempt, ev.Result(1, None, reason, "", now, now)), now)
@@ -29,8 +30,8 @@ def fail(core: Core, job: int, now: float, reason: Any = None) -> list[ev.Effect
     return effects
 
 
-def wakes(effects: list[ev.Effect]) -> list[float]:
-    return [effect.at for effect in effects if isinstance(effect, ev.WakeAt)]
+def wakes(effects: list[fx.Effect]) -> list[float]:
+    return [effect.at for effect in effects if isinstance(effect, fx.WakeAt)]
 
 
 RETRIES = {"retries": {"exit": 3}, "retry_delay": 10.0, "retry_backoff": 2.0}
@@ -47,7 +48,7 @@ def test_each_wait_is_longer_than_the_one_before() -> None:
         now += delay
         core.handle(ev.Tick(), now)
         assert (core.jobs[1].state.name, core.jobs[1].attempt) == ("pending", attempt)
-    [state] = [effect.job.state for effect in fail(core, 1, now) if isinstance(effect, ev.Changed)][-1:]
+    [state] = [effect.job.state for effect in fail(core, 1, now) if isinstance(effect, fx.Changed)][-1:]
     assert isinstance(state, Failed)
 
 
@@ -127,6 +128,6 @@ def test_a_restart_keeps_the_wait() -> None:
 
 def test_a_snapshot_of_before_does_not_count_the_next_retry() -> None:
     core = core_with({"retries": {"exit": 5}})
-    [first] = [effect.job for effect in fail(core, 1, 1.0) if isinstance(effect, ev.Changed)][-1:]
+    [first] = [effect.job for effect in fail(core, 1, 1.0) if isinstance(effect, fx.Changed)][-1:]
     fail(core, 1, 2.0)
     assert first.retried == {"exit": 1}

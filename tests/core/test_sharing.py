@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from core.machine import GIB, Machine, spec
 
+from trainqueue.core import effects as fx
 from trainqueue.core import events as ev
 from trainqueue.core.job import Job, Pending, Queued, Running
 from trainqueue.core.leases import LeaseError, Leases
@@ -111,7 +112,7 @@ def test_those_that_are_found_running_get_their_time_again() -> None:
     machine.core.next_id = 10
     machine.core.restore([left], {}, 0.0, paused=False, draining=False)
     effects = machine.core.handle(ev.Tick(), 0.0)
-    assert ev.SettleAfter(30.0, 9, 1) in effects
+    assert fx.SettleAfter(30.0, 9, 1) in effects
     machine.see()
     machine.submit(spec(gpu_memory=SHARE))
     assert machine.looks == []

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from trainqueue.core import effects as fx
 from trainqueue.core import events as ev
 from trainqueue.core.arbiter import Core
 from trainqueue.core.job import Running
@@ -29,7 +30,7 @@ def running(**fields: Any) -> Core:
     return core
 
 
-def told(core: Core, event: ev.Event) -> list[ev.Effect]:
+def told(core: Core, event: ev.Event) -> list[fx.Effect]:
     effects = core.handle(event, 50.0)
     core.validate()
     return effects
@@ -44,12 +45,12 @@ def state(core: Core) -> Running:
 def test_it_is_said_once_and_taken_back_once() -> None:
     core = running()
     [said] = told(core, hangs())
-    assert isinstance(said, ev.Changed)
+    assert isinstance(said, fx.Changed)
     assert (said.told, said.job.state) == ("stalled", state(core))
     assert (state(core).stalled_since, state(core).quiet) == (10.0, QUIET)
     assert told(core, hangs()) == []
     [back] = told(core, ev.Stirred(1, 1))
-    assert isinstance(back, ev.Changed)
+    assert isinstance(back, fx.Changed)
     assert (back.told, state(core).stalled_since, state(core).quiet) == ("stirred", None, "")
     assert told(core, ev.Stirred(1, 1)) == []
 
@@ -57,12 +58,12 @@ def test_it_is_said_once_and_taken_back_once() -> None:
 def test_where_that_is_wished_it_ends_with_the_cause_and_the_words() -> None:
     core = running()
     changed, stop = told(core, hangs(stop=True))
-    assert isinstance(changed, ev.Changed)
-    assert stop == ev.Stop(1, 1, force=False, stalled=True)
+    assert isinstance(changed, fx.Changed)
+    assert stop == fx.Stop(1, 1, force=False, stalled=True)
     assert told(core, hangs(stop=True)) == []
     assert told(core, ev.Stirred(1, 1)) == []  # it saves its work, and goes on ending
     [end] = told(core, ev.AttemptEnded(1, 1, ENDED))
-    assert isinstance(end, ev.Changed)
+    assert isinstance(end, fx.Changed)
     assert (end.job.state.name, getattr(end.job.state, "cause", None)) == ("failed", "stalled")
     assert getattr(end.job.state, "message", None) == f"{QUIET} for 31 min"
 
@@ -71,7 +72,7 @@ def test_a_runner_of_old_calls_it_a_cancel() -> None:
     core = running()
     told(core, hangs(stop=True))
     [end] = told(core, ev.AttemptEnded(1, 1, ev.Result(None, 15, "cancel", "", 1.0, 60.0)))
-    assert isinstance(end, ev.Changed)
+    assert isinstance(end, fx.Changed)
     assert getattr(end.job.state, "cause", None) == "stalled"
 
 
@@ -93,7 +94,7 @@ def test_it_is_tried_again_where_its_spec_says_so() -> None:
 def test_words_that_were_lost_with_a_daemon() -> None:
     core = running()
     [end] = told(core, ev.AttemptEnded(1, 1, ENDED))
-    assert isinstance(end, ev.Changed)
+    assert isinstance(end, fx.Changed)
     assert getattr(end.job.state, "message", None) == UNTOLD
 
 

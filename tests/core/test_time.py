@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trainqueue.core import effects as fx
 from trainqueue.core import events as ev
 from trainqueue.core.arbiter import Core
 from trainqueue.core.spec import JobSpec
@@ -20,12 +21,12 @@ def spec(**fields: object) -> JobSpec:
     return JobSpec(command=("true",), cwd="/", **fields)  # type: ignore[arg-type]
 
 
-def started(effects: list[ev.Effect]) -> list[int]:
-    return [effect.job.id for effect in effects if isinstance(effect, ev.Start)]
+def started(effects: list[fx.Effect]) -> list[int]:
+    return [effect.job.id for effect in effects if isinstance(effect, fx.Start)]
 
 
-def ends(effects: list[ev.Effect]) -> list[State]:
-    return [effect.job.state for effect in effects if isinstance(effect, ev.Changed) and effect.job.ended]
+def ends(effects: list[fx.Effect]) -> list[State]:
+    return [effect.job.state for effect in effects if isinstance(effect, fx.Changed) and effect.job.ended]
 
 
 def test_the_order_does_not_depend_on_the_clock() -> None:
@@ -95,7 +96,7 @@ def test_a_job_that_is_tried_again_after_a_reboot_comes_first() -> None:
 def test_a_reason_stays_until_the_queue_goes_on() -> None:
     core = Core(["a"])
     [told] = core.handle(ev.SetMode(paused=True, draining=False, reason=REASON), 0.0)
-    assert told == ev.ModeChanged(paused=True, draining=False, reason=REASON)
+    assert told == fx.ModeChanged(paused=True, draining=False, reason=REASON)
     core.handle(ev.Submit((spec(),), "me"), 0.0)
     sentence = "the queue is paused since the machine was restarted; `trainq-cli resume` goes on"
     assert why(core, core.jobs[1], 0.0) == ("paused", sentence)

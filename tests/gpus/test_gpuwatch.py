@@ -12,6 +12,7 @@ from machine import GIB
 from support import wait_until
 
 from trainqueue import gpuwatch
+from trainqueue.core import effects as fx
 from trainqueue.core import events as ev
 from trainqueue.core.arbiter import Core
 from trainqueue.core.reading import Process, Reading, Sighting
@@ -214,9 +215,9 @@ class Decided:
 
     def do(self, event: ev.Event) -> None:
         for effect in self.core.handle(event, time.time()):
-            if isinstance(effect, ev.Look):
+            if isinstance(effect, fx.Look):
                 self.watch.tell(LookNow(effect.gpu_ids, effect.number))
-            elif isinstance(effect, ev.Start):
+            elif isinstance(effect, fx.Start):
                 self.started.append((effect.job.id, effect.gpu_ids))
         self.core.validate()
 

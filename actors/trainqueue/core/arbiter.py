@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
+from trainqueue.core import effects as fx
 from trainqueue.core import events as ev
 from trainqueue.core import invariants
 from trainqueue.core.control import obeyed, stopped
@@ -72,7 +73,7 @@ class Core(Ends):
 
     def handle(  # noqa: PLR0912  (one arm an event)
         self, event: ev.Event, now: float, *, dispatch: bool = True
-    ) -> list[ev.Effect]:
+    ) -> list[fx.Effect]:
         """Decide; `dispatch=False` (while recovering) starts nothing.
 
         Raises RequestError, with nothing changed, for what a person asked and cannot have.
@@ -125,7 +126,7 @@ class Core(Ends):
             self._dispatch(now)
         self._ask()
         if (at := self.alarms.next()) is not None:
-            self._effects.append(ev.WakeAt(at))
+            self._effects.append(fx.WakeAt(at))
         return self.take_effects()
 
     # -- what people ask
@@ -150,7 +151,7 @@ class Core(Ends):
             self._dependencies.groups.join(job)
             self._dependencies.add(job, event.ended)
             self._enqueue(job, now)
-            self._effects.append(ev.Changed(job.snapshot()))
+            self._effects.append(fx.Changed(job.snapshot()))
             self._fail_if_impossible(job, event, now)
 
     def _cancel(self, job: Job, now: float, *, force: bool) -> None:
@@ -160,7 +161,7 @@ class Core(Ends):
             case Pending() | Running():
                 job.restate(stopped(job.state))
                 self._end_expected_anew(job)
-                self._effects += [ev.Changed(job.snapshot()), ev.Stop(job.id, job.attempt, force)]
+                self._effects += [fx.Changed(job.snapshot()), fx.Stop(job.id, job.attempt, force)]
             case _:
                 raise RequestError("conflict", f"job {job.id} has ended already ({job.state.name})")
 
@@ -170,8 +171,8 @@ class Core(Ends):
         if told != job.state:
             job.restate(told)
             self._end_expected_anew(job)
-            self._effects.append(ev.Changed(job.snapshot()))
-        self._effects.append(ev.Tell(job.id, job.attempt))
+            self._effects.append(fx.Changed(job.snapshot()))
+        self._effects.append(fx.Tell(job.id, job.attempt))
 
     def _hold(self, job: Job, now: float, *, held: bool) -> None:
         """A person's word. Who is released starts in spite of what can no longer be met, and waits for no back-off."""
@@ -203,7 +204,7 @@ class Core(Ends):
         self._dependencies.groups.ask(job, self.next_id)
         self._dependencies.groups.join(job)
         if isinstance(job.state, Ended):
-            self._effects.append(ev.AttemptOver(job.id, job.attempt, job.state))
+            self._effects.append(fx.AttemptOver(job.id, job.attempt, job.state))
         self._requeue(job, self.next_rank, event.ended, now, Queued(held=event.held))
         self.next_rank += GAP
         self._fail_if_impossible(job, event, now)
@@ -218,13 +219,13 @@ class Core(Ends):
         self._leave_line(job)
         spot = self._spot(event, job)
         if spot is None:
-            self._effects += [ev.Moved(other.snapshot()) for other in self.line.renumber()]
+            self._effects += [fx.Moved(other.snapshot()) for other in self.line.renumber()]
             self.gates.renumbered()
             spot = self._spot(event, job) or (job.band, self.next_rank)
         job.band, job.rank = spot
         self.next_rank = max(self.next_rank, job.rank + GAP)
         self._enqueue(job, now)
-        self._effects.append(ev.Moved(job.snapshot()))
+        self._effects.append(fx.Moved(job.snapshot()))
 
     def _spot(self, event: ev.Move, job: Job) -> tuple[int, int] | None:
         if event.before is not None:
@@ -250,7 +251,7 @@ class Core(Ends):
         job.bound, job.waits_for_groups = wish.bound, {*wish.groups}
         deps.add(job, event.ended)
         self._enqueue(job, now)
-        self._effects.append(ev.Changed(job.snapshot()))
+        self._effects.append(fx.Changed(job.snapshot()))
         self._fail_if_impossible(job, event if anew else replace(event, groups={}), now)
 
     def _regroup(self, job: Job, spec: JobSpec, now: float) -> None:
@@ -271,7 +272,7 @@ class Core(Ends):
         self._dependencies.waive(job, living=True)
         self._leave_line(job)
         self._become(job, Pending(event.gpu_ids, now))
-        self._effects.append(ev.Changed(job.snapshot()))
+        self._effects.append(fx.Changed(job.snapshot()))
 
     def _progressed(self, event: ev.Progressed) -> None:
         job = self.jobs.get(event.job)
@@ -279,7 +280,7 @@ class Core(Ends):
             if told_end(event.progress) != told_end(job.progress):
                 self._end_expected_anew(job)
             job.progress = event.progress
-            self._effects.append(ev.Reported(job.snapshot()))
+            self._effects.append(fx.Reported(job.snapshot()))
 
     # -- when starts may happen
 
@@ -290,7 +291,7 @@ class Core(Ends):
 
     def _dispatch(self, now: float) -> None:
         if self.draining and not any(isinstance(job.state, Pending | Running) for job in self.active()):
-            self._effects.append(ev.Drained())
+            self._effects.append(fx.Drained())
         if self.may_start():
             self._start_without_gpu(now)
             self._start_on_gpus(now)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from trainqueue.core.card import Card
-from trainqueue.core.events import GpuChanged, ProveWithin
+from trainqueue.core.effects import GpuChanged, ProveWithin
 from trainqueue.core.job import Failed
 from trainqueue.core.limits import UNKNOWN_BASELINE
 from trainqueue.core.reading import Reading

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from trainqueue.core import effects as fx
 from trainqueue.core import events as ev
 from trainqueue.core.alarms import Alarms
 from trainqueue.core.board import Board
@@ -88,7 +89,7 @@ class Books:
         """What keeps jobs that ask for that from starting, as far as somebody has asked since the last step."""
         self.now = 0.0
         """Of the last event, wall time."""
-        self._effects: list[ev.Effect] = []
+        self._effects: list[fx.Effect] = []
 
     def load(self, jobs: Iterable[Job], ended: Mapping[int, StateName], now: float) -> None:
         """Waiting and active jobs as they were; `ended` holds the states of the others that they depend on."""
@@ -114,7 +115,7 @@ class Books:
         first = self.line.next(some)
         return first + self.gates.upcoming(max(1, some - len(first)))
 
-    def take_effects(self) -> list[ev.Effect]:
+    def take_effects(self) -> list[fx.Effect]:
         effects, self._effects = self._effects, []
         return effects
 
@@ -176,7 +177,7 @@ class Books:
     def _settle_later(self, job: Job) -> None:
         """A job that shares its GPUs has begun, or was found running: others may join it when it has had its time."""
         if isinstance(job.state, Running) and job.state.share is not None:
-            self._effects.append(ev.SettleAfter(self.limits.settle_time, job.id, job.attempt))
+            self._effects.append(fx.SettleAfter(self.limits.settle_time, job.id, job.attempt))
 
     def _ready(self, job: Job, now: float) -> bool:
         """Whether only its turn is missing."""
@@ -201,7 +202,7 @@ class Books:
     def _remove_lane(self, name: str) -> None:
         self.lanes.check_removal(name, self.gates.running[name])
         self.lanes.remove(name)
-        self._effects.append(ev.LaneChanged(name, None))
+        self._effects.append(fx.LaneChanged(name, None))
 
     def _set_lane(self, name: str, choice: Choice, now: float) -> None:
         """Whoever waits in it comes to its gates anew, which takes its time: that a lane changes is rare."""
@@ -211,7 +212,7 @@ class Books:
         self.lanes.choose(name, choice)
         for job in jobs:
             self.gates.add(job, ready=self.needs.met(job) and self._ready(job, now))
-        self._effects.append(ev.LaneChanged(name, self.lanes.all[name]))
+        self._effects.append(fx.LaneChanged(name, self.lanes.all[name]))
 
     def _requeue(
         self, job: Job, rank: int, ended: Mapping[int, StateName], now: float, to: Queued | None = None
@@ -226,7 +227,7 @@ class Books:
         self.jobs[job.id] = job
         self._dependencies.add(job, ended)
         self._enqueue(job, now)
-        self._effects.append(ev.Changed(job.snapshot()))
+        self._effects.append(fx.Changed(job.snapshot()))
 
     def _fail_if_impossible(self, job: Job, known: ev.Known, now: float) -> None:
         found = self._dependencies.impossible(job, known)
@@ -249,7 +250,7 @@ class Books:
         self._leave_line(job)
         job.restate(state)
         self._enqueue(job, now)
-        self._effects.append(ev.Changed(job.snapshot()))
+        self._effects.append(fx.Changed(job.snapshot()))
 
     def _end(self, job: Job, to: Ended, now: float) -> None:
         """End a job, free what it held, and then those that waited for it; a loop, since chains are long."""
@@ -266,7 +267,7 @@ class Books:
             self._become(job, to)
             self._free_gpus(job)
             del self.jobs[job.id]
-            self._effects.append(ev.Changed(job.snapshot()))
+            self._effects.append(fx.Changed(job.snapshot()))
             todo += self._followers(job, now)
 
     def _followers(self, job: Job, now: float) -> list[tuple[Job, Ended]]:

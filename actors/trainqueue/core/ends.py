@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from trainqueue.core import effects as fx
 from trainqueue.core import events as ev
 from trainqueue.core.crashguard import CrashGuard
 from trainqueue.core.gpus import Gpus
@@ -74,7 +75,7 @@ class Ends(Gpus):
         self._become(job, Queued())
         self._free_gpus(job)
         self._enqueue(job, now)
-        self._effects.append(ev.Changed(job.snapshot()))
+        self._effects.append(fx.Changed(job.snapshot()))
         if runner_died:
             self._block(f"the runner of job {job.id} died before it could start it")
 
@@ -87,7 +88,7 @@ class Ends(Gpus):
         assert isinstance(job.state, Pending)
         self._become(job, Running(job.state.gpu_ids, pid, at, job.state.stopping, began, job.state.share))
         self._end_expected_anew(job)
-        self._effects.append(ev.Changed(job.snapshot()))
+        self._effects.append(fx.Changed(job.snapshot()))
 
     def _finish(self, job: Job, to: Ended, now: float, result: ev.Result | None = None) -> None:
         """End it, or retry it where its spec says so; somebody's wish for its end sticks."""
@@ -109,7 +110,7 @@ class Ends(Gpus):
 
     def _back_to_line(self, job: Job, end: Ended, to: Queued, now: float, *, last: bool) -> None:
         """Its next attempt waits at its old place, which is before all later ones of its priority, or behind them."""
-        self._effects.append(ev.AttemptOver(job.id, job.attempt, end))
+        self._effects.append(fx.AttemptOver(job.id, job.attempt, end))
         self._free_gpus(job)
         rank = job.rank
         if last:
@@ -129,9 +130,9 @@ class Ends(Gpus):
         self.pause_reason = (event.reason or self.pause_reason) if event.paused else None
         if not event.paused:
             self.guard.reset()
-        self._effects.append(ev.ModeChanged(self.paused, self.draining, self.pause_reason))
+        self._effects.append(fx.ModeChanged(self.paused, self.draining, self.pause_reason))
 
     def _block(self, reason: str) -> None:
         self.blocked = reason
         self._blocks += 1
-        self._effects.append(ev.UnblockAfter(UNBLOCK, self._blocks))
+        self._effects.append(fx.UnblockAfter(UNBLOCK, self._blocks))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
+from trainqueue.core import effects as fx
 from trainqueue.core import events as ev
 from trainqueue.core.books import Books
 from trainqueue.core.card import Trace
@@ -140,7 +141,7 @@ class Gpus(Books):
             for job_id in self.leases.on(card.id):
                 self._errors.setdefault(job_id, {})[error] = None
             if card.failed is not None and card.failed[0] not in self.jobs:
-                self._effects.append(ev.Explained(*card.failed, error))
+                self._effects.append(fx.Explained(*card.failed, error))
 
     def _review(self, now: float) -> None:
         """The GPUs that there are may be others: jobs come back into the line, or out of it."""
@@ -196,7 +197,7 @@ class Gpus(Books):
         self._leave_line(job)
         self._become(job, Pending(gpu_ids, now, share=share))
         self.started.append(gpu_ids)
-        self._effects += [ev.Changed(job.snapshot()), ev.Start(job, gpu_ids)]
+        self._effects += [fx.Changed(job.snapshot()), fx.Start(job, gpu_ids)]
 
 
 def _tells(reading: Reading) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trainqueue.core.events import Look
+from trainqueue.core.effects import Look
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

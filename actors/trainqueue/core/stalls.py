@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from trainqueue.core import effects as fx
 from trainqueue.core import events as ev
 from trainqueue.core.job import Running
 from trainqueue.core.words import duration
@@ -27,7 +28,7 @@ def is_watched(state: object) -> bool:
     )
 
 
-def judge(job: Job | None, event: ev.Stalled | ev.Stirred) -> list[ev.Effect]:
+def judge(job: Job | None, event: ev.Stalled | ev.Stirred) -> list[fx.Effect]:
     """The next state of the job, and what is to be done; nothing where the news is stale, or no news."""
     if job is None or job.attempt != event.attempt or not isinstance(job.state, Running):
         return []
@@ -35,11 +36,11 @@ def judge(job: Job | None, event: ev.Stalled | ev.Stirred) -> list[ev.Effect]:
         if job.state.stalled_since is None or job.state.stall_ends_it:
             return []
         job.restate(replace(job.state, stalled_since=None, quiet=""))
-        return [ev.Changed(job.snapshot(), "stirred")]
+        return [fx.Changed(job.snapshot(), "stirred")]
     if not is_watched(job.state) or (job.state.stalled_since is not None and not event.stop):
         return []
     since = event.since if job.state.stalled_since is None else job.state.stalled_since
     words = f"{event.quiet} for {duration(event.seconds)}" if event.stop else ""
     job.restate(replace(job.state, stalled_since=since, quiet=event.quiet, stall_ends_it=words))
-    changed = ev.Changed(job.snapshot(), "stalled")
-    return [changed, ev.Stop(job.id, job.attempt, force=False, stalled=True)] if event.stop else [changed]
+    changed = fx.Changed(job.snapshot(), "stalled")
+    return [changed, fx.Stop(job.id, job.attempt, force=False, stalled=True)] if event.stop else [changed]
