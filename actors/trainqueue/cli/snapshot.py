@@ -64,9 +64,7 @@ def from_copy(made: Snapshot, folder: str, command: Sequence[str]) -> list[str]:
 
 def warn(made: Snapshot, jobs: list[dict[str, Any]], defaults: dict[str, Any]) -> None:
     """Of what is not as people may expect."""
-    complain(
-        "relative paths that the job writes to lie in its snapshot and go with it: $TRAINQ_SUBMIT_DIR is this folder"
-    )
+    complain(OUTPUTS)
     if made.listing.odd:
         some = ", ".join(f"{name} ({kind})" for name, kind in made.listing.odd[:NAMED])
         complain(f"left out of the snapshot: {some}{more(made.listing.odd)}")
