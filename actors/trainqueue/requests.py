@@ -17,6 +17,7 @@ import msgspec
 
 from trainqueue import controlops, gpuops, laneops, logfile, user, wire, wishes
 from trainqueue.attempts import attempts
+from trainqueue.bulk import anywhere, each, position, standing
 from trainqueue.clock import run_time
 from trainqueue.core import events as ev
 from trainqueue.core.dependencies import named
@@ -112,9 +113,9 @@ def result(arbiter: GPUArbiter, call: Call) -> object:  # noqa: PLR0912  (one ar
         case wire.Lane() as request:
             return laneops.change(arbiter, request)
         case wire.Move() as request:
-            return one_or_several(request, partial(move, arbiter), partial(state_of, arbiter))
+            return one_or_several(request, partial(move, arbiter), partial(standing, arbiter))
         case wire.Edit() as request:
-            return one_or_several(request, partial(edit, arbiter), partial(state_of, arbiter))
+            return one_or_several(request, partial(edit, arbiter), partial(standing, arbiter))
         case wire.Pause():
             return mode(arbiter, paused=True, draining=arbiter.core.draining)
         case wire.Drain():
@@ -135,15 +136,6 @@ def result(arbiter: GPUArbiter, call: Call) -> object:  # noqa: PLR0912  (one ar
             return stats(arbiter)
         case wire.Shutdown(jobs=what):
             return shutdown(arbiter, cancel=what == "cancel")
-
-
-def anywhere(arbiter: GPUArbiter, job_id: int) -> Job:
-    """A living job from memory or an ended one from the journal."""
-    job = arbiter.core.jobs.get(job_id) or arbiter.ledger.batch.jobs.get(job_id) or arbiter.journal.job(job_id)
-    if job is None:
-        gone = f"the record of job {job_id} is gone: the settings [history] say how many are kept"
-        raise RequestError("not-found", gone if job_id < arbiter.core.next_id else f"there is no job {job_id}")
-    return job
 
 
 def status(arbiter: GPUArbiter, job: Job, *, env: bool) -> object:
@@ -179,10 +171,6 @@ def enter(arbiter: GPUArbiter, specs: Callable[[], tuple[JobSpec, ...]], user: s
     if key is not None:
         arbiter.ledger.batch.keys[key] = wire.pack(answer)
     return answer
-
-
-def position(arbiter: GPUArbiter, job: Job) -> int | None:
-    return arbiter.core.line.position(job) if job.state.name == "queued" else None
 
 
 def ended_among(arbiter: GPUArbiter, specs: Iterable[JobSpec]) -> dict[int, Any]:
@@ -258,29 +246,6 @@ def jobs(arbiter: GPUArbiter, request: wire.Jobs) -> object:
     found = arbiter.journal.find(request, request.limit + 1)
     shown = [arbiter.view(arbiter.core.jobs.get(job.id, job)) for job in found[: request.limit]]
     return {"jobs": shown, "more": len(found) > request.limit}
-
-
-def each(arbiter: GPUArbiter, ids: Iterable[int], event: Callable[[int], ev.Event], *, again: bool = False) -> object:
-    """One verb on many jobs: an answer per job, whatever happens to the others."""
-    answers: list[dict[str, Any]] = []
-    for job_id in ids:
-        error: dict[str, str] | None = None
-        try:
-            job = anywhere(arbiter, job_id)
-            if job.ended and not again:
-                raise RequestError("conflict", f"job {job_id} has ended already ({job.state.name})")
-            arbiter.apply(event(job_id))
-        except RequestError as refusal:
-            error = {"code": refusal.code, "message": refusal.message}
-        answers.append({"id": job_id, "ok": error is None, "state": state_of(arbiter, job_id), "error": error})
-    return {"jobs": answers}
-
-
-def state_of(arbiter: GPUArbiter, job_id: int) -> str | None:
-    try:
-        return anywhere(arbiter, job_id).state.name
-    except RequestError:
-        return None
 
 
 def retry(arbiter: GPUArbiter, job_id: int, changes: dict[str, Any]) -> ev.Event:

@@ -19,7 +19,7 @@ R = TypeVar("R", wire.Move, wire.Edit)
 Answer = dict[str, Any]
 
 
-def one_or_several(request: R, act: Callable[[R, int], object], state_of: Callable[[int], str | None]) -> object:
+def one_or_several(request: R, act: Callable[[R, int], object], standing: Callable[[int], Answer]) -> object:
     """`act` on each of them. Raises RequestError for one job, and for a request that is wrong for any."""
     if isinstance(request.jobs, tuple) == isinstance(request.job, int):
         raise RequestError("bad-request", "$: exactly one of job, jobs is needed")
@@ -34,9 +34,11 @@ def one_or_several(request: R, act: Callable[[R, int], object], state_of: Callab
                     act(step, job)
                 except RequestError as refusal:
                     errors[job] = {"code": refusal.code, "message": refusal.message}
-    return {
-        "jobs": [{"id": job, "ok": job not in errors, "state": state_of(job), "error": errors.get(job)} for job in jobs]
-    }
+    return {"jobs": [answer(job, standing(job), errors.get(job)) for job in jobs]}
+
+
+def answer(job: int, stands: Answer, error: Answer | None) -> Answer:
+    return {"id": job, "ok": error is None, **stands, "error": error}
 
 
 def steps(request: R, jobs: list[int]) -> Iterable[tuple[R, list[int]]]:

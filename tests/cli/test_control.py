@@ -53,7 +53,7 @@ def test_signal(cli: Cli, started: Client) -> None:
 def test_suspend_and_continue(cli: Cli, started: Client) -> None:
     assert cli("suspend", "--group", "g").stdout == "1\tsuspended\n2\tsuspended\n"
     assert started.status(1).suspended
-    assert "no such job" in cli("suspend", "--all").stderr
+    assert "2 jobs match, all are suspended already" in cli("suspend", "--all").stderr
     assert cli("continue", "2").stdout == "2\trunning\n"
     assert cli("continue", "--all").stdout == "1\trunning\n"
     assert not started.status(1).suspended

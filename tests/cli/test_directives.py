@@ -10,6 +10,7 @@ import pytest
 from commands import Cli
 from support import Daemon
 
+from trainqueue.cli.directives import MOST
 from trainqueue.client import Client
 from trainqueue.home import Home
 
@@ -52,6 +53,11 @@ def test_a_script_runs_with_its_options_and_its_arguments(cli: Cli, daemon: Daem
     path = script(tmp_path, LEADING + LATE)
     made = cli("submit", "--tag", "more=1", "job.sh", "--gpus", "3", cwd=tmp_path)
     assert made.stdout == "1\n", made.stderr
+    assert made.stderr.splitlines() == [
+        "trainq-cli: job.sh, line 7: passed over; a line with options begins with #TRAINQ and a blank",
+        "trainq-cli: job.sh, line 9: passed over, since a command stands before it (line 8)",
+        "trainq-cli: --gpus goes to the script; put it before job.sh for trainq",
+    ]
     with Client(daemon.home) as client:
         job = client.wait([1], 20)[0]
         assert client.log(1)["data"].decode() == f"{path} --gpus 3\n"
@@ -86,9 +92,9 @@ def test_how_it_is_run(case: str, alone: Cli, tmp_path: Path) -> None:
 def test_behind_dashes_and_from_the_path_stands_a_command(alone: Cli, tmp_path: Path) -> None:
     script(tmp_path, "#TRAINQ --nonsense\n", "true")
     script(tmp_path, "#TRAINQ --nonsense\n")
+    (tmp_path / "job.sh").chmod(0o755)
     assert planned(alone, tmp_path, "--", "./job.sh") == ["./job.sh"]
     assert planned(alone, tmp_path, "true") == ["true"]
-    assert planned(alone, tmp_path, "missing.sh") == ["missing.sh"]
     assert "No such option" in planned(alone, tmp_path, "./true")[0]
 
 
@@ -97,6 +103,8 @@ WRONG = {
     "value": ("#TRAINQ --time-limit 4x\n", "job.sh, line 1: Invalid value for '--time-limit': '4x' is no duration"),
     "quote": ("#TRAINQ --name 'x\n", "job.sh, line 1: No closing quotation"),
     "word": ("#TRAINQ --gpus 1 echo\n", "job.sh, line 1: Got unexpected extra argument (echo)"),
+    "colon": ("#TRAINQ: --gpus 2\n", "job.sh, line 1: a blank stands behind #TRAINQ: #TRAINQ --gpus 2"),
+    "no blank": ("#!/bin/sh\r\n#TRAINQ--gpus 2\r\n", "job.sh, line 2: a blank stands behind #TRAINQ"),
     "of the call": ("#TRAINQ --json\n", "job.sh, line 1: No such option '--json'"),
 }
 
@@ -108,6 +116,39 @@ def test_what_is_wrong_in_it_is_named_with_its_line(case: str, alone: Cli, tmp_p
     refused = alone("submit", "job.sh", cwd=tmp_path)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert words in " ".join(refused.stderr.split())
+
+
+def test_lines_end_with_line_feeds_alone(alone: Cli, tmp_path: Path) -> None:
+    script(tmp_path, "#TRAINQ --name 'a\fb\u2028c\x85' --gpus 0\r\n#TRAINQ --tag k=v\r\nexit\r\n")
+    shown = alone("submit", "--dry-run", "--json", "job.sh", cwd=tmp_path)
+    job = json.loads(shown.stdout)["jobs"][0]
+    assert (job["name"], job["gpus"], job["tags"], shown.stderr) == ("a\fb\u2028c\x85", 0, {"k": "v"}, "")
+
+
+def test_a_line_that_is_cut_is_no_line(alone: Cli, tmp_path: Path) -> None:
+    script(tmp_path, "#TRAINQ --gpus 3\n#" + "x" * (MOST - 30) + "\n#TRAINQ --time-limit 4h\n")
+    shown = alone("submit", "--dry-run", "--json", "job.sh", cwd=tmp_path)
+    assert json.loads(shown.stdout)["jobs"][0]["gpus"] == 3, shown.stderr
+
+
+def test_whose_an_option_behind_the_script_is(alone: Cli, tmp_path: Path) -> None:
+    script(tmp_path, "#!/bin/sh\n", mode=0o755)
+    for words, said in {
+        (
+            "--hold",
+            "--name=x",
+            "-h",
+            "--epochs",
+            "3",
+            "--",
+            "--gpus",
+        ): "--hold, --name go to the script; put them before",
+        ("--epochs", "3"): "",
+        ("--", "--hold"): "",
+    }.items():
+        done = alone("submit", "--dry-run", "./job.sh", *words, cwd=tmp_path)
+        assert (done.returncode, said in done.stderr, bool(done.stderr)) == (0, True, bool(said))
+    assert alone("submit", "--dry-run", "--", "./job.sh", "--hold", cwd=tmp_path).stderr == ""
 
 
 def test_python_without_a_first_line_is_not_given_to_bash(alone: Cli, tmp_path: Path) -> None:
@@ -138,7 +179,7 @@ def test_with_a_snapshot_the_script_is_frozen_too(cli: Cli, daemon: Daemon, tmp_
     (folder / "inner").mkdir(parents=True)
     script(folder, "#!/bin/sh\necho frozen $1\n", "inner/a.sh", 0o755)
     words = ["--hold", "--gpus", "0", "--snapshot"]
-    assert cli("submit", *words, "inner/a.sh", "x", cwd=folder).stderr == ""
+    assert len(cli("submit", *words, "inner/a.sh", "x", cwd=folder).stderr.splitlines()) == 1
     assert cli("submit", *words, "--sweep", "x=1,2", "inner/a.sh", "{x}", cwd=folder).stdout == "2\n3\n"
     script(folder, "#!/bin/sh\necho changed\n", "inner/a.sh", 0o755)
     cli("release", "1-3")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from trainqueue.cli.env import from_file
 from trainqueue.masked import MASK, masked
 from trainqueue.settings import SECRET
 
@@ -49,21 +50,44 @@ def test_a_clean_environment(cli: Cli) -> None:
 
 def test_variables_from_a_file(cli: Cli, tmp_path: Path) -> None:
     file = tmp_path / "vars"
-    file.write_text("# mine\n\nA=1 = one\n  B='two'\nHERE\nNOWHERE\nC=\n", encoding="utf-8")
+    file.write_text("\ufeff# mine\n\nA=1 = one\r\n  B='two'\nHERE\nexport NOWHERE\nexport C=\n", encoding="utf-8")
     cli.env |= {"HERE": "is here", "A": "0"}
     found = seen(cli, "--clean-env", "--env-file", str(file), "--env", "C=3")
     assert {name: found.get(name) for name in ("A", "B", "HERE", "NOWHERE", "C")} == {
         "A": "1 = one",
-        "B": "'two'",
+        "B": "two",
         "HERE": "is here",
         "NOWHERE": None,
         "C": "3",
     }
 
 
+LINES = {
+    "A=a\fb\x0bc\x1cd\x85e\u2028f\rg": "a\fb\x0bc\x1cd\x85e\u2028f\rg",
+    "A=1 # one $HOME": "1 # one $HOME",
+    "A='1 # $HOME \\n'  # mine": "1 # $HOME \\n",
+    r'''export  A="a \"b\" \\ \$c $d \n\t\x"''': 'a "b" \\ $c $d \n\t\\x',
+    'A={"lr": "1"}': '{"lr": "1"}',
+    "A= 'b'": " 'b'",
+    "A=''": "",
+    "export=1": None,
+    "#A=1": None,
+}
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_line_is_a_variable(line: str, tmp_path: Path) -> None:
+    file = tmp_path / "vars"
+    file.write_bytes(f"{line}\r\nB=2".encode())
+    found = from_file(str(file))
+    assert (found.get("A"), found["B"]) == (LINES[line], "2")
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        (b'A=1\nB="x\nC=y"\n', "line 2: the value of B begins a quote that does not end it; put all of it"),
+        (b"A='x' y\n", "line 1: the value of A begins a quote"),
         (b"A=1\nnot a name=2\n", "line 2: 'not a name=2' is neither KEY=VALUE nor KEY"),
         (b"=x\n", "line 1"),
         (b"A=\xff\n", "it is not UTF-8"),

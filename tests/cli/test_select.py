@@ -138,16 +138,125 @@ def test_ten_thousand_answers(cli: Cli, client: Client) -> None:
 
 def test_nothing_selected(cli: Cli) -> None:
     cli("submit", "--hold", "--", "true")
-    empty = cli("cancel", "--name", "nobody-*")
-    assert (empty.returncode, empty.stdout, empty.stderr) == (0, "", "trainq-cli: no such job; nothing was changed\n")
-    assert json.loads(cli("hold", "--group", "g", "--json").stdout) == []
     assert cli("cancel", "77").returncode == 4
-    assert cli("wait", "--group", "g").returncode == 0
-    assert "no such job" in cli("status", "--group", "g").stderr
+    assert cli.json("status", "1")["state"] == "queued"
     unsaid = cli("cancel")
     assert (unsaid.returncode, "which jobs?" in unsaid.stderr) == (2, True)
     never = cli("hold", "--state", "failed")
     assert never.returncode == 2
     assert "this is for jobs that are queued, and --state says failed" in never.stderr
     assert "'7-3' ends before it starts" in cli("release", "7-3").stderr
-    assert cli.json("status", "1")["state"] == "queued"
+
+
+VERBS = {
+    "cancel": (),
+    "hold": (),
+    "release": (),
+    "retry": (),
+    "suspend": (),
+    "continue": (),
+    "preempt": (),
+    "move": ("--front",),
+    "edit": ("--set", "gpus=2"),
+    "signal": ("USR1",),
+    "wait": (),
+    "status": (),
+}
+
+
+def test_a_description_that_no_job_has_is_no_such_job(cli: Cli) -> None:
+    words = ["--name", "typo", "--tag", "a=b", "--group", "it's"]
+    for verb, more in VERBS.items():
+        done = cli(verb, *words, *more)
+        assert (done.returncode, done.stdout) == (4, ""), verb
+        said = done.stderr.removesuffix("; nothing was changed\n").strip()
+        assert said == """trainq-cli: no job matches --name 'typo' --tag 'a=b' --group "it's\"""", verb
+    assert json.loads(cli("hold", "--json", *words).stdout) == []
+    assert json.loads(cli("status", "--json", *words).stdout) == []
+
+
+@pytest.mark.usefixtures("jobs")
+def test_what_else_matches_is_said(cli: Cli) -> None:
+    done = cli("hold", "--name", "lr-[78]")
+    assert done.returncode == 4
+    waits = "no job that waits matches --name 'lr-[78]'; 2 others do: 7 completed, 8 failed; nothing was changed"
+    assert done.stderr == f"trainq-cli: {waits}\n"
+    done = cli("cancel", "7-9", "--group", "sweep")
+    assert done.stderr.startswith("trainq-cli: no job that waits or runs matches 7-9 --group 'sweep'; 2 others do: 7 ")
+    done = cli("retry", "--name", "last")
+    assert "no job that has ended matches --name 'last'; 1 other does: 6 queued" in done.stderr
+    done = cli("wait", "--name", "lr-7", "--state", "failed", "--state", "lost")
+    assert (done.returncode, "that is failed or lost matches" in done.stderr) == (4, True)
+
+
+def test_all_and_mine_may_be_nothing(cli: Cli) -> None:
+    for words in (
+        "cancel --all",
+        "hold --all",
+        "retry --state failed",
+        "wait --mine",
+        "status --all",
+        "signal --all 9",
+    ):
+        done = cli(*words.split())
+        assert (done.returncode, done.stdout, "no job" in done.stderr) == (0, "", True), words
+    assert cli("cancel", "--mine").stderr == "trainq-cli: no job of yours that waits or runs; nothing was changed\n"
+
+
+@pytest.mark.usefixtures("jobs")
+def test_what_is_so_already_is_said_and_no_error(cli: Cli) -> None:
+    done = cli("hold", "--name", "lr-*")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == "trainq-cli: 3 jobs match, all are held already\n"
+    assert cli("hold", "--name", "last").stderr == "trainq-cli: 1 job matches, and it is held already\n"
+    assert [answer["changed"] for answer in cli.json("hold", "--name", "lr-*")] == [False] * 3
+    assert cli("hold", "4").stdout == "4\theld already\n"
+    cli("pause")
+    assert cli("release", "4-5").stdout == "4\tqueued (position: 1)\n5\tqueued (position: 2)\n"
+    again = cli("release", "--name", "plain", "--name", "pl*")
+    assert again.stderr == "trainq-cli: 2 jobs match, all are queued already\n"
+    mixed = cli("hold", "1-4", "--all")
+    assert (mixed.stdout, mixed.stderr) == ("4\theld\n", "trainq-cli: 3 more are held already\n")
+    assert cli("move", "4,5", "--front").stdout == "4\tqueued\n5\tqueued (position: 1)\n"
+
+
+def test_doing_it_again_writes_nothing(cli: Cli, client: Client) -> None:
+    client.submit([HELD])
+    client.submit([{"command": ["true"], "cwd": "/", "after": [1]}])
+    last = client.events(0)["last"]
+    for answer in (*client.hold([1]), *client.release([2])):
+        assert (answer["ok"], answer["changed"], answer["state"]) == (True, False, "queued")
+    assert client.events(0)["last"] == last
+    assert cli("continue", "--all").returncode == 0
+
+
+def test_ids_that_are_not_there_are_one_sentence_and_one_rule(cli: Cli, client: Client) -> None:
+    client.call("pause")
+    client.submit([{"command": ["true"], "cwd": "/"}, HELD, HELD])
+    done = cli("hold", "2-100001")
+    assert (done.returncode, done.stdout.split()) == (4, ["2", "held", "already", "3", "held", "already"])
+    assert done.stderr == "trainq-cli: no such jobs: 4-100001 (99,998)\n"
+    for verb, *more in (("hold",), ("release",), ("move", "--front"), ("edit", "--set", "name=x"), ("cancel",)):
+        one = cli(verb, "2,99", *more)
+        assert (one.returncode, one.stderr) == (4, "trainq-cli: there is no job 99\n"), verb
+    assert cli("release", "2,98-99,101").stderr.endswith("no such jobs: 98-99, 101 (3)\n"), "2 has ended: refused, too"
+    for words in ("cancel 2,99", "signal 2,99 USR1", "wait 2,99", "status 2,99", "retry --copy 2,99"):
+        assert cli(*words.split()).returncode == 4, words
+    assert cli("cancel", "2,3").returncode == 1, "both are there, and one has ended"
+
+
+def test_a_job_that_is_being_stopped_is_left_out(cli: Cli, client: Client) -> None:
+    client.submit([{"command": ["sh", "-c", "trap '' TERM; echo deaf; sleep 60"], "cwd": "/", "grace": 60.0}])
+    wait_until(lambda: client.log(1)["data"] == b"deaf\n", 20)
+    assert cli("cancel", "1").stdout == "1\tstopping\n"
+    assert cli("cancel", "1").stdout == "1\tstopping already\n"
+    assert cli("suspend", "--all").returncode == 0
+    assert cli("suspend", "1").returncode == 1
+    client.cancel([1], force=True)
+
+
+def test_a_view_of_nothing(cli: Cli) -> None:
+    assert "Nothing waits and nothing runs." in cli.on_a_terminal("queue")
+    assert "no job matches --name 'typo'" in cli.on_a_terminal("queue", "--name", "typo")
+    empty = cli("queue")
+    assert (empty.returncode, empty.stdout.count("\n"), empty.stdout[:2]) == (0, 1, "ID")

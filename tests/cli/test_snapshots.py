@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from support import wait_until
 
 from trainqueue.frozen import changed, copying
 from trainqueue.frozen.kept import name_of
@@ -236,6 +237,39 @@ def test_status_says_what_has_changed_since_the_submit(cli: Cli, tree: Path) -> 
     assert (frozen["changed_files"], cli.json("status", "1")["changed_files"]) == (None, None)
 
 
+def test_changes_of_several_and_of_what_was_dirty(cli: Cli, tree: Path) -> None:
+    (tree / "train.py").write_text("dirty", encoding="ascii")
+    cli("submit", "--hold", "--name", "a", "--", "true", cwd=tree)
+    cli("submit", "--hold", "--name", "a", "--snapshot", "--", "true", cwd=tree)
+    assert [job["changed_files"] for job in cli.json("status", "--name", "a")] == [[], None]
+    (tree / "train.py").write_text("dirtier", encoding="ascii")
+    assert [job["changed_files"] for job in cli.json("status", "--name", "a")] == [["train.py"], None]
+    assert "1 file tracked by git has changed since the submit: train.py" in cli("status", "--name", "a").stdout
+    cli("submit", "--array", "1-11", "--hold", "--", "true", cwd=tree)
+    assert [job["changed_files"] for job in cli.json("status", "--name", "true")] == [None] * 11, "too many to look at"
+
+
+def test_of_an_ended_job_what_changed_before_its_start(cli: Cli, tree: Path) -> None:
+    cli("submit", "--hold", "--", "true", cwd=tree)
+    (tree / "train.py").write_text("new", encoding="ascii")
+    (tree / "lib" / "model.py").write_text("new", encoding="ascii")
+    changed_at = (tree / "lib" / "model.py").stat().st_ctime
+    wait_until(lambda: time.time() > changed_at + 0.02)
+    cli("release", "1")
+    assert cli("wait", "1").returncode == 0
+    (tree / "lib" / "model.py").write_text("newer", encoding="ascii")  # whether it was before as well nobody can tell
+    (tree / ".gitignore").touch()
+    assert cli.json("status", "1")["changed_files"] == ["train.py"]
+    says = "1 file tracked by git changed after the submit and before its start: train.py; --snapshot would"
+    assert says in cli("status", "1").stdout
+
+
+def test_what_a_job_writes_is_spoken_of_once(cli: Cli, tree: Path) -> None:
+    done = cli("submit", "--hold", "--snapshot", "--array", "1-3", "--", "true", cwd=tree)
+    said = "what the job writes to relative paths lies in its snapshot and is removed with it"
+    assert done.stderr == f"trainq-cli: {said}; in the job $TRAINQ_SUBMIT_DIR is this folder\n"
+
+
 def test_the_look_for_changes_ends_in_time(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = [f"{name}" for name in range(10)]
     assert changed.written(str(tree), names, 0.0, time.monotonic() - 1) is None
@@ -245,7 +279,7 @@ def test_the_look_for_changes_ends_in_time(tree: Path, monkeypatch: pytest.Monke
     slow.chmod(0o755)
     monkeypatch.setenv("PATH", f"{slow.parent}:{os.environ['PATH']}")
     began = time.monotonic()
-    assert changed.since(str(tree), 0.0) is None
+    assert changed.between(str(tree), 0.0) is None
     assert time.monotonic() - began < 5
 
 

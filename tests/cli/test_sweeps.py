@@ -49,6 +49,7 @@ def test_a_sweep_is_the_product_of_its_values_and_the_last_changes_fastest() -> 
 
 
 def test_zip_takes_the_first_ones_together() -> None:
+    assert commands("lr=a,a", "seed=7,8", zipped=True) == [["t", "a", "7"], ["t", "a", "8"]], "no two are the same"
     assert commands("lr=a,b", "seed=7..9..2", zipped=True) == [["t", "a", "7"], ["t", "b", "9"]]
 
 
@@ -124,6 +125,14 @@ WRONG: list[tuple[tuple[str, ...], dict[str, Any], str]] = [
     ((), {"zipped": True}, "--zip pairs the values"),
     (("lr=0..9", "seed=0..999999"), {}, "that is 10000000 jobs, and a sweep has at most 1000"),
     ((), {"array": "0-99999999999"}, "that is 100000000000 jobs"),
+    (("seed=0..999999999999999999",), {"command": "t {seed}"}, "that is 1000000000000000000 jobs"),
+    (
+        ("lr=1,1",),
+        {"command": "t {lr}"},
+        "two jobs would be the same: lr=1; repetitions are asked for with --array 1-2",
+    ),
+    (("lr=1,2", "seed=3,0..3"), {}, "two jobs would be the same: lr=1 seed=3"),
+    ((), {"array": "1,0-2", "command": "t"}, "two jobs would be the same: index=1"),
 ]
 
 
@@ -153,6 +162,9 @@ def test_what_is_not_utf_8_is_refused(alone: Cli, words: list[str | bytes]) -> N
         (Factor(), "l r=1", "is not NAME=VALUES"),
         (Factor(), "lr=", "lr has no values"),
         (Factor(), "lr=4..0", "ends before it starts"),
+        (Factor(), "lr=0..9223372036854775807", "9223372036854775807 is too large for a range; it ends at 9999"),
+        (Factor(), "lr=-1..-9999999999999999999", "-9999999999999999999 is too large for a range"),
+        (Array(), "0-9223372036854775807", "9223372036854775807 is too large for a range; it ends at 9999"),
         (Factor(), "lr=0.1..0.5", "is no range of whole numbers"),
     ],
 )
@@ -195,8 +207,8 @@ def test_each_job_of_a_sweep_finds_its_values(cli: Cli, daemon: Daemon, tmp_path
 
 def test_a_sweep_is_all_or_none_and_says_its_group(cli: Cli) -> None:
     cli("pause")
-    told = cli.on_a_terminal("submit", "--sweep", "x=1..3", "--", "./train.sh", "{x}", columns=200)
-    group = re.search(r"3 jobs queued: 1-3 \(group (train-[0-9a-f]{4})\)", told)
+    told = cli.on_a_terminal("submit", "--sweep", "x=1..3", "--", "echo", "train.sh", "{x}", columns=200)
+    group = re.search(r"3 jobs queued: 1-3 \(group (train-[0-9a-f]{8})\)", told)
     assert group is not None, told
     assert cli.json("status", "2")["group"] == group[1]
     assert [job["id"] for job in cli.json("submit", "--array", "0-1", "--max-running", "1", "--", "true")] == [4, 5]
@@ -247,3 +259,13 @@ def test_a_dry_run_refuses_what_the_daemon_would(alone: Cli) -> None:
     wrong = alone("submit", "--dry-run", "--array", "1-2", "--cwd", f"/{long}", "--", "true")
     assert wrong.returncode == 1
     assert "$.jobs[0].cwd: Expected `str` of length <= 4095" in wrong.stderr
+
+
+def test_run_says_how_to_follow_several(alone: Cli, tmp_path: Path) -> None:
+    for words in (["--sweep", "x=1,2"], ["--array", "0-3"], ["--dry-run"]):
+        refused = alone("run", *words, "--", "echo", "{x}")
+        assert refused.returncode == 2
+        assert "submit --group NAME …, and then wait --group NAME" in refused.stderr
+    assert "--sweep" not in alone("run", "--help").stdout
+    (tmp_path / "job.sh").write_text("#TRAINQ --array 0-3\n", encoding="ascii")
+    assert "wait --group NAME" in alone("run", "./job.sh", cwd=tmp_path).stderr

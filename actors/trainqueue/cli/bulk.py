@@ -1,18 +1,22 @@
-"""One verb on many jobs: which it can be done to, a question where it hits several running ones, an answer per job."""
+"""One verb on many jobs: a question where it hits several running ones, an answer per job, an exit code for all.
+
+The exit code is 4 where a job that was named is not there, whatever became of the others; else 1 where one was refused.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable  # noqa: TC003  (a dataclass's field)
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from trainqueue.cli.common import NO_JOB, REFUSED, client, complain, show_json
-from trainqueue.cli.select import ENDED, LIVING, STARTED, WAITING, asks_on_a_terminal, chunks, look, states_of
+from trainqueue.cli.select import ENDED, LIVING, RUNNING, STARTED, WAITING, asks_on_a_terminal, chunks, look, states_of
+from trainqueue.cli.unmatched import in_ranges, nothing
+from trainqueue.core.words import number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from trainqueue.cli.select import Selection
     from trainqueue.client import Client
@@ -30,19 +34,19 @@ class Verb:
     op: str
     states: tuple[str, ...]
     """Of the jobs that it can be done to."""
-    fits: Callable[[dict[str, Any]], bool] = lambda _: True
-    """Which of those."""
     word: str = ""
-    """What becomes of a running job, where its state does not tell."""
+    """What becomes of a job that it is done to, where its state does not tell."""
     asks: bool = False
     """It takes something away from a running job."""
+    places: bool = False
+    """It may give the job another place in the line."""
 
 
 CANCEL = Verb("cancel", LIVING, word="stopping", asks=True)
-HOLD = Verb("hold", WAITING, lambda job: not job["hold"])
-RELEASE = Verb("release", WAITING, lambda job: bool(job["hold"]) or job["why_code"] in {"held", "backoff"})
-RETRY = Verb("retry", ENDED)
-MOVE = Verb("move", WAITING)
+HOLD = Verb("hold", WAITING, word="held")
+RELEASE = Verb("release", WAITING, places=True)
+RETRY = Verb("retry", ENDED, places=True)
+MOVE = Verb("move", WAITING, places=True)
 EDIT = Verb("edit", WAITING)
 
 
@@ -51,7 +55,8 @@ def picked(trainq: Client, verb: Verb, which: Selection) -> list[int]:
     if not which.filtered:
         return which.ids
     found = look(trainq, which, states_of(which, verb.states))
-    ids = [job["id"] for job in found if verb.fits(job)][::-1]
+    taking = (job for job in found if verb.states != RUNNING or not job["stopping"])  # which takes no order any more
+    ids = [job["id"] for job in taking][::-1]
     if which.ids:
         chosen = {*ids}
         return [job for job in which.ids if job in chosen]
@@ -75,23 +80,15 @@ def started(trainq: Client, ids: Sequence[int]) -> list[dict[str, Any]]:
 
 
 def act(verb: Verb, which: Selection, *, document: bool, yes: bool = False, **fields: object) -> int:
-    """The exit code: 4 when no job named is there, 1 when any was refused."""
+    """The exit code."""
     trainq = client()
     ids = picked(trainq, verb, which)
     if not ids:
-        return nothing(document=document)
+        return nothing(trainq, which, verb.states, document=document)
     if not yes and not sure(trainq, verb, ids):
         complain("nothing was changed")
         return REFUSED
-    return tell(done(trainq, verb, ids, fields), verb.word, document=document)
-
-
-def nothing(*, document: bool) -> int:
-    """A filter that finds nothing is no error: a script may sweep up what is not there."""
-    if document:
-        show_json([])
-    complain("no such job; nothing was changed")
-    return 0
+    return tell(verb, done(trainq, verb, ids, fields), document=document, named=not which.filtered)
 
 
 def done(trainq: Client, verb: Verb, ids: Sequence[int], fields: dict[str, object]) -> Iterator[Answer]:
@@ -100,20 +97,58 @@ def done(trainq: Client, verb: Verb, ids: Sequence[int], fields: dict[str, objec
         yield from trainq.verb(verb.op, some, **fields)
 
 
-def tell(answers: Iterator[Answer], word: str = "", *, document: bool) -> int:
-    """All answers as they come, or at the end as one document; the exit code."""
+def tell(verb: Verb, answers: Iterable[Answer], *, document: bool, named: bool = True) -> int:
+    """All answers as they come, or at the end as one document; the exit code.
+
+    What was so already is said of each that was `named`, and of those that a filter has found in one sentence.
+    """
     told: list[Answer] = []
+    already: list[Answer] = []
     for answer in answers:
         told.append(answer)
         if document:
             continue
-        if answer["ok"]:
-            click.echo(f"{answer['id']}\t{(word if answer['state'] in STARTED else '') or answer['state']}")
-        else:
+        was_so = verb.op != "signal" and answer.get("changed") is False
+        if answer["ok"] and was_so and not named:
+            already.append(answer)
+        elif answer["ok"]:
+            click.echo(f"{answer['id']}\t{outcome(verb, answer)}" + (" already" if was_so else ""))
+        elif answer["error"]["code"] != "not-found":
             complain(answer["error"]["message"])
     if document:
         show_json(told)
-    errors = [answer["error"] for answer in told if not answer["ok"]]
-    if errors and all(error["code"] == "not-found" for error in errors):
+    else:
+        say_already(verb, already, len(told))
+    return code([answer for answer in told if not answer["ok"]], document=document)
+
+
+def outcome(verb: Verb, answer: Answer) -> str:
+    """What has become of the job."""
+    state: str = answer["state"]
+    if verb.word and state in verb.states:
+        return verb.word
+    at = answer.get("position") if verb.places else None
+    return f"{state} (position: {at})" if at else state
+
+
+def say_already(verb: Verb, already: Sequence[Answer], of: int) -> None:
+    """Of those that a filter has found: they are what was asked for."""
+    if not already:
+        return
+    words = {outcome(verb, answer).partition(" (")[0] for answer in already}
+    state = f"{' or '.join(sorted(words))} already"
+    if len(already) < of:
+        complain(f"{len(already)} more {'is' if len(already) == 1 else 'are'} {state}")
+    else:
+        complain(f"1 job matches, and it is {state}" if of == 1 else f"{number(of, 'job')} match, all are {state}")
+
+
+def code(refused: Sequence[Answer], *, document: bool = False) -> int:
+    """The exit code; those that are not there are named in one sentence."""
+    missing = [answer for answer in refused if answer["error"]["code"] == "not-found"]
+    if missing and not document:
+        several = f"no such jobs: {in_ranges(answer['id'] for answer in missing)} ({len(missing):,})"
+        complain(several if len(missing) > 1 else missing[0]["error"]["message"])
+    if missing:
         return NO_JOB
-    return REFUSED if errors else 0
+    return REFUSED if refused else 0

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trainqueue.cli.bulk import CANCEL, HOLD, MOVE, RELEASE, YES, Verb, act, nothing, picked, tell
+from trainqueue.cli.bulk import CANCEL, HOLD, MOVE, RELEASE, YES, Verb, act, picked, tell
 from trainqueue.cli.common import as_json, client, filled, show_json
 from trainqueue.cli.forms import Id
 from trainqueue.cli.select import selecting
+from trainqueue.cli.unmatched import nothing
 
 if TYPE_CHECKING:
     from trainqueue.cli.select import Selection
@@ -71,8 +72,10 @@ def move(which: Selection, as_json: bool, **places: Any) -> int:  # noqa: FBT001
         raise click.UsageError(msg)
     trainq = client()
     ids = picked(trainq, MOVE, which)
-    if len(ids) != 1 or which.filtered:
-        return tell(iter(trainq.move(ids, **given[0])), document=as_json) if ids else nothing(document=as_json)
+    if not ids:
+        return nothing(trainq, which, MOVE.states, document=as_json)
+    if len(ids) > 1 or which.filtered:
+        return tell(MOVE, trainq.move(ids, **given[0]), document=as_json)
     found = trainq.call("move", job=ids[0], **given[0])["job"]
     if as_json:
         show_json(found)

@@ -15,9 +15,9 @@ from trainqueue.cli.select import RUNNING, Selection, selecting
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SUSPEND = Verb("suspend", RUNNING, lambda job: not job["suspended"], word="suspended", asks=True)
-CONTINUE = Verb("continue", RUNNING, lambda job: bool(job["suspended"]))
-PREEMPT = Verb("preempt", RUNNING, lambda job: not job["preempting"], word="preempting", asks=True)
+SUSPEND = Verb("suspend", RUNNING, word="suspended", asks=True)
+CONTINUE = Verb("continue", RUNNING)
+PREEMPT = Verb("preempt", RUNNING, word="preempting", asks=True)
 
 
 def parted(words: Sequence[str]) -> tuple[list[int], str]:

@@ -7,17 +7,20 @@ program. The command line goes before the script's lines.
 from __future__ import annotations
 
 import os
+import re
 import shlex
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from trainqueue.cli.common import complain
 from trainqueue.cli.demand import refuse
 from trainqueue.cli.factors import Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 MARK = "#TRAINQ"
 MOST = 2**16
@@ -48,7 +51,19 @@ class Scripted(click.Command):
         except OSError:
             return args  # a program that may be executed and not read
         options = [word for number, some in directives(words[0], head) for word in self.checked(words[0], number, some)]
+        if not head.strip():
+            complain(f"{words[0]} is empty: its job does nothing")
+        self.say_whose(words[0], words[1:])
         return [*options, *args[:at], "--", *how_to_run(path, head), *words[1:]]
+
+    def say_whose(self, script: str, words: Sequence[str]) -> None:
+        """Of options of ours that stand behind the script."""
+        own = {option for param in self.params for option in param.opts if option.startswith("--")}
+        given = takewhile(lambda word: word != "--", words)
+        theirs = dict.fromkeys(option for word in given if (option := word.partition("=")[0]) in own)
+        if theirs:
+            verb, it = ("goes", "it") if len(theirs) == 1 else ("go", "them")
+            complain(f"{', '.join(theirs)} {verb} to the script; put {it} before {script} for trainq")
 
     def checked(self, script: str, number: int, words: list[str]) -> list[str]:
         """The words of one line. Raises UsageError naming it."""
@@ -72,18 +87,36 @@ def is_script(word: str) -> bool:
 
 
 def directives(script: str, head: bytes) -> Iterator[tuple[int, list[str]]]:
-    """(number, words) of the `#TRAINQ` lines that stand before the first line that is no comment. Raises UsageError."""
+    """(number, words) of the `#TRAINQ` lines that stand before the first line that is no comment.
+
+    Says of others, and of what may be meant as one, that they are passed over. Raises UsageError.
+    """
     if b"\0" in head:
         return  # a program
-    for number, line in enumerate(head.decode(errors="surrogateescape").splitlines(), 1):
-        if line.strip() and not line.startswith("#"):
-            return
-        mark, _, rest = line.partition(" ")
-        if mark.rstrip() == MARK:
-            try:
-                yield number, shlex.split(rest, comments=True)
-            except ValueError as error:
-                refuse(f"{script}, line {number}: {error}")
+    lines, begun = head.decode(errors="surrogateescape").split("\n"), 0
+    if len(head) == MOST:
+        lines.pop()  # a part of one
+    for number, raw in enumerate(lines, 1):
+        line = raw.removesuffix("\r")
+        if not begun and line.strip() and not line.startswith("#"):
+            begun = number
+        if (found := re.match(rf"{MARK}(?!\w)", line)) is None:
+            if not begun and re.match(r"#\s*trainq\b\W*--", line, re.IGNORECASE):
+                complain(f"{script}, line {number}: passed over; a line with options begins with {MARK} and a blank")
+        elif begun:
+            complain(f"{script}, line {number}: passed over, since a command stands before it (line {begun})")
+        else:
+            yield number, said(script, number, line[found.end() :])
+
+
+def said(script: str, number: int, rest: str) -> list[str]:
+    """The words of one such line. Raises UsageError."""
+    if rest and not rest[0].isspace():
+        refuse(f"{script}, line {number}: a blank stands behind {MARK}: {MARK} --gpus 2")
+    try:
+        return shlex.split(rest, comments=True)
+    except ValueError as error:
+        refuse(f"{script}, line {number}: {error}")
 
 
 def how_to_run(path: str, head: bytes) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,16 @@ ENV_OPTIONS = [
         "--env-file",
         type=click.Path(),
         multiple=True,
-        help="Lines KEY=VALUE, or KEY alone for its value here; # begins a comment.",
+        help="Lines KEY=VALUE (quotes and `export ` are taken off), or KEY alone for its value here; # is a comment.",
     ),
     click.option("--clean-env", is_flag=True, help="Only HOME, USER, SHELL, PATH, LANG, TMPDIR, and what is added."),
 ]
 LARGEST = 2**20
 """Bytes of a file of variables."""
+EXPORT = re.compile(r"^export[ \t]+")
+QUOTED = re.compile(r"""(?:'([^']*)'|"((?:[^"\\]|\\.)*)")[ \t]*(?:#.*)?""")
+ESCAPED, ESCAPES = re.compile(r'\\(["\\$`nrt])'), {"n": "\n", "r": "\r", "t": "\t"}
+"""Within double quotes; a backslash before anything else is one."""
 
 
 def environment(fields: dict[str, Any]) -> dict[str, str]:
@@ -56,27 +61,51 @@ def captured() -> dict[str, str]:
 
 
 def from_file(name: str) -> dict[str, str]:
-    """As `docker run --env-file` reads it: values are taken as they stand, quotes too."""
+    """The variables of a file in the form of `.env`. Raises UsageError naming the line."""
     try:
         with Path(name).open("rb") as file:
             data = file.read(LARGEST + 1)
-        text = data.decode()
+        text = data.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         refuse(f"--env-file {name}: {why}")
     if len(data) > LARGEST:
         refuse(f"--env-file {name}: it has more than {LARGEST} bytes")
     found: dict[str, str] = {}
-    for at, raw in enumerate(text.splitlines(), 1):
-        line = raw.lstrip()
-        if not line or line.startswith("#"):
-            continue
-        key, equals, value = line.partition("=")
-        key = key if equals else key.strip()
-        if not key or any(sign.isspace() or sign == "\0" for sign in key) or "\0" in value:
-            refuse(f"--env-file {name}, line {at}: {raw[:50]!a} is neither KEY=VALUE nor KEY")
-        if equals:
-            found[key] = value
-        elif capture.is_text(os.environ.get(key, "\udcff")):
-            found[key] = os.environ[key]
+    for at, line in enumerate(text.split("\n"), 1):
+        try:
+            found |= variable(line.removesuffix("\r"))
+        except ValueError as error:
+            refuse(f"--env-file {name}, line {at}: {error}")
     return found
+
+
+def variable(line: str) -> dict[str, str]:
+    """What a line says, if anything: `KEY=VALUE`, `export KEY=VALUE`, `KEY`. Raises ValueError."""
+    text = line.lstrip()
+    if not text or text.startswith("#"):
+        return {}
+    key, equals, value = EXPORT.sub("", text).partition("=")
+    key = key if equals else key.strip()
+    if not key or any(sign.isspace() or sign == "\0" for sign in key) or "\0" in value:
+        msg = f"{line[:50]!a} is neither KEY=VALUE nor KEY"
+        raise ValueError(msg)
+    if equals:
+        return {key: unquoted(key, value)}
+    return {key: os.environ[key]} if capture.is_text(os.environ.get(key, "\udcff")) else {}
+
+
+def unquoted(key: str, value: str) -> str:
+    """A whole value in quotes loses them, as in a shell; any other is taken as it stands, ` #` and `$` included.
+
+    Raises ValueError.
+    """
+    if not value.startswith(("'", '"')):
+        return value
+    match = QUOTED.fullmatch(value)
+    if match is None:
+        msg = f"the value of {key} begins a quote that does not end it; put all of it into one pair: '...' or \"...\""
+        raise ValueError(msg)
+    if match[1] is not None:
+        return match[1]
+    return ESCAPED.sub(lambda found: ESCAPES.get(found[1], found[1]), match[2])

@@ -9,7 +9,9 @@ import click
 from trainqueue.cli.forms import Form
 
 NAME = r"[A-Za-z_][\w.-]*"
-WHOLE = r"-?\d{1,18}"
+WHOLE = r"-?\d+"
+DIGITS = 18
+"""Of a whole number in a range."""
 Values = list[str | range]
 
 
@@ -32,12 +34,12 @@ class Array(Form):
         return [self._range(part.strip()) for part in text.split(",")]
 
     def _range(self, part: str) -> range:
-        match = re.fullmatch(r"(\d{1,18})(?:-(\d{1,18})(?::(\d{1,18}))?)?", part, re.ASCII)
+        match = re.fullmatch(r"(\d+)(?:-(\d+)(?::(\d+))?)?", part, re.ASCII)
         if match is None:
             msg = f"{part!r} is no index; arrays look like 0-9, 1,3,7-9 or 0-100:10"
             raise ValueError(msg)
         first, last, step = match.groups()
-        return span(part, int(first), int(last or first), int(step or 1))
+        return span(part, first, last or first, step or "1")
 
 
 class Factor(Form):
@@ -60,7 +62,7 @@ def some(part: str) -> str | range:
     """A range of whole numbers, its end included, or else a value as it stands."""
     match = re.fullmatch(rf"({WHOLE})\.\.({WHOLE})(?:\.\.({WHOLE}))?", part, re.ASCII)
     if match is not None:
-        return span(part, int(match[1]), int(match[2]), int(match[3] or 1))
+        return span(part, match[1], match[2], match[3] or "1")
     number = r"[-+]?[\d.]*\d(?:[eE][-+]?\d+)?"
     if re.fullmatch(rf"{number}\.\.{number}(?:\.\.{number})?", part, re.ASCII):
         msg = f"{part!r} is no range of whole numbers; others are listed one by one: 0.1,0.2"
@@ -68,7 +70,13 @@ def some(part: str) -> str | range:
     return part
 
 
-def span(part: str, first: int, last: int, step: int) -> range:
+def span(part: str, *numbers: str) -> range:
+    """From the first one to the last one, by the step. Raises ValueError."""
+    large = next((number for number in numbers if len(number.lstrip("-")) > DIGITS), None)
+    if large is not None:
+        msg = f"{large if len(large) < 50 else large[:50] + '…'} is too large for a range; it ends at {10**DIGITS - 1}"
+        raise ValueError(msg)
+    first, last, step = map(int, numbers)
     if step == 0 or (last - first) * step < 0:
         msg = f"{part!r} ends before it starts" if step else f"{part!r} never ends: its step is 0"
         raise ValueError(msg)

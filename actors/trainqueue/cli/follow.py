@@ -17,7 +17,8 @@ from trainqueue.cli import banner
 from trainqueue.cli.common import TIMED_OUT, as_json, client, complain, ending, outlast, show_json
 from trainqueue.cli.forms import Duration, Id
 from trainqueue.cli.screen import clock
-from trainqueue.cli.select import selecting, shown
+from trainqueue.cli.select import selecting, shown, states_shown
+from trainqueue.cli.unmatched import code, unmatched
 from trainqueue.errors import DaemonError
 
 if TYPE_CHECKING:
@@ -171,10 +172,10 @@ def wait(which: Selection, timeout: float | None, as_json: bool) -> int:  # noqa
         banner.say(found)
     jobs = [job["id"] for job in shown(trainq, which)] if which.filtered else which.ids
     if not jobs:
-        complain("no such job to wait for")
+        complain(unmatched(trainq, which, states_shown(which)))
         if as_json:
             show_json([])
-        return 0
+        return code(which)
     try:
         ended = wait_for(trainq, jobs, timeout)
     except TimeoutError as error:

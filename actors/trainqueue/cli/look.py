@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import sys
 from itertools import islice
@@ -15,9 +16,10 @@ from trainqueue.cli.forms import Id
 from trainqueue.cli.lane import banners
 from trainqueue.cli.lane import happened as lane_change
 from trainqueue.cli.screen import bar, clean, clock, table, took
-from trainqueue.cli.select import ENDED, LIVING, PAGE, look, selecting, states_of
+from trainqueue.cli.select import ENDED, LIVING, PAGE, look, selecting, states_of, states_shown
 from trainqueue.cli.select import shown as shown_jobs
 from trainqueue.cli.stalls import stalled
+from trainqueue.cli.unmatched import code, unmatched
 from trainqueue.sizes import size
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ FEW = 10
 CHANGED = 5
 """Names of changed files that are shown."""
 SIZES = ("memory_limit", "gpu_memory", "gpu_share", "gpu_min_memory", "peak_memory")
+IDLE = "Nothing waits and nothing runs."
 HEADS = ("ID", "STATE", "POSITION", "NAME", "TIME", "PROGRESS", "WHY")
 
 
@@ -57,6 +60,8 @@ def show_queue(which: Selection, *, document: bool, limit: int | None = 100, as_
         from trainqueue.cli import tree
 
         tree.show(jobs)
+    elif not jobs and sys.stdout.isatty():
+        click.echo(clean(unmatched(trainq, which, states_of(which, LIVING))) if which.filtered else IDLE)
     else:
         table(HEADS, map(row, jobs), elastic=HEADS.index("NAME"))
 
@@ -91,26 +96,27 @@ def in_line(job: dict[str, Any]) -> tuple[bool, int, int]:
 @selecting(needed=False)
 @click.option("--env", is_flag=True, help="Also its environment, secrets masked.")
 @as_json
-def status(which: Selection, env: bool, as_json: bool) -> None:  # noqa: FBT001
+def status(which: Selection, env: bool, as_json: bool) -> int:  # noqa: FBT001
     """The queue at a glance, or jobs in full."""
     if not which.ids and not which.filtered:
         if env:
             msg = "--env shows the environment of a job: give its id"
             raise click.UsageError(msg)
         show_queue(which, document=as_json)
-        return
-    jobs = in_full(client(), which, env=env)
-    if not which.filtered and len(jobs) <= FEW:
-        jobs = [*map(with_changes, jobs)]
+        return 0
+    trainq = client()
+    jobs = in_full(trainq, which, env=env)
+    if not jobs:
+        complain(unmatched(trainq, which, states_shown(which)))
+    jobs = [with_changes(job, look_at_files=len(jobs) <= FEW) for job in jobs]
     if as_json:
         show_json(jobs[0] if len(which.ids) == 1 and len(jobs) == 1 else jobs)
-        return
+        return 0 if jobs else code(which)
     for at, job in enumerate(jobs):
         if at:
             click.echo()
         show_job(job)
-    if not jobs:
-        complain("no such job")
+    return 0 if jobs else code(which)
 
 
 def in_full(trainq: Client, which: Selection, *, env: bool) -> list[dict[str, Any]]:
@@ -126,19 +132,28 @@ def told(answer: dict[str, Any]) -> dict[str, Any]:
     return {**answer.pop("job"), **answer}
 
 
-def with_changes(job: dict[str, Any]) -> dict[str, Any]:
-    """Of one that has not ended and whose code is not frozen: which of it has changed since."""
+def with_changes(job: dict[str, Any], *, look_at_files: bool) -> dict[str, Any]:
+    """Of one whose code is not frozen: which of it has changed since the submit; of an ended one, until it began.
+
+    Null where there is nothing to look at, or too much.
+    """
     from trainqueue.frozen import changed
 
-    alive = job["state"] not in ENDED and job.get("snapshot") is None
-    return {**job, "changed_files": changed.since(job["cwd"], job["submitted_at"]) if alive else None}
+    over = job["state"] in ENDED
+    if not look_at_files or job.get("snapshot") is not None or (over and job["started_at"] is None):
+        return {**job, "changed_files": None}
+    until = job["started_at"] if over else math.inf
+    return {**job, "changed_files": changed.between(job["cwd"], job["submitted_at"], until)}
 
 
-def changes(names: list[str]) -> str:
+def changes(job: dict[str, Any]) -> str:
     """What status says of them."""
+    names, over = job["changed_files"], job["state"] in ENDED
     some = ", ".join(names[:CHANGED]) + (f" and {len(names) - CHANGED} more" if len(names) > CHANGED else "")
-    count = "1 file tracked by git has" if len(names) == 1 else f"{len(names)} files tracked by git have"
-    return f"{count} changed since the submit: {some}; --snapshot would have frozen the code"
+    count = "1 file" if len(names) == 1 else f"{len(names)} files"
+    has = "" if over else " has" if len(names) == 1 else " have"
+    when = "after the submit and before its start" if over else "since the submit"
+    return f"{count} tracked by git{has} changed {when}: {some}; --snapshot would have frozen the code"
 
 
 def told_to(job: dict[str, Any]) -> str | None:
@@ -153,7 +168,11 @@ def show_job(job: dict[str, Any]) -> None:
     live = sys.stdout.isatty()
     env, attempts = job.pop("env", {}), job.pop("attempts", [])
     job |= {"quiet": stalled(job) or None}  # what is quiet, and for how long
-    facts = [(name, shown(name, value)) for name, value in job.items() if tells(value)]
+    facts = [
+        (name, changes(job) if name == "changed_files" else shown(name, value))
+        for name, value in job.items()
+        if tells(value)
+    ]
     if len(attempts) > 1:
         facts += [(f"attempt {one['attempt']}", tried(one)) for one in attempts]
     for name, fact in [*facts, *(("env", f"{name}={value}") for name, value in env.items())]:
@@ -186,8 +205,6 @@ def shown(name: str, value: Any) -> object:
         return value if value == "auto" else size(value)
     if name == "waited":
         return durations(value)
-    if name == "changed_files":
-        return changes(value)
     if name == "command":
         return quoted(value)
     if name == "umask":

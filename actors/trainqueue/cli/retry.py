@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trainqueue.cli.bulk import RETRY, Verb, done, nothing, picked, tell
+from trainqueue.cli.bulk import RETRY, Verb, done, picked, tell
 from trainqueue.cli.common import REFUSED, as_json, client, complain, show_json
 from trainqueue.cli.select import ENDED, STATES, selecting
+from trainqueue.cli.unmatched import nothing
 from trainqueue.cli.values import SET, wanted
 
 if TYPE_CHECKING:
@@ -31,13 +32,14 @@ def retry(which: Selection, changes: tuple[tuple[str, str], ...], edit: bool, co
     fields, trainq = wanted(changes), client()
     if edit:
         return in_an_editor(trainq, which, fields, copy=copy, document=as_json)
-    ids = picked(trainq, COPY if copy else RETRY, which)
+    verb = COPY if copy else RETRY
+    ids = picked(trainq, verb, which)
     if not ids:
-        return nothing(document=as_json)
+        return nothing(trainq, which, verb.states, document=as_json)
     if copy:
         say_copies(trainq.copy(ids, set=fields), ids, document=as_json)
         return 0
-    return tell(done(trainq, RETRY, ids, {"set": fields} if fields else {}), document=as_json)
+    return tell(RETRY, done(trainq, RETRY, ids, {"set": fields} if fields else {}), document=as_json)
 
 
 def in_an_editor(trainq: Client, which: Selection, fields: dict[str, Any], *, copy: bool, document: bool) -> int:
@@ -62,7 +64,7 @@ def in_an_editor(trainq: Client, which: Selection, fields: dict[str, Any], *, co
     if copy:
         say_copies(made[1], [only], document=document)
         return 0
-    return tell(iter(made[1]), document=document)
+    return tell(RETRY, made[1], document=document)
 
 
 def refusing(answers: list[dict[str, Any]]) -> list[dict[str, Any]]:

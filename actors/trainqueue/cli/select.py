@@ -62,6 +62,11 @@ class Selection:
         return any(wish is not None for wish in (self.name, self.tag, self.group, self.lane))
 
     @property
+    def named(self) -> bool:
+        """It means certain jobs, which ought to be there, and not whatever there is."""
+        return self.described or bool(self.ids)
+
+    @property
     def by_the_daemon(self) -> bool:
         """Whether it finds exactly these by itself, and nothing is left to `matches`."""
         return self.lane is None and not self.mine and not is_glob(self.name or "")
@@ -71,9 +76,9 @@ class Selection:
         return dataclasses.replace(self, ids=ids)
 
     def matches(self, job: dict[str, Any]) -> bool:
-        """What the daemon cannot look for."""
+        """What the daemon does not look for: what it does look for stands in `asked`."""
         return (
-            (self.name is None or job["name"] == self.name or fnmatchcase(job["name"], self.name))
+            (not is_glob(name := self.name or "") or job["name"] == name or fnmatchcase(job["name"], name))
             and (self.lane is None or (job["lane"] or DEFAULT_LANE) == self.lane)
             and (not self.mine or job["user"] == user.name())
         )
@@ -167,9 +172,13 @@ def look(
 
 
 def shown(trainq: Client, which: Selection) -> list[dict[str, Any]]:
-    """For looking and waiting, the oldest first: all that is described, ended or not; else the living ones."""
-    states = which.states or (STATES if which.described or which.ids else LIVING)
-    return [*look(trainq, which, states)][::-1]
+    """For looking and waiting, the oldest first."""
+    return [*look(trainq, which, states_shown(which))][::-1]
+
+
+def states_shown(which: Selection) -> Sequence[str]:
+    """All where jobs are described, ended or not; else those of the living ones."""
+    return which.states or (STATES if which.named else LIVING)
 
 
 def states_of(which: Selection, possible: Sequence[str]) -> tuple[str, ...]:

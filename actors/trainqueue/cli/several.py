@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from trainqueue.cli import banner
+from trainqueue.cli import banner, program
 from trainqueue.cli.common import client, show_json
 from trainqueue.cli.demand import refuse
 from trainqueue.cli.screen import clean
@@ -29,18 +29,20 @@ def submit(fields: dict[str, Any], options: dict[str, Any], *, as_json: bool) ->
     start = not fields.pop("no_start")
     sweep = asked(options, load().queue.max_sweep)
     jobs, defaults = drafts(fields, sweep)
+    program.check(jobs, defaults)
     if options["dry_run"]:
         show_plan(jobs, defaults, as_json=as_json)
         return
     if start:
         ensure()
+    trainq = client()
     if fields["snapshot"]:
         from trainqueue.cli.snapshot import frozen
 
-        with frozen(jobs, defaults):
-            made = client().submit(jobs, defaults=defaults)
+        with frozen(trainq, jobs, defaults):
+            made = trainq.submit(jobs, defaults=defaults)
     else:
-        made = client().submit(jobs, defaults=defaults)
+        made = trainq.submit(jobs, defaults=defaults)
     if as_json:
         show_json(made)
         return
@@ -49,8 +51,8 @@ def submit(fields: dict[str, Any], options: dict[str, Any], *, as_json: bool) ->
     else:
         click.echo("\n".join(str(job["id"]) for job in made))
     if made[0]["state"] in {"queued", "cancelled"} and not made[0]["position"]:
-        say_if_hopeless(client(), made[0])
-    banner.look(client())
+        say_if_hopeless(trainq, made[0])
+    banner.look(trainq)
 
 
 def told(ids: list[int]) -> str:
@@ -67,7 +69,7 @@ def drafts(fields: dict[str, Any], sweep: Sweep | None) -> tuple[list[dict[str, 
     clash = next((name for name in sweep.names if name in tags), None)
     if clash is not None:
         refuse(f"each job gets the tag {clash} with its value: --tag {clash} cannot be another")
-    group = fields["group"] or f"{stem(fields['command'], fields['name'])}-{os.urandom(2).hex()}"
+    group = fields["group"] or f"{stem(fields['command'], fields['name'])}-{os.urandom(4).hex()}"
     alike = {"name": templates.name, "cwd": templates.cwd}
     shared = {name: None if text is None or text.names else text.fill({}) for name, text in alike.items()}
     env = [(name, text.fill({})) for name, text in templates.env.items() if not text.names]

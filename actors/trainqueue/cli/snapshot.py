@@ -6,7 +6,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from trainqueue.cli.common import client, complain
+from trainqueue.cli.common import complain
 from trainqueue.cli.factors import Literal
 from trainqueue.errors import RequestError
 from trainqueue.frozen.copying import freeze
@@ -15,18 +15,23 @@ from trainqueue.frozen.git import root
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
+    from trainqueue.client import Client
     from trainqueue.frozen.copying import Snapshot
 
 NAMED = 3
 """Names that a warning tells."""
+OUTPUTS = (
+    "what the job writes to relative paths lies in its snapshot and is removed with it; "
+    "in the job $TRAINQ_SUBMIT_DIR is this folder"
+)
 
 
 @contextlib.contextmanager
-def frozen(jobs: list[dict[str, Any]], defaults: dict[str, Any]) -> Generator[None]:
+def frozen(trainq: Client, jobs: list[dict[str, Any]], defaults: dict[str, Any]) -> Generator[None]:
     """One snapshot for all of them, whatever folder of the tree each runs in. Raises SnapshotError, DaemonError."""
     from trainqueue.settings import load
 
-    trainq, limits = client(), load().snapshot
+    limits = load().snapshot
     trainq.ping()
     folders = [*dict.fromkeys(job.get("cwd") or defaults["cwd"] for job in jobs)]
     top = None if len(folders) == 1 else root(folders[0])
@@ -59,6 +64,7 @@ def from_copy(made: Snapshot, folder: str, command: Sequence[str]) -> list[str]:
 
 def warn(made: Snapshot, jobs: list[dict[str, Any]], defaults: dict[str, Any]) -> None:
     """Of what is not as people may expect."""
+    complain(OUTPUTS)
     if made.listing.odd:
         some = ", ".join(f"{name} ({kind})" for name, kind in made.listing.odd[:NAMED])
         complain(f"left out of the snapshot: {some}{more(made.listing.odd)}")

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from trainqueue import capture
-from trainqueue.cli import banner
+from trainqueue.cli import banner, program
 from trainqueue.cli.awaits import AWAIT_OPTIONS, awaited
 from trainqueue.cli.common import INTERRUPTED, as_json, client, complain, ending, filled, outlast, show_json
-from trainqueue.cli.demand import GPU_OPTIONS, demanded
+from trainqueue.cli.demand import GPU_OPTIONS, demanded, refuse
 from trainqueue.cli.directives import Scripted
 from trainqueue.cli.env import ENV_OPTIONS, environment
 from trainqueue.cli.factors import SWEEP_OPTIONS
@@ -59,7 +59,8 @@ OPTIONS = [
 
 
 OWN = ("array", "sweep", "from_csv", "zipped", "dry_run")
-"""Options of `submit` alone."""
+"""Options of `submit` alone; `run` knows them to say what to do instead."""
+NOT_GIVEN = (None, (), False)
 
 
 def with_options(options: list[Any]) -> Callable[[T], T]:
@@ -67,6 +68,17 @@ def with_options(options: list[Any]) -> Callable[[T], T]:
         for option in reversed(options):
             function = option(function)
         return function
+
+    return decorated
+
+
+def hidden(option: Any) -> Any:
+    """The same option, but not in the help."""
+
+    def decorated(function: Any) -> Any:
+        made: Any = option(function)
+        made.__click_params__[-1].hidden = True
+        return made
 
     return decorated
 
@@ -133,14 +145,16 @@ def queue_it(fields: dict[str, Any]) -> dict[str, Any]:
     check_group(fields)
     start = not fields.pop("no_start")
     spec = specification(fields)
+    program.check([spec], {})
     if start:
         ensure()
+    trainq = client()
     if fields["snapshot"]:
         from trainqueue.cli.snapshot import frozen
 
-        with frozen([spec], {}):
-            return client().submit([spec])[0]
-    return client().submit([spec])[0]
+        with frozen(trainq, [spec], {}):
+            return trainq.submit([spec])[0]
+    return trainq.submit([spec])[0]
 
 
 def place(trainq: Client, made: dict[str, Any]) -> str:
@@ -184,7 +198,7 @@ def submit(as_json: bool, **fields: Any) -> None:  # noqa: FBT001
     Without the -- a script of this folder, with the options of its #TRAINQ lines: submit train.sh [ARGS]
     """
     several = {name: fields.pop(name) for name in OWN}
-    if any(value not in (None, (), False) for value in several.values()):
+    if any(value not in NOT_GIVEN for value in several.values()):
         from trainqueue.cli import several as many
 
         many.submit(fields, several, as_json=as_json)
@@ -204,9 +218,12 @@ def submit(as_json: bool, **fields: Any) -> None:  # noqa: FBT001
 
 
 @click.command(cls=Scripted, context_settings={"allow_interspersed_args": False})
-@with_options(OPTIONS)
+@with_options([*OPTIONS, *map(hidden, SWEEP_OPTIONS)])
 def run(as_json: bool, **fields: Any) -> int:  # noqa: FBT001
     """Queue a job, follow its log, exit with its exit code. Ctrl-C asks whether to cancel or detach."""
+    several = {name: fields.pop(name) for name in OWN}
+    if any(value not in NOT_GIVEN for value in several.values()):
+        refuse("run follows one job; of sweeps and --dry-run: submit --group NAME …, and then wait --group NAME")
     from trainqueue.cli.follow import Documents, Raw
     from trainqueue.tail import Tail
 

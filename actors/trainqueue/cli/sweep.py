@@ -91,10 +91,15 @@ class Sweep:
         return self.axes[0].count if self.zipped else math.prod(axis.count for axis in self.axes)
 
     def values(self) -> Iterator[dict[str, str]]:
-        """Of each job; of a product the last name changes fastest."""
-        rows = [axis.rows for axis in self.axes]
+        """Of each job; of a product the last name changes fastest. Raises UsageError where two have the same."""
+        rows, seen = [axis.rows for axis in self.axes], set[tuple[str, ...]]()
         for combined in zip(*rows, strict=True) if self.zipped else itertools.product(*rows):
-            yield dict(zip(self.names, itertools.chain(*combined), strict=True))
+            values = tuple(itertools.chain(*combined))
+            if values in seen:
+                twice = " ".join(f"{name}={value}" for name, value in zip(self.names, values, strict=True))
+                refuse(f"two jobs would be the same: {twice}; repetitions are asked for with --array 1-2")
+            seen.add(values)
+            yield dict(zip(self.names, values, strict=True))
 
 
 def asked(options: dict[str, Any], most: int) -> Sweep | None:

@@ -177,8 +177,9 @@ class Core(Ends):
     def _hold(self, job: Job, now: float, *, held: bool) -> None:
         """A person's word. Who is released starts in spite of what can no longer be met, and waits for no back-off."""
         assert isinstance(job.state, Queued)
-        if held:
+        if held and not job.state.held:
             self._stand_anew(job, replace(job.state, held=True), now)
+        if held or job.state == Queued():  # which has nothing to be waived
             return
         self._dependencies.waive(job)
         self._stand_anew(job, Queued(), now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import time
@@ -16,11 +17,12 @@ PATIENCE = 0.3
 """Seconds that the look may take; a `status` must not wait for a slow disk."""
 
 
-def since(folder: str, at: float) -> list[str] | None:
+def between(folder: str, at: float, until: float = math.inf) -> list[str] | None:
     """Their paths below the working tree of `folder`; None where there is none, or it does not tell in time.
 
     By the time of the last change of any kind (ctime), which no tool sets back. What has been deleted counts, if its
-    folder has changed since.
+    folder has changed since. With `until`, only those of which that is sure: what has been changed again since is not
+    among them.
     """
     ends = time.monotonic() + PATIENCE
     tree = git.root(folder) or git.root(os.path.realpath(folder))
@@ -30,28 +32,28 @@ def since(folder: str, at: float) -> list[str] | None:
         names = [*git.paths(tree, git.TRACKED, timeout=PATIENCE)]
     except (git.GitError, subprocess.TimeoutExpired, OSError):
         return None
-    return written(tree, names, at, ends)
+    return written(tree, names, ends, at, until)
 
 
-def written(tree: str, names: Iterable[str], at: float, ends: float) -> list[str] | None:
+def written(tree: str, names: Iterable[str], ends: float, at: float, until: float = math.inf) -> list[str] | None:
     found = list[str]()
     for name in names:
         if time.monotonic() > ends:
             return found or None
         try:
-            if os.lstat(f"{tree}/{name}").st_ctime > at:
+            if at < os.lstat(f"{tree}/{name}").st_ctime <= until:
                 found.append(name)
         except OSError:
-            if folder_changed(f"{tree}/{name}", at):
+            if folder_changed(f"{tree}/{name}", at, until):
                 found.append(name)
     return found
 
 
-def folder_changed(path: str, at: float) -> bool:
+def folder_changed(path: str, at: float, until: float) -> bool:
     """Of the innermost folder that is still there."""
     while (path := os.path.dirname(path)) != "/":  # noqa: PTH120  (text)
         try:
-            return os.lstat(path).st_ctime > at
+            return at < os.lstat(path).st_ctime <= until
         except OSError:
             continue
     return False

@@ -1,0 +1,59 @@
+"""One verb on many jobs: an answer per job, whatever happens to the others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trainqueue.errors import RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from trainqueue.arbiter import GPUArbiter
+    from trainqueue.core import events as ev
+    from trainqueue.core.job import Job
+
+Answer = dict[str, Any]
+
+
+def anywhere(arbiter: GPUArbiter, job_id: int) -> Job:
+    """A living job from memory or an ended one from the journal."""
+    job = arbiter.core.jobs.get(job_id) or arbiter.ledger.batch.jobs.get(job_id) or arbiter.journal.job(job_id)
+    if job is None:
+        gone = f"the record of job {job_id} is gone: the settings [history] say how many are kept"
+        raise RequestError("not-found", gone if job_id < arbiter.core.next_id else f"there is no job {job_id}")
+    return job
+
+
+def position(arbiter: GPUArbiter, job: Job) -> int | None:
+    return arbiter.core.line.position(job) if job.state.name == "queued" else None
+
+
+def standing(arbiter: GPUArbiter, job_id: int) -> Answer:
+    """What every answer tells of its job, as it is by then; nulls for one that there is not."""
+    try:
+        job = anywhere(arbiter, job_id)
+    except RequestError:
+        return {"state": None, "position": None}
+    return {"state": job.state.name, "position": position(arbiter, job)}
+
+
+def each(arbiter: GPUArbiter, ids: Iterable[int], event: Callable[[int], ev.Event], *, again: bool = False) -> object:
+    """`again`: also of those that have ended."""
+    return {"jobs": [one(arbiter, job_id, event, again=again) for job_id in ids]}
+
+
+def one(arbiter: GPUArbiter, job_id: int, event: Callable[[int], ev.Event], *, again: bool) -> Answer:
+    """`changed` is false where the job was already as it was asked to be."""
+    error, changed = None, None
+    try:
+        job = anywhere(arbiter, job_id)
+        before = job.state
+        if job.ended and not again:
+            raise RequestError("conflict", f"job {job_id} has ended already ({job.state.name})")
+        arbiter.apply(event(job_id))
+        changed = anywhere(arbiter, job_id).state != before
+    except RequestError as refusal:
+        error = {"code": refusal.code, "message": refusal.message}
+    told = {"id": job_id, "ok": error is None, **standing(arbiter, job_id)}
+    return {**told, "changed": changed, "error": error}
