@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable  # noqa: TC003  (a dataclass's field)
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -100,6 +101,14 @@ def done(trainq: Client, verb: Verb, ids: Sequence[int], fields: dict[str, objec
         yield from trainq.verb(verb.op, some, **fields)
 
 
+def refused(answer: Answer) -> str:
+    """Why, with the job named where the daemon has not."""
+    from trainqueue.cli.refusals import in_words
+
+    sentence, job = in_words(answer["error"]["message"]), f"job {answer['id']}"
+    return sentence if re.search(rf"{job}\b", sentence) else f"{job}: {sentence}"
+
+
 def tell(answers: Iterator[Answer], word: str = "", *, document: bool) -> int:
     """All answers as they come, or at the end as one document; the exit code."""
     told: list[Answer] = []
@@ -110,7 +119,7 @@ def tell(answers: Iterator[Answer], word: str = "", *, document: bool) -> int:
         if answer["ok"]:
             click.echo(f"{answer['id']}\t{(word if answer['state'] in STARTED else '') or answer['state']}")
         else:
-            complain(answer["error"]["message"])
+            complain(refused(answer))
     if document:
         show_json(told)
     errors = [answer["error"] for answer in told if not answer["ok"]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import click
 
 from trainqueue.cli import banner
 from trainqueue.cli.common import as_json, client, complain, outlast, show_json
+from trainqueue.cli.fields import FIELDS, applies
 from trainqueue.cli.forms import Id
 from trainqueue.cli.lane import banners
 from trainqueue.cli.lane import happened as lane_change
@@ -28,7 +28,7 @@ FEW = 10
 """Jobs whose folders are looked at: each takes up to 0.3 seconds."""
 CHANGED = 5
 """Names of changed files that are shown."""
-SIZES = ("memory_limit", "gpu_memory", "gpu_share", "gpu_min_memory", "peak_memory")
+SIZES = ("gpu_share", "peak_memory")
 HEADS = ("ID", "STATE", "POSITION", "NAME", "TIME", "PROGRESS", "WHY")
 
 
@@ -153,7 +153,7 @@ def show_job(job: dict[str, Any]) -> None:
     live = sys.stdout.isatty()
     env, attempts = job.pop("env", {}), job.pop("attempts", [])
     job |= {"quiet": stalled(job) or None}  # what is quiet, and for how long
-    facts = [(name, shown(name, value)) for name, value in job.items() if tells(value)]
+    facts = [(name, shown(name, value)) for name, value in job.items() if tells(value) and applies(name, job)]
     if len(attempts) > 1:
         facts += [(f"attempt {one['attempt']}", tried(one)) for one in attempts]
     for name, fact in [*facts, *(("env", f"{name}={value}") for name, value in env.items())]:
@@ -178,31 +178,24 @@ def tells(value: object) -> bool:
 
 def shown(name: str, value: Any) -> object:
     """A field as people read it."""
-    if name in {"not_before", "stalled_since"} or name.endswith("_at"):
+    if name in FIELDS:
+        return FIELDS[name].form.show(value)
+    if name == "stalled_since" or name.endswith("_at"):
         return clock(value)
-    if name in {"time_limit", "grace", "warn", "retry_delay", "run_time", "gpu_seconds", "stall_timeout"}:
+    if name in {"run_time", "gpu_seconds"}:
         return took(value)
     if name in SIZES:
-        return value if value == "auto" else size(value)
+        return size(value)
     if name == "waited":
         return durations(value)
     if name == "changed_files":
         return changes(value)
-    if name == "command":
-        return quoted(value)
-    if name == "umask":
-        return f"{value:03o}"
     if name == "progress":
         facts = [f"{key} {number:g}" for key, number in value["metrics"].items()]
         return " ".join([bar(value["fraction"]), *facts, value["message"] or ""])
     if isinstance(value, dict):
         return ", ".join(f"{key}={entry}" for key, entry in value.items())
     return ", ".join(map(str, value)) if isinstance(value, list) else value
-
-
-def quoted(command: list[str]) -> str:
-    """As it may be pasted into a shell; words with control characters in the shell's own $'...'."""
-    return " ".join(shlex.quote(word) if word.isprintable() else "$" + ascii(word + '"')[:-2] + "'" for word in command)
 
 
 @click.command()
