@@ -76,12 +76,17 @@ def edited(job: dict[str, Any], heading: str, take: Callable[[dict[str, Any]], T
 
 def again(reason: str) -> bool:
     """Whether the user goes on; the end of the input and Ctrl-C mean no."""
-    complain(reason)
+    from trainqueue.cli.submit import answer
+
     try:
-        return click.confirm("Edit it again?", default=True, err=True)
-    except click.Abort:
+        complain(reason)
+        click.echo("Edit it again? [Y/n]: ", nl=False, err=True)
+        said = answer()
+    except KeyboardInterrupt:
+        said = ""
+    if not said.endswith("\n"):
         click.echo(err=True)
-        return False
+    return bool(said) and said.strip().lower() in {"", "y", "yes"}
 
 
 def with_reason(text: str, sentence: str) -> str:
