@@ -82,8 +82,8 @@ def test_what_a_job_waits_for_is_edited(cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        (["--after-failed", "77"], 4, "$.jobs[0].after_failed: there is no job 77"),
-        (["--after-group", "none"], 4, "$.jobs[0].after_group: there is no job of a group 'none'"),
+        (["--after-failed", "77"], 4, "--after-failed: there is no job 77"),
+        (["--after-group", "none"], 4, "--after-group: there is no job of a group 'none'"),
         (["--keep"], 2, "--keep is for a job that waits for others"),
         (["--after-failed", "7-3"], 2, "'7-3' ends before it starts"),
     ],

@@ -132,7 +132,7 @@ def test_ctrl_c_and_anything_else_detaches(running: Terminal, cli: Cli, keys: st
 def test_only_a_completed_job_is_zero(cli: Cli) -> None:
     """Told to end by its time limit it exits with 0; nobody should build on that."""
     trap = 'trap "exit 0" TERM; while :; do sleep 0.02; done'
-    done = cli("run", "--time-limit", "0.2", "--", "sh", "-c", trap)
+    done = cli("run", "--time-limit", "0.2s", "--", "sh", "-c", trap)
     assert done.returncode == 1
     assert "job 1: failed (time-limit, exit code 0" in done.stderr
     assert cli("wait", "1").returncode == 1

@@ -260,7 +260,7 @@ def test_what_is_asked_for_is_sent(shown: Cli, pretender: Pretender, words: str,
         ("--gpu 0,0", "names GPU 0 twice"),
         ("--gpu -1", "is no GPU"),
         ("--gpu-memory 8", "'8' has no unit; write 8GiB or 8GB"),
-        ("--gpu-memory 0GiB", "is no size that a GPU could have"),
+        ("--gpu-memory 0GiB", "is no size that a machine could have"),
         ("--gpu-min-memory auto", "is no size"),
     ],
 )

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from commands import Terminal
 
-from trainqueue.cli.forms import Duration, Form, Moment, Priority, Retries, Size
+from trainqueue.cli.forms import Duration, Form, Moment, Priority, Size
+from trainqueue.cli.wordforms import Retries
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +25,9 @@ GOOD: list[tuple[Form, str, object]] = [
     (Size(), "8GiB", 8 * 2**30),
     (Size(), "500MB", 500_000_000),
     (Size(), "1.5 gib", 3 * 2**29),
-    (Duration(), "90", 90),
+    (Duration(bare=True), "90", 90),
+    (Duration(), "0", 0),
+    (Size(), "32G", 32 * 2**30),
     (Duration(), "1h30m", 5400),
     (Duration(), "0.5s", 0.5),
     (Priority(), "high", "high"),
@@ -36,6 +39,9 @@ BAD: list[tuple[Form, str, str]] = [
     (Size(), "8GiX", "is no size"),
     (Size(), "-1GiB", "is no size"),
     (Duration(), "1x", "durations look like"),
+    (Duration(), "4", "4 what? 4s, 4m or 4h"),
+    (Duration(none=False), "0m", "leave it out for no limit"),
+    (Duration(), "4000d", "more than ten years"),
     (Duration(), "", "durations look like"),
     (Priority(), "urgent", "low (-100), normal (0), high (100)"),
     (Retries(), "bad-luck=1", "the causes are exit, signal,"),
@@ -160,7 +166,7 @@ def test_move_several_in_the_order_given(cli: Cli, client: Client) -> None:
     def line() -> list[int]:
         return [job["id"] for job in client.queue()["queued"]]
 
-    assert cli("move", "5", "2-3", "--front").stdout == "5\tqueued\n2\tqueued\n3\tqueued\n"
+    assert cli("move", "5", "2-3", "--front").stdout == "".join(f"{job}\tqueued (position: {at})\n" for at, job in ((1, 5), (2, 2), (3, 3)))
     assert line() == [5, 2, 3, 1, 4, 6]
     cli("move", "1", "5", "--back")
     assert line() == [2, 3, 4, 6, 1, 5]

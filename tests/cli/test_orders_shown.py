@@ -13,7 +13,7 @@ DEAF = "trap '' TERM; while :; do sleep 0.02; done"
 
 
 def test_the_table_says_what_was_ordered(cli: Cli) -> None:
-    cli("submit", "--grace", "1000", "--", "sh", "-c", DEAF)
+    cli("submit", "--grace", "1000s", "--", "sh", "-c", DEAF)
     wait_until(lambda: cli.json("status", "1")["state"] == "running")
     for verb, word, why in (
         ("suspend", "suspended", "keeps its GPUs and the memory there"),

@@ -34,7 +34,7 @@ def test_a_narrow_encoding_is_no_reason_to_fail(cli: Cli) -> None:
 
 
 def test_a_job_that_is_being_stopped_says_so(cli: Cli) -> None:
-    cli("submit", "--grace", "60", "--", "sh", "-c", 'trap "" TERM; echo up; while :; do sleep 0.02; done')
+    cli("submit", "--grace", "60s", "--", "sh", "-c", 'trap "" TERM; echo up; while :; do sleep 0.02; done')
     wait_until(lambda: cli("logs", "1").stdout)
     assert cli("cancel", "1").stdout == "1\tstopping\n"
     assert cli("status").stdout.splitlines()[1].split("\t")[1] == "stopping"
@@ -44,7 +44,7 @@ def test_a_job_that_is_being_stopped_says_so(cli: Cli) -> None:
 
 def test_a_job_whose_time_is_over_is_stopping(cli: Cli) -> None:
     loop = 'trap "" TERM; while :; do sleep 0.02; done'
-    cli("submit", "--time-limit", "0.2s", "--grace", "60", "--", "sh", "-c", loop)
+    cli("submit", "--time-limit", "0.2s", "--grace", "60s", "--", "sh", "-c", loop)
     wait_until(lambda: cli("status").stdout.splitlines()[1].split("\t")[1] == "stopping")
     cli("cancel", "--force", "1")
     assert cli("wait", "1").returncode == 128 + 9
@@ -54,7 +54,7 @@ def test_a_job_in_full_is_for_people_and_for_pipes(cli: Cli) -> None:
     cli("submit", "--hold", "--tag", "a=b", "--time-limit", "4h", "--", "sh", "-c", "echo 'x'\ntrue")
     cli("submit", "--hold", "--", "true")
     piped = dict(line.split("\t") for line in cli("status", "1").stdout.splitlines())
-    assert (piped["tags"], piped["time_limit"]) == ("a=b", "4:00:00")
+    assert (piped["tags"], piped["time_limit"]) == ("a=b", "4h")
     assert piped["command"] == r"""sh -c $'echo \'x\'\ntrue'"""
     assert "\t" not in cli.on_a_terminal("status", "1")
     assert "\n\nid" in cli("status", "1-2").stdout

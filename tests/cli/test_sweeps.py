@@ -258,7 +258,7 @@ def test_a_dry_run_refuses_what_the_daemon_would(alone: Cli) -> None:
     long = "x" * 5000
     wrong = alone("submit", "--dry-run", "--array", "1-2", "--cwd", f"/{long}", "--", "true")
     assert wrong.returncode == 1
-    assert "$.jobs[0].cwd: Expected `str` of length <= 4095" in wrong.stderr
+    assert "--cwd: it is too long, at most 4095" in wrong.stderr
 
 
 def test_run_says_how_to_follow_several(alone: Cli, tmp_path: Path) -> None:

@@ -60,4 +60,4 @@ def test_the_option_means_the_field(daemon: Daemon, client: Client) -> None:
     if client.ping()["memory_trouble"] is None:
         assert client.status(int(done.stdout)).memory_limit == 512 * MEBI
     else:
-        assert (done.returncode, "memory_limit: this machine cannot" in done.stderr) == (1, True)
+        assert (done.returncode, "--memory: this machine cannot" in done.stderr) == (1, True)

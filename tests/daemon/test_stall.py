@@ -48,7 +48,7 @@ def test_what_people_see(home: Home) -> None:
         wait_until(lambda: on.status(job).stalled_since is not None)
         for words in (["queue"], ["status"], ["status", str(job)]):
             assert re.search(r"stalled for \d+ s: no output, no progress, processor idle", said(cli, *words))
-        assert "stall_timeout\t0:01" in said(cli, "status", str(job))
+        assert "stall_timeout\t1s" in said(cli, "status", str(job))
         assert f"job {job} has stalled: no output, no progress, processor idle" in said(cli, "events")
         other = said(cli, "submit", "--hold", "--", "true").strip()
         said(cli, "edit", other, "--set", "stall_timeout=30m", "--set", "stall_action=stop")

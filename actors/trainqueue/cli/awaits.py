@@ -8,15 +8,23 @@ import click
 
 from trainqueue.cli.common import flat
 from trainqueue.cli.demand import refuse
-from trainqueue.cli.forms import Ids
+from trainqueue.cli.fields import form
 
 JOBS = ("after", "after_any", "after_failed")
 AWAIT_OPTIONS = [
-    click.option("--after", metavar="IDS", type=Ids(), multiple=True, help="Start after these have completed: 3,5-7."),
     click.option(
-        "--after-any", metavar="IDS", type=Ids(), multiple=True, help="Start after these have ended, however."
+        "--after", metavar="IDS", type=form("after"), multiple=True, help="Start after these have completed: 3,5-7."
     ),
-    click.option("--after-failed", metavar="IDS", type=Ids(), multiple=True, help="Start after these have failed."),
+    click.option(
+        "--after-any",
+        metavar="IDS",
+        type=form("after_any"),
+        multiple=True,
+        help="Start after these have ended, however.",
+    ),
+    click.option(
+        "--after-failed", metavar="IDS", type=form("after_failed"), multiple=True, help="Start after these have failed."
+    ),
     click.option(
         "--after-group",
         metavar="GROUP",

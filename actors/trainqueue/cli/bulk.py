@@ -5,6 +5,7 @@ The exit code is 4 where a job that was named is not there, whatever became of t
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -114,7 +115,7 @@ def tell(verb: Verb, answers: Iterable[Answer], *, document: bool, named: bool =
         elif answer["ok"]:
             click.echo(f"{answer['id']}\t{outcome(verb, answer)}" + (" already" if was_so else ""))
         elif answer["error"]["code"] != "not-found":
-            complain(answer["error"]["message"])
+            complain(refused(answer))
     if document:
         show_json(told)
     else:
@@ -143,12 +144,20 @@ def say_already(verb: Verb, already: Sequence[Answer], of: int) -> None:
         complain(f"1 job matches, and it is {state}" if of == 1 else f"{number(of, 'job')} match, all are {state}")
 
 
-def code(refused: Sequence[Answer], *, document: bool = False) -> int:
+def refused(answer: Answer) -> str:
+    """Why, with the job named where the daemon has not."""
+    from trainqueue.cli.refusals import in_words
+
+    sentence, job = in_words(answer["error"]["message"]), f"job {answer['id']}"
+    return sentence if re.search(rf"{job}\b", sentence) else f"{job}: {sentence}"
+
+
+def code(errors: Sequence[Answer], *, document: bool = False) -> int:
     """The exit code; those that are not there are named in one sentence."""
-    missing = [answer for answer in refused if answer["error"]["code"] == "not-found"]
+    missing = [answer for answer in errors if answer["error"]["code"] == "not-found"]
     if missing and not document:
         several = f"no such jobs: {in_ranges(answer['id'] for answer in missing)} ({len(missing):,})"
         complain(several if len(missing) > 1 else missing[0]["error"]["message"])
     if missing:
         return NO_JOB
-    return REFUSED if refused else 0
+    return REFUSED if errors else 0

@@ -40,9 +40,12 @@ def explain(error: Exception) -> int:
     """Print one sentence and return the exit code."""
     if not isinstance(error, TrainqError | OSError):
         raise error
-    complain(str(error))
     if isinstance(error, RequestError):
+        from trainqueue.cli.refusals import in_words
+
+        complain(in_words(str(error)))
         return NO_JOB if error.code == "not-found" else REFUSED
+    complain(str(error))
     return NO_DAEMON if isinstance(error, DaemonError | HomeHeldError) else REFUSED
 
 

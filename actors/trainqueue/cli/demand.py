@@ -6,17 +6,18 @@ from typing import Any, NoReturn
 
 import click
 
-from trainqueue.cli.forms import Gpus, Share, Size
+from trainqueue.cli.fields import form
+from trainqueue.cli.forms import Gpus
 
 GPU_OPTIONS = [
-    click.option("--gpus", metavar="N", type=click.IntRange(0, 1024), help="GPUs it needs; 0 = none (default: 1)."),
+    click.option("--gpus", metavar="N", type=form("gpus"), help="GPUs it needs; 0 = none (default: 1)."),
     click.option("--gpu", "these", type=Gpus(), help="Exactly these: 0,2 or GPU-8d3f (the beginning of a UUID)."),
     click.option("--gpu-any", "among", type=Gpus(), help="Any of these; as many as --gpus says."),
-    click.option("--gpu-name", help="Only GPUs with this in their name: H100."),
-    click.option("--gpu-min-memory", type=Size(), help="Only GPUs with so much memory in all: 40GiB."),
+    click.option("--gpu-name", type=form("gpu_name"), help="Only GPUs with this in their name: H100."),
+    click.option("--gpu-min-memory", type=form("gpu_min_memory"), help="Only GPUs with so much memory in all: 40GiB."),
     click.option(
         "--gpu-memory",
-        type=Share(),
+        type=form("gpu_memory"),
         help="Share its GPUs with others that say so, too; it uses so much of each: 8GiB, or auto: "
         "as much as the last runs of the same command did.",
     ),

@@ -9,7 +9,7 @@ import click
 from trainqueue.cli.bulk import EDIT, act
 from trainqueue.cli.common import REFUSED, as_json, client, complain, show_json
 from trainqueue.cli.select import selecting
-from trainqueue.cli.values import SET, wanted
+from trainqueue.cli.values import SET, changes_of
 
 if TYPE_CHECKING:
     from trainqueue.cli.select import Selection
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @as_json
 def edit(which: Selection, changes: tuple[tuple[str, str], ...], as_json: bool) -> int:  # noqa: FBT001
     """Change waiting jobs' fields: --set time_limit=4h, or all of one job's in $EDITOR."""
-    fields = wanted(changes)
+    fields = changes_of(changes)
     if not fields:
         return in_an_editor(which, document=as_json)
     if which.filtered or len(which.ids) > 1:
@@ -39,10 +39,10 @@ def in_an_editor(which: Selection, *, document: bool) -> int:
     if job["state"] != "queued":
         complain(f"job {only} is {job['state']}, and only a waiting job can be edited; retry --edit takes an ended one")
         return REFUSED
-    heading = f"Job {only}, {job['why'] or 'waiting'}. Its environment is not shown; --set env=… replaces it."
+    heading = f"Job {only}, {job['why'] or 'waiting'}. Its environment is not shown; --set env=A=B adds to it."
     made = edited(job, heading, lambda fields: trainq.call("edit", job=only, set=fields)["job"])
     if made is None:
-        click.echo("nothing was changed", err=True)
+        complain(f"nothing was changed in job {only}")
     else:
         say(made[1], made[0], document=document)
     return 0

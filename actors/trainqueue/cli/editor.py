@@ -11,6 +11,8 @@ import click
 
 from trainqueue.cli.astoml import read, written
 from trainqueue.cli.common import complain
+from trainqueue.cli.edittext import EditorError, as_bytes, edit_text
+from trainqueue.cli.refusals import in_words
 from trainqueue.errors import RequestError, TrainqError
 
 if TYPE_CHECKING:
@@ -19,6 +21,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 WRONG = "# WRONG: "
 """How the lines begin that we put on top of a text that comes back."""
+ROUNDS = 20
+"""Nobody mends a text so often; a program that answers for him might try for ever."""
+INSTEAD = "Name an editor that works, as EDITOR=nano in front of the command, or change fields by --set FIELD=VALUE"
+
+
+class UneditedError(TrainqError):
+    """The user, or his editor, has given up; nothing was changed."""
 
 
 def the_only(ids: list[int], *, filtered: bool) -> int:
@@ -33,30 +42,51 @@ def the_only(ids: list[int], *, filtered: bool) -> int:
 
 
 def edited(job: dict[str, Any], heading: str, take: Callable[[dict[str, Any]], T]) -> tuple[dict[str, Any], T] | None:
-    """The changed fields and what `take` made of them; None where nothing was changed.
+    """The changed fields and what `take` made of them; None where the user has changed nothing.
 
-    Raises what `take` raises, but for what the user can mend in the editor.
+    Raises UneditedError where that came to nothing, and what `take` raises, but for what can be mended in the editor.
     """
-    text = written(job, heading)
-    before: str | None = None
-    while True:
-        given = click.edit(text, extension=".toml")
-        plain = None if given is None else without_reason(given)
-        if plain is None or plain == before:
-            if before is not None:
-                complain(f"nothing was changed; your text is kept in {kept(before)}")
-            return None
-        before = plain
+    unchanged, text = f"job {job['id']} is unchanged", written(job, heading)
+    mistaken: str | None = None
+    reason = ""
+    for _ in range(ROUNDS):
         try:
-            fields = read(plain, job)
+            given = without_reason(edit_text(text, f"job-{job['id']}.toml"))
+        except EditorError as error:
+            msg = f"{unchanged}: {error}. {keeping(mistaken)}{INSTEAD}"
+            raise UneditedError(msg) from None
+        if given == mistaken:
+            break
+        try:
+            fields = read(given, job)
             return (fields, take(fields)) if fields else None
         except ValueError as error:
-            text = with_reason(plain, str(error))
+            reason = str(error)
         except TrainqError as error:
             if not isinstance(error, RequestError) or error.code == "conflict":
-                complain(f"your text is kept in {kept(plain)}")
+                complain(keeping(given))
                 raise
-            text = with_reason(plain, str(error))
+            reason = in_words(str(error))
+        mistaken, text = given, with_reason(given, reason)
+        if not again(reason):
+            break
+    msg = f"{unchanged}: {reason}. {keeping(mistaken)}"
+    raise UneditedError(msg)
+
+
+def again(reason: str) -> bool:
+    """Whether the user goes on; the end of the input and Ctrl-C mean no."""
+    from trainqueue.cli.submit import answer
+
+    try:
+        complain(reason)
+        click.echo("Edit it again? [Y/n]: ", nl=False, err=True)
+        said = answer()
+    except KeyboardInterrupt:
+        said = ""
+    if not said.endswith("\n"):
+        click.echo(err=True)
+    return bool(said) and said.strip().lower() in {"", "y", "yes"}
 
 
 def with_reason(text: str, sentence: str) -> str:
@@ -67,8 +97,15 @@ def without_reason(text: str) -> str:
     return "".join(line for line in text.splitlines(keepends=True) if not line.startswith(WRONG))
 
 
-def kept(text: str) -> str:
-    fd, path = tempfile.mkstemp(prefix="trainq-edit-", suffix=".toml")
-    with os.fdopen(fd, "w", encoding="utf-8") as file:
-        file.write(text)
-    return path
+def keeping(text: str | None) -> str:
+    """Put what the user has written where he finds it, and say where; where that fails, show it."""
+    if text is None:
+        return ""
+    try:
+        fd, path = tempfile.mkstemp(prefix="trainq-edit-", suffix=".toml")
+        with os.fdopen(fd, "wb") as file:
+            file.write(as_bytes(text))
+    except OSError as error:
+        click.echo(as_bytes(text))
+        return f"Your text could not be kept ({error}); it stands above. "
+    return f"Your text is kept in {path}. "

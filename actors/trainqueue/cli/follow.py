@@ -159,7 +159,7 @@ def show_now(tail: Tail, *, document: bool) -> None:
 
 @click.command()
 @selecting()
-@click.option("--timeout", type=Duration(), help="Give up after this long, with exit code 124.")
+@click.option("--timeout", type=Duration(bare=True), help="Give up after this long, with exit code 124.")
 @as_json
 def wait(which: Selection, timeout: float | None, as_json: bool) -> int:  # noqa: FBT001
     """Until the jobs have ended, those selected that have ended already included (with --all or --mine alone: not).

@@ -1,17 +1,23 @@
-"""How people write ids, GPUs, durations, sizes, times, priorities, retries; what is wrong is said with an example."""
+"""How people write ids, GPUs, durations, sizes, times, priorities; what is wrong is said with an example.
+
+`wordforms.py` has the forms of words and of what is made of several; which field has which form stands in `fields.py`.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 import time
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+LONGEST = 10 * 365 * 86400
+"""Seconds; the wire takes no more."""
 SIZES = {
     "B": 1,
     "kB": 1000,
@@ -23,18 +29,40 @@ SIZES = {
     "GiB": 2**30,
     "TiB": 2**40,
 }
+BINARY = tuple((name, size) for name, size in SIZES.items() if "i" in name)
 LARGEST = 2**60
 """Bytes; the wire takes no more."""
+SHORT = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+"""As Slurm, docker and the JVM read them."""
 DURATION = r"(?:\d+(?:\.\d+)?[smhd])+"
 
 
 class Form(click.ParamType[Any]):
-    """A text that `read` turns into what the wire wants. It raises ValueError with a sentence."""
+    """A text that `read` turns into what the wire wants; the readers raise ValueError with a sentence."""
 
     name = "form"
+    adds = False
+    """Given twice, the second is taken in addition."""
 
     def read(self, text: str) -> object:
         raise NotImplementedError
+
+    def take(self, value: object) -> object:
+        """The value of a document (TOML, JSON), where it may have a type of its own."""
+        return self.read(value if isinstance(value, str) else str(value))
+
+    def parse(self, text: str) -> object:
+        """As `read`, but a list or a table may be given as JSON."""
+        value = from_json(text) if text[:1] in {"[", "{"} else None
+        return self.read(text) if value is None else self.take(value)
+
+    def show(self, value: Any) -> str:
+        """For people; what says it exactly can be read again."""
+        return str(value)
+
+    def give(self, value: Any) -> object:
+        """For a document; `take` takes it back."""
+        return value
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not isinstance(value, str):
@@ -45,10 +73,28 @@ class Form(click.ParamType[Any]):
             self.fail(str(error), param, ctx)
 
 
+def from_json(text: str) -> object:
+    """None where it is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def exact(form: Form, value: Any) -> object:
+    """As people write it, where that says the same; else the value itself."""
+    text = form.show(value)
+    try:
+        return text if form.read(text) == value else value
+    except ValueError:
+        return value
+
+
 class Ids(Form):
     """`3`, `3-7`, `3,5,8-9`."""
 
     name = "ids"
+    adds = True
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         del param
@@ -57,26 +103,13 @@ class Ids(Form):
         return of_ids(ctx, incomplete)
 
     def read(self, text: str) -> list[int]:
-        return [job for part in text.split(",") for job in ids(part)]
+        return [job for part in text.split(",") for job in ids(part.strip())]
 
+    def take(self, value: object) -> object:
+        return [job for one in value for job in self.read(str(one))] if isinstance(value, list) else super().take(value)
 
-class Group(Form):
-    """One group, by its name; several as a JSON list."""
-
-    name = "group"
-
-    def read(self, text: str) -> list[str]:
-        return [text]
-
-
-class OrNone(Form):
-    """As the form, or an empty text for none of them."""
-
-    def __init__(self, form: Form) -> None:
-        self.form, self.name = form, form.name
-
-    def read(self, text: str) -> object:
-        return self.form.read(text) if text else []
+    def show(self, value: Any) -> str:
+        return ", ".join(map(str, value))
 
 
 class Id(Form):
@@ -111,35 +144,77 @@ def ids(part: str) -> range:
 
 
 class Duration(Form):
-    """`90`, `90s`, `30m`, `1h30m`, `2d`, in seconds."""
+    """`90s`, `30m`, `1h30m`, `2d`, in seconds."""
 
     name = "duration"
 
+    def __init__(self, *, none: bool = True, bare: bool = False) -> None:
+        """`none`: zero is a duration, too. `bare`: a number alone is one of seconds, as `timeout` and `sleep` take it.
+
+        Nothing else may be bare: 4 is minutes to who comes from Slurm, and hours to who thinks of his training.
+        """
+        self.none, self.bare = none, bare
+
     def read(self, text: str) -> float:
-        if re.fullmatch(rf"\d+(\.\d+)?|{DURATION}", text, re.ASCII) is None:
+        number = re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII)
+        if number is not None and not self.bare and float(text):
+            msg = f"{text} what? {text}s, {text}m or {text}h"
+            raise ValueError(msg)
+        if number is None and re.fullmatch(DURATION, text, re.ASCII) is None:
             msg = f"{text!r} is no duration; durations look like 90s, 30m, 4h, 1h30m or 2d"
             raise ValueError(msg)
-        return sum(float(number) * UNITS[unit] for number, unit in re.findall(r"([\d.]+)([smhd]?)", text))
+        parts = [(text, "s")] if number else re.findall(r"([\d.]+)([smhd])", text)
+        seconds = sum(float(count) * UNITS[unit] for count, unit in parts)
+        if not seconds and not self.none:
+            msg = f"{text!r} is no time at all; leave it out for no limit, or give one as 30m or 4h"
+            raise ValueError(msg)
+        if seconds > LONGEST:
+            msg = f"{text!r} is more than ten years"
+            raise ValueError(msg)
+        return seconds
+
+    def show(self, value: Any) -> str:
+        rest, found = int(value), ""
+        if rest != value:
+            return f"{value:f}".rstrip("0") + "s"
+        for name, unit in UNITS.items():
+            count, rest = divmod(rest, unit)
+            found += f"{count}{name}" if count else ""
+        return found or "0s"
+
+    def give(self, value: Any) -> object:
+        return exact(self, value)
 
 
 class Size(Form):
-    """`8GiB`, `500MB`, in bytes."""
+    """`8GiB` (or `8G`), `500MB`, in bytes."""
 
     name = "size"
 
     def read(self, text: str) -> int:
         match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([A-Za-z]*)", text, re.ASCII)
-        unit = None if match is None else {name.lower(): size for name, size in SIZES.items()}.get(match[2].lower())
+        units = {name.lower(): size for name, size in SIZES.items()} | SHORT
+        unit = None if match is None else units.get(match[2].lower())
         if match is not None and not match[2]:
             msg = f"{text!r} has no unit; write {match[1]}GiB or {match[1]}GB"
             raise ValueError(msg)
         if match is None or unit is None:
-            msg = f"{text!r} is no size; sizes look like 8GiB or 500MB (units: {', '.join(SIZES)})"
+            msg = f"{text!r} is no size; sizes look like 8GiB or 500MB (units: {', '.join(SIZES)}; G is GiB)"
             raise ValueError(msg)
         if not 1 <= float(match[1]) * unit <= LARGEST:
-            msg = f"{text!r} is no size that a GPU could have"
+            msg = f"{text!r} is no size that a machine could have"
             raise ValueError(msg)
         return int(float(match[1]) * unit)
+
+    def show(self, value: Any) -> str:
+        """In whole units of a power of two, or else of ten: 32 GiB, 500 MB, 12345 B."""
+        for name, unit in reversed((*((name, size) for name, size in SIZES.items() if "i" not in name), *BINARY)):
+            if value >= unit and value % unit == 0:
+                return f"{value // unit} {name}"
+        return f"{value} B"
+
+    def give(self, value: Any) -> object:
+        return exact(self, value)
 
 
 class Share(Form):
@@ -149,6 +224,12 @@ class Share(Form):
 
     def read(self, text: str) -> int | str:
         return "auto" if text == "auto" else Size().read(text)
+
+    def show(self, value: Any) -> str:
+        return "auto" if value == "auto" else Size().show(value)
+
+    def give(self, value: Any) -> object:
+        return exact(self, value)
 
 
 class Gpus(Form):
@@ -163,6 +244,12 @@ class Gpus(Form):
             msg = f"{text!r} names GPU {twice} twice"
             raise ValueError(msg)
         return found
+
+    def take(self, value: object) -> object:
+        return self.read(",".join(map(str, value))) if isinstance(value, list) else super().take(value)
+
+    def show(self, value: Any) -> str:
+        return ", ".join(map(str, value))
 
 
 def gpus(part: str) -> list[int | str]:
@@ -198,6 +285,14 @@ class Moment(Form):
         if re.fullmatch(r"\d{9,11}(\.\d+)?", text, re.ASCII):
             return float(text)
         return next_time(text) if re.fullmatch(r"\d{1,2}:\d\d(:\d\d)?", text, re.ASCII) else date_time(text)
+
+    def show(self, value: Any) -> str:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(value))
+
+    def give(self, value: Any) -> object:
+        """An hour that the clock shows twice, or a fraction of a second, is not said by the text."""
+        text = self.show(value)
+        return text if date_time(text) == value else value
 
 
 def next_time(text: str) -> float:
@@ -236,38 +331,17 @@ class Priority(Form):
         return int(text)
 
 
-class Retries(Form):
-    """`exit=2,reboot=3,lost=1`: how often to begin again after which cause."""
-
-    name = "retries"
-
-    def read(self, text: str) -> dict[str, int]:
-        return dict(retry(part.strip()) for part in text.split(","))
-
-
-def retry(part: str) -> tuple[str, int]:
-    from trainqueue.core.job import Cause
-
-    cause, _, times = part.partition("=")
-    cause = "runner-died" if cause == "lost" else cause  # the other way to be lost, a reboot, has a name of its own
-    known = get_args(Cause)
-    if cause not in known:
-        msg = f"{cause!r} is no cause; the causes are {', '.join(known)}"
-        raise ValueError(msg)
-    if not re.fullmatch(r"\d{1,6}", times, re.ASCII):
-        msg = f"{part!r} does not say how often; retries look like exit=2,reboot=1"
-        raise ValueError(msg)
-    return cause, int(times)
-
-
 class Pair(Form):
     """`KEY=VALUE`."""
 
     name = "key=value"
 
+    def __init__(self, looks: str = "KEY=VALUE") -> None:
+        self.looks = looks
+
     def read(self, text: str) -> tuple[str, str]:
         key, equals, value = text.partition("=")
         if not key or not equals:
-            msg = f"{text!r} is not KEY=VALUE"
+            msg = f"{text!r} is not {self.looks}"
             raise ValueError(msg)
         return key, value

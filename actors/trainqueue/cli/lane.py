@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from trainqueue.cli.common import as_json, client, filled, show_json
+from trainqueue.cli.fields import form
 from trainqueue.cli.forms import Form
 from trainqueue.cli.screen import clean, table
 from trainqueue.core.words import number
@@ -16,10 +17,15 @@ LANE_OPTIONS = [
     click.option(
         "--max-running",
         metavar="N",
-        type=click.IntRange(1, 1_000_000),
+        type=form("max_running"),
         help="At most so many jobs of its group run at a time.",
     ),
-    click.option("--lane", metavar="LANE", help="The named queue that it waits in; trainq-cli lane shows them."),
+    click.option(
+        "--lane",
+        metavar="LANE",
+        type=form("lane"),
+        help="The queue it waits in; trainq-cli lane shows them.",
+    ),
 ]
 
 

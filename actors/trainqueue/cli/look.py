@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 import sys
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import click
 
 from trainqueue.cli import banner
 from trainqueue.cli.common import as_json, client, complain, outlast, show_json
+from trainqueue.cli.fields import FIELDS, applies
 from trainqueue.cli.forms import Id
 from trainqueue.cli.lane import banners
 from trainqueue.cli.lane import happened as lane_change
@@ -30,7 +30,7 @@ FEW = 10
 """Jobs whose folders are looked at: each takes up to 0.3 seconds."""
 CHANGED = 5
 """Names of changed files that are shown."""
-SIZES = ("memory_limit", "gpu_memory", "gpu_share", "gpu_min_memory", "peak_memory")
+SIZES = ("gpu_share", "peak_memory")
 IDLE = "Nothing waits and nothing runs."
 HEADS = ("ID", "STATE", "POSITION", "NAME", "TIME", "PROGRESS", "WHY")
 
@@ -171,7 +171,7 @@ def show_job(job: dict[str, Any]) -> None:
     facts = [
         (name, changes(job) if name == "changed_files" else shown(name, value))
         for name, value in job.items()
-        if tells(value)
+        if tells(value) and applies(name, job)
     ]
     if len(attempts) > 1:
         facts += [(f"attempt {one['attempt']}", tried(one)) for one in attempts]
@@ -197,29 +197,22 @@ def tells(value: object) -> bool:
 
 def shown(name: str, value: Any) -> object:
     """A field as people read it."""
-    if name in {"not_before", "stalled_since"} or name.endswith("_at"):
+    if name in FIELDS:
+        return FIELDS[name].form.show(value)
+    if name == "stalled_since" or name.endswith("_at"):
         return clock(value)
-    if name in {"time_limit", "grace", "warn", "retry_delay", "run_time", "gpu_seconds", "stall_timeout"}:
+    if name in {"run_time", "gpu_seconds"}:
         return took(value)
     if name in SIZES:
-        return value if value == "auto" else size(value)
+        return size(value)
     if name == "waited":
         return durations(value)
-    if name == "command":
-        return quoted(value)
-    if name == "umask":
-        return f"{value:03o}"
     if name == "progress":
         facts = [f"{key} {number:g}" for key, number in value["metrics"].items()]
         return " ".join([bar(value["fraction"]), *facts, value["message"] or ""])
     if isinstance(value, dict):
         return ", ".join(f"{key}={entry}" for key, entry in value.items())
     return ", ".join(map(str, value)) if isinstance(value, list) else value
-
-
-def quoted(command: list[str]) -> str:
-    """As it may be pasted into a shell; words with control characters in the shell's own $'...'."""
-    return " ".join(shlex.quote(word) if word.isprintable() else "$" + ascii(word + '"')[:-2] + "'" for word in command)
 
 
 @click.command()

@@ -10,7 +10,7 @@ from trainqueue.cli.bulk import RETRY, Verb, done, picked, tell
 from trainqueue.cli.common import REFUSED, as_json, client, complain, show_json
 from trainqueue.cli.select import ENDED, STATES, selecting
 from trainqueue.cli.unmatched import nothing
-from trainqueue.cli.values import SET, wanted
+from trainqueue.cli.values import SET, changes_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,7 @@ COPY = Verb("copy", STATES)
 @as_json
 def retry(which: Selection, changes: tuple[tuple[str, str], ...], edit: bool, copy: bool, as_json: bool) -> int:  # noqa: FBT001
     """Queue ended jobs again: same id, next attempt."""
-    fields, trainq = wanted(changes), client()
+    fields, trainq = changes_of(changes), client()
     if edit:
         return in_an_editor(trainq, which, fields, copy=copy, document=as_json)
     verb = COPY if copy else RETRY
@@ -59,7 +59,8 @@ def in_an_editor(trainq: Client, which: Selection, fields: dict[str, Any], *, co
 
     made = edited({**job, **fields}, heading, take)
     if made is None:
-        click.echo("nothing was changed, and nothing queued", err=True)
+        again = f"trainq-cli retry {'--copy ' if copy else ''}{only}"
+        complain(f"nothing was changed in job {only}, and nothing queued; to queue it as it is: {again}")
         return REFUSED
     if copy:
         say_copies(made[1], [only], document=document)

@@ -7,19 +7,18 @@ from typing import Any
 
 import click
 
-from trainqueue.cli.forms import Duration
+from trainqueue.cli.fields import form
 from trainqueue.core.words import duration
 
 STALL_OPTIONS = [
     click.option(
         "--stall-timeout",
-        type=Duration(),
+        type=form("stall_timeout"),
         help="It has stalled when it does nothing for so long: no output, no progress, GPU and processor idle.",
     ),
     click.option(
         "--stall-action",
-        metavar="warn|stop",
-        type=click.Choice(["warn", "stop"]),
+        type=form("stall_action"),
         help="Then show it and say so in an event (warn, the default), or end it.",
     ),
 ]

@@ -18,7 +18,8 @@ from trainqueue.cli.demand import GPU_OPTIONS, demanded, refuse
 from trainqueue.cli.directives import Scripted
 from trainqueue.cli.env import ENV_OPTIONS, environment
 from trainqueue.cli.factors import SWEEP_OPTIONS
-from trainqueue.cli.forms import Duration, Moment, Pair, Priority, Size
+from trainqueue.cli.fields import form
+from trainqueue.cli.forms import Pair
 from trainqueue.cli.lane import LANE_OPTIONS, check_group
 from trainqueue.cli.retries import RETRY_OPTIONS, words
 from trainqueue.cli.screen import clean
@@ -35,21 +36,25 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 OPTIONS = [
     click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD…"),
-    click.option("--name", help="A name for people."),
+    click.option("--name", type=form("name"), help="A name for people."),
     click.option("--cwd", default=".", help="Working folder (default: this one)."),
     *GPU_OPTIONS,
-    click.option("--priority", type=Priority(), help="low, normal, high or a number; higher first."),
+    click.option("--priority", type=form("priority"), help="low, normal, high or a number; higher first."),
     *AWAIT_OPTIONS,
-    click.option("--not-before", type=Moment(), help="18:00 (the next), 2h (from now), or '2026-12-24 18:00'."),
+    click.option(
+        "--not-before", type=form("not_before"), help="18:00 (the next), 2h (from now), or '2026-12-24 18:00'."
+    ),
     click.option("--hold", is_flag=True, help="Do not start until released."),
-    click.option("--time-limit", type=Duration(), help="End it after this long: 90s, 30m, 4h, 1h30m."),
-    click.option("--grace", type=Duration(), help="Between SIGTERM and SIGKILL."),
-    click.option("--warn", type=Duration(), help="SIGUSR1 this long before the time limit, and before a preemption."),
+    click.option("--time-limit", type=form("time_limit"), help="End it after this long: 90s, 30m, 4h, 1h30m."),
+    click.option("--grace", type=form("grace"), help="Between SIGTERM and SIGKILL."),
+    click.option("--warn", type=form("warn"), help="SIGUSR1 so long before the time limit and a preemption."),
     *STALL_OPTIONS,
-    click.option("--memory", "memory_limit", type=Size(), help="Of the machine, for all its processes: 32GiB."),
+    click.option(
+        "--memory", "memory_limit", type=form("memory_limit"), help="Of the machine, for all its processes: 32GiB."
+    ),
     *RETRY_OPTIONS,
     click.option("--tag", "tags", type=Pair(), multiple=True, help="For selecting; may be repeated."),
-    click.option("--group", help="A group for selecting."),
+    click.option("--group", type=form("group"), help="A group for selecting."),
     *LANE_OPTIONS,
     *ENV_OPTIONS,
     click.option("--snapshot", is_flag=True, help="Freeze the code: run in a copy of what git does not ignore here."),

@@ -1,89 +1,93 @@
-"""A JobSpec's fields as people give them one by one: `--set FIELD=VALUE`, and in an editor."""
+"""Fields of a job as people set them one by one: `--set FIELD=VALUE`, and in the document that an editor gets."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
+from trainqueue import capture
 from trainqueue.cli.demand import ASKED, demanded, refuse
-from trainqueue.cli.forms import (
-    Duration,
-    Form,
-    Gpus,
-    Group,
-    Ids,
-    Moment,
-    OrNone,
-    Pair,
-    Priority,
-    Retries,
-    Share,
-    Size,
-)
+from trainqueue.cli.fields import ALIASES, FIELDS, default, form
+from trainqueue.cli.forms import Pair
 
-FORMS: dict[str, Form] = {
-    **dict.fromkeys(("time_limit", "grace", "warn", "stall_timeout", "retry_delay"), Duration()),
-    **dict.fromkeys(("after", "after_any", "after_failed"), OrNone(Ids())),
-    "after_group": OrNone(Group()),
-    "gpu_memory": Share(),
-    **dict.fromkeys(("gpu_min_memory", "memory_limit"), Size()),
-    **dict.fromkeys(("gpu_from", "gpu", "gpu_any"), Gpus()),
-    "not_before": Moment(),
-    "priority": Priority(),
-    "retries": Retries(),
-}
-TEXTS = ("name", "group", "cwd", "gpu_name", "stall_action", "retry_place", "lane", "snapshot")
-AS_IN_SUBMIT = ("gpu", "gpu_any")
+GPU_OPTIONS = ("gpu", "gpu_any")
 """No fields of a job, but options of `submit` that stand for some."""
+CLEARED = ("", "null")
 SET = click.option(
     "--set",
     "changes",
     metavar="FIELD=VALUE",
-    type=Pair(),
+    type=Pair("FIELD=VALUE"),
     multiple=True,
-    help="The value plain or as JSON; may be repeated. gpu=0,2 and gpu_any=0,1 mean what they do in submit.",
+    help="As submit's option of that name takes it: time-limit=4h, memory=32GiB, tag=a=b,c=d, gpu=0,2; "
+    "lists and tables as JSON, too. FIELD= sets it back to what it is without a word about it. "
+    "env=A=B goes on top of the environment, in place of what was put there before. May be repeated.",
 )
 
 
-def wanted(changes: tuple[tuple[str, str], ...]) -> dict[str, Any]:
-    """What `--set` says. Raises UsageError."""
-    return wished({field: value_of(field, text) for field, text in changes})
+def changes_of(given: tuple[tuple[str, str], ...]) -> dict[str, Any]:
+    """The fields that `--set` changes. Raises UsageError."""
+    found: dict[str, Any] = {}
+    for name, text in given:
+        field = known(name, text)
+        value = value_of(field, name, text)
+        if value == [] and field in GPU_OPTIONS:
+            field = "gpu_from"
+        found[field] = value if field not in found else together(field, found[field], value)
+    return with_gpus(found)
 
 
-def value_of(field: str, text: str) -> object:
-    """As the option of the same name takes it, or JSON, or the text itself. Raises BadParameter."""
-    from trainqueue.core.spec import JobSpec
+def known(name: str, text: str) -> str:
+    """The field that somebody means. Raises BadParameter."""
+    field = name.strip().removeprefix("--").replace("-", "_")
+    field = ALIASES.get(field, field)
+    if field == "env" and text not in CLEARED and not text.startswith("{"):
+        return "env_extra"  # as submit's --env: nobody types all of an environment
+    if field in FIELDS or field in GPU_OPTIONS:
+        return field
+    raise click.BadParameter(unknown(name), param_hint="--set")
 
-    known = (*JobSpec.__struct_fields__, *AS_IN_SUBMIT)
-    if field not in known:
-        msg = f"there is no field {field!r}; fields are {', '.join(known)}"
-        raise click.BadParameter(msg, param_hint="--set")
+
+def unknown(name: str) -> str:
+    """That there is no such field, which one may be meant, and which there are."""
+    from difflib import get_close_matches
+
+    every = [*FIELDS, *ALIASES, *GPU_OPTIONS]
+    close = get_close_matches(name.lower().replace("-", "_"), every, 1)
+    meant = f"did you mean {ALIASES.get(close[0], close[0])}? Fields" if close else "fields"
+    return f"there is no field {name!r}; {meant} are {', '.join([*FIELDS, *GPU_OPTIONS])}"
+
+
+def value_of(field: str, name: str, text: str) -> object:
+    """Raises BadParameter, which calls the field as it was typed."""
+    real = "gpu_from" if field in GPU_OPTIONS else field
     try:
-        value = json.loads(text)
-    except ValueError:
-        value = text
-    if field in FORMS and isinstance(value, str | int | float):
-        try:
-            return FORMS[field].read(value if isinstance(value, str) else text)
-        except (ValueError, OverflowError) as error:
-            raise click.BadParameter(str(error), param_hint=f"--set {field}") from None
-    return text if field in TEXTS and not isinstance(value, str | None) else value
+        if not capture.is_text(text):
+            msg = f"{text!a} is not UTF-8, which all that a job is told must be"
+            raise ValueError(msg)
+        return default(real) if text in CLEARED else form(real).parse(text)
+    except (ValueError, OverflowError) as error:
+        raise click.BadParameter(str(error), param_hint=f"--set {name}") from None
 
 
-def read_value(field: str, value: object) -> object:
+def together(field: str, first: Any, second: Any) -> Any:
+    """Of a field that was given twice: both where it holds several, as with submit's options, else the second."""
+    if field in GPU_OPTIONS or not form(field).adds or not second:
+        return second
+    return {**first, **second} if isinstance(second, dict) else [*dict.fromkeys([*first, *second])]
+
+
+def from_document(field: str, value: object) -> object:
     """Of a document that has numbers and lists of its own. Raises ValueError with a sentence."""
-    if field not in FORMS or not isinstance(value, str):
-        return value
     try:
-        return FORMS[field].read(value)
+        return default(field) if value == "" else form(field).take(value)
     except (ValueError, OverflowError) as error:
         msg = f"{field}: {error}"
         raise ValueError(msg) from None
 
 
-def wished(fields: dict[str, Any]) -> dict[str, Any]:
+def with_gpus(fields: dict[str, Any]) -> dict[str, Any]:
     """With what `gpu` and `gpu_any` stand for. Raises UsageError where they contradict themselves or others."""
     these, among = fields.pop("gpu", None), fields.pop("gpu_any", None)
     if these is None and among is None:
