@@ -48,7 +48,7 @@ BAD: list[tuple[Form, str, str]] = [
     (Retries(), "exit", "does not say how often"),
     (Retries(), "exit=-1", "does not say how often"),
     (Moment(), "1999-01-01", "is over already"),
-    (Moment(), "25:00", "hour must be in"),
+    (Moment(), "25:00", "times look like"),
     (Moment(), "soon", "times look like"),
     (Moment(), "0001-01-01T00:00", "times look like"),
     (Moment(), "in 0s", "is over already"),

@@ -34,6 +34,7 @@ LARGEST = 2**60
 """Bytes; the wire takes no more."""
 SHORT = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 """As Slurm, docker and the JVM read them."""
+TIME_OF_DAY = re.compile(r"(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d)?", re.ASCII)
 DURATION = r"(?:\d+(?:\.\d+)?[smhd])+"
 
 
@@ -276,6 +277,9 @@ class Moment(Form):
         if at <= time.time():
             msg = f"{text!r} is over already"
             raise ValueError(msg)
+        if at > time.time() + LONGEST:
+            msg = f"{text!r} is more than ten years away"
+            raise ValueError(msg)
         return at
 
     def _at(self, text: str) -> float:
@@ -284,7 +288,7 @@ class Moment(Form):
             return time.time() + Duration().read(later[1])
         if re.fullmatch(r"\d{9,11}(\.\d+)?", text, re.ASCII):
             return float(text)
-        return next_time(text) if re.fullmatch(r"\d{1,2}:\d\d(:\d\d)?", text, re.ASCII) else date_time(text)
+        return next_time(text) if TIME_OF_DAY.fullmatch(text) else date_time(text)
 
     def show(self, value: Any) -> str:
         return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(value))
@@ -326,7 +330,7 @@ class Priority(Form):
         if text in {"low", "normal", "high"}:
             return text
         if re.fullmatch(r"[+-]?\d{1,10}", text, re.ASCII) is None or abs(int(text)) > 2**31:
-            msg = f"{text!r} is no priority; it is low (-100), normal (0), high (100) or a number"
+            msg = f"{text!r} is no priority; it is low (-100), normal (0), high (100) or a number up to {2**31:,}"
             raise ValueError(msg)
         return int(text)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from trainqueue.core.job import Queued
 from trainqueue.core.retries import backing_off
 from trainqueue.core.scarcity import barred, gathered, in_use, missing, obstacle, reserved
-from trainqueue.core.words import number
+from trainqueue.core.words import duration, number
 
 if TYPE_CHECKING:
     from trainqueue.core.arbiter import Core
@@ -31,7 +31,7 @@ def why(core: Core, job: Job, now: float) -> tuple[str, str] | tuple[None, None]
         return "backoff", sentence
     position = core.line.position(job)
     if position is None and job.spec.not_before is not None and job.spec.not_before > now:
-        return "not-before", "its time has not come yet"
+        return "not-before", f"its time comes in {duration(job.spec.not_before - now)}"
     if core.draining:
         return "draining", "the queue is draining: nothing starts until it is resumed"
     if core.paused:
