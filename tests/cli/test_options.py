@@ -49,6 +49,7 @@ BAD: list[tuple[Form, str, str]] = [
     (Retries(), "exit=-1", "does not say how often"),
     (Moment(), "1999-01-01", "is over already"),
     (Moment(), "25:00", "times look like"),
+    (Moment(), "9999-01-01", "too far away"),
     (Moment(), "soon", "times look like"),
     (Moment(), "0001-01-01T00:00", "times look like"),
     (Moment(), "in 0s", "is over already"),

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 LONGEST = 10 * 365 * 86400
 """Seconds; the wire takes no more."""
+LATEST = 1e11
+"""Seconds since 1970; the wire takes no more."""
 SIZES = {
     "B": 1,
     "kB": 1000,
@@ -277,8 +279,8 @@ class Moment(Form):
         if at <= time.time():
             msg = f"{text!r} is over already"
             raise ValueError(msg)
-        if at > time.time() + LONGEST:
-            msg = f"{text!r} is more than ten years away"
+        if at > LATEST:
+            msg = f"{text!r} is too far away: no job waits until the year 5138"
             raise ValueError(msg)
         return at
 
