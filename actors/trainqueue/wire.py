@@ -7,7 +7,7 @@ field, a wrong type or a number out of range is refused by name before anything 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -222,11 +222,7 @@ AnyRequest = (
     | Stats
     | Shutdown
 )
-OPS = frozenset(
-    {"ping", "submit", "status", "queue", "jobs", "cancel", "hold", "release", "retry", "move", "edit"}
-    | {"pause", "resume", "drain", "log", "gpus", "enable", "disable"}
-    | {"copy", "signal", "suspend", "continue", "preempt", "lanes", "lane", "events", "stats", "shutdown"}
-)
+OPS = frozenset(request.__struct_config__.tag for request in get_args(AnyRequest))
 
 _decoder: msgspec.msgpack.Decoder[AnyRequest] = msgspec.msgpack.Decoder(AnyRequest)
 _drafted: msgspec.msgpack.Decoder[DraftedSubmit] = msgspec.msgpack.Decoder(DraftedSubmit)
