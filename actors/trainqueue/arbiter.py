@@ -20,8 +20,10 @@ from trainqueue.attempts import note
 from trainqueue.clock import ran
 from trainqueue.core import effects as fx
 from trainqueue.core import events as ev
+from trainqueue.core.groups import is_let_down
 from trainqueue.core.job import Failed, Pending, Queued, Running
 from trainqueue.core.outcome import with_errors
+from trainqueue.errors import RequestError
 from trainqueue.ledger import Ledger
 from trainqueue.messages import (
     Answers,
@@ -41,6 +43,7 @@ from trainqueue.messages import (
     ProofTimeOver,
     Publish,
     Pulse,
+    Reconsider,
     Refill,
     SettleTimeOver,
     Sighted,
@@ -55,7 +58,7 @@ from trainqueue.messages import (
 )
 from trainqueue.meter import Meter
 from trainqueue.recovery import recover
-from trainqueue.requests import serve
+from trainqueue.requests import reconsidered, serve
 from trainqueue.reserve import Reserve
 from trainqueue.sights import Sights
 from trainqueue.stall import Rule, Stalls
@@ -154,6 +157,8 @@ class GPUArbiter(SelectingActor):
                 self.apply(ev.Progressed(job, attempt, progress))
             case Pulse(job, attempt, beats):
                 self.stalls.pulse(job, attempt, beats=beats)
+            case Reconsider(jobs):
+                self._reconsider(jobs)
             case Refill():
                 self.starts.refill()
             case Due():
@@ -205,6 +210,7 @@ class GPUArbiter(SelectingActor):
             # The drain is over; whoever starts a daemon now wants it to serve.
             self.apply_quietly(ev.SetMode(self.core.paused, draining=False))
         self.apply(ev.Tick())
+        self._reconsider(tuple(job.id for job in self.core.jobs.values() if is_let_down(job)))
         self.starts.refill_later()
         self._serve()
         self._to_janitor(Clean([], [], more=True))
@@ -235,8 +241,10 @@ class GPUArbiter(SelectingActor):
                     self._job_changed(job, told)
                 case fx.Explained(job_id, attempt, error):
                     self._explain(job_id, attempt, error)
+                case fx.Reconsider(jobs):
+                    self.actor_ref.tell(Reconsider(jobs))
                 case fx.Moved(job):
-                    self.ledger.batch.jobs[job.id] = job
+                    self.ledger.batch.change(job)
                     self.event(f"job.{job.id}", {"type": "moved", **news(job)})
                 case fx.Reported(job):
                     self._publish_progress(job)
@@ -271,7 +279,7 @@ class GPUArbiter(SelectingActor):
         return job_view(job, self.core, self.home, self.clock.now(), self.meter.usage.of(job))
 
     def _job_changed(self, job: Job, told: str) -> None:
-        self.ledger.batch.jobs[job.id] = job
+        self.ledger.batch.change(job)
         self.event(f"job.{job.id}", {"type": told, **news(job)})
         self.stalls.changed(job)
         if job.ended:
@@ -286,8 +294,16 @@ class GPUArbiter(SelectingActor):
         job = copy(self.ledger.batch.jobs.get(job_id) or self.journal.job(job_id))
         if job is not None and job.attempt == attempt and isinstance(job.state, Failed):
             job.restate(replace(job.state, message=with_errors(job.state.message, [error])))
-            self.ledger.batch.jobs[job_id] = job
+            self.ledger.batch.change(job)
             self.event(f"job.{job_id}", {"type": "job", **news(job)})
+
+    def _reconsider(self, jobs: tuple[int, ...]) -> None:
+        """Later, while the newest ends cannot be looked up."""
+        try:
+            for event in reconsidered(self, jobs):
+                self.apply(event)
+        except RequestError:
+            self.inbox.after(RETRY_COMMIT, Reconsider(jobs))
 
     def event(self, topic: str, body: dict[str, Any]) -> None:
         self.ledger.note(topic, body, self.clock.now())

@@ -23,34 +23,39 @@ class Batch:
     """Owned by the arbiter; `events` holds (seq, time, topic, bytes)."""
 
     jobs: dict[int, Job] = field(default_factory=dict[int, "Job"])
+    """By `change` alone."""
     rows: dict[tuple[int, int], AttemptRow | None] = field(default_factory=dict[tuple[int, int], AttemptRow | None])
     events: list[tuple[int, float, str, bytes]] = field(default_factory=list[tuple[int, float, str, bytes]])
     keys: dict[str, bytes] = field(default_factory=dict[str, bytes])
     settings: dict[str, str] = field(default_factory=dict[str, str])
     promised: bool = False
     """Somebody will rely on it even after a power cut: a change that a client asked for, an attempt about to start."""
+    _unseen: dict[int, Job] = field(default_factory=dict[int, "Job"])
+    """Those of `jobs` that are not in the open transaction."""
     _written: int = 0
 
     def __bool__(self) -> bool:
         return bool(self.jobs or self.rows or self.events or self.keys or self.settings)
 
+    def change(self, job: Job) -> None:
+        self.jobs[job.id] = self._unseen[job.id] = job
+
     def show(self, journal: Journal) -> None:
         """Put jobs and events into the open transaction, so that a query sees what the batch has changed."""
         if self.jobs or self.events:
-            journal.begin()
-            fresh, self._written = self.events[self._written :], 0  # none, if the disk refuses and SQLite rolls back
+            self._begin(journal)
             try:
-                journal.save(self.jobs.values())
-                journal.add_events(fresh)
+                journal.save(self._unseen.values())
+                journal.add_events(self.events[self._written :])
             except sqlite3.Error:
                 journal.rollback()
                 raise
-            self._written = len(self.events)
+            self._unseen, self._written = {}, len(self.events)
 
     def commit(self, journal: Journal) -> None:
         """Raises sqlite3.Error, with nothing of the batch on disk and the batch as it was."""
         try:
-            journal.begin(durable=self.promised)
+            self._begin(journal, durable=self.promised)
             self.show(journal)
             journal.add_keys([*self.keys.items()])
             for name, value in self.settings.items():
@@ -63,5 +68,8 @@ class Batch:
             journal.commit()
         except sqlite3.Error:
             journal.rollback()
-            self._written = 0
             raise
+
+    def _begin(self, journal: Journal, *, durable: bool = True) -> None:
+        if journal.begin(durable=durable):  # the last one was written, or rolled back by us or by SQLite itself
+            self._unseen, self._written = {**self.jobs}, 0

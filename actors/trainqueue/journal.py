@@ -109,14 +109,15 @@ class Journal:
 
     # -- writing; `begin` opens the batch, `commit` makes it durable
 
-    def begin(self, *, durable: bool = True) -> None:
-        """Unless it is open already; `durable=False` spares the fsync."""
+    def begin(self, *, durable: bool = True) -> bool:
+        """Unless it is open already, which False tells; `durable=False` spares the fsync."""
         if self._db.in_transaction:
-            return
+            return False
         if durable != self._durable:
             self._db.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             self._durable = durable
         self._db.execute("BEGIN IMMEDIATE")
+        return True
 
     def commit(self) -> None:
         """Raises sqlite3.Error when the disk refuses; the batch is then rolled back.
@@ -277,11 +278,14 @@ class Journal:
         return found
 
     @readable
-    def group_end(self, group: str, without: int | None) -> tuple[int, StateName] | None:
-        """An ended job of the group but this one, with its state: one that has not completed, if there is one."""
+    def group_end(self, group: str, without: int | None, below: int = 2**62) -> tuple[int, StateName] | None:
+        """An ended job of the group but this one, with its state: one that has not completed, if there is one.
+
+        Only of those with ids `below` this.
+        """
         for state in ("failed", "lost", "cancelled", "completed"):
-            of_group = "SELECT id, state FROM jobs WHERE grp=? AND state=? AND id IS NOT ? LIMIT 1"
-            row = self._db.execute(of_group, (group, state, without)).fetchone()
+            of_group = "SELECT id, state FROM jobs WHERE grp=? AND state=? AND id IS NOT ? AND id<? LIMIT 1"
+            row = self._db.execute(of_group, (group, state, without, below)).fetchone()
             if row:
                 return row[0], row[1]
         return None

@@ -349,8 +349,15 @@ class SettleTimeOver:
     attempt: int
 
 
+@dataclass(frozen=True, slots=True)
+class Reconsider:
+    """Arbiter to itself: look up what became of all that these wait for, since who had let them down has ended anew."""
+
+    jobs: tuple[int, ...]
+
+
 FromTrainer = Started | Ended | Gone | TrainerFailed | Progress | Pulse
-ToSelf = Flush | Refill | FillReserve | WatchAgain | Due | BlockOver
+ToSelf = Flush | Refill | Reconsider | FillReserve | WatchAgain | Due | BlockOver
 GpuNews = Sighted | WatchSilent | LookDue | ProofTimeOver | SettleTimeOver
 ToArbiter = Open | Calls | FromTrainer | Armed | ArmFailed | Tidied | ToSelf | GpuNews
 ToGpuWatch = LookNow | Glance

@@ -21,6 +21,7 @@ from trainqueue.bulk import anywhere, each, position, standing
 from trainqueue.clock import run_time
 from trainqueue.core import events as ev
 from trainqueue.core.dependencies import named
+from trainqueue.core.groups import is_let_down
 from trainqueue.core.job import Pending, Running
 from trainqueue.core.spec import check, check_all
 from trainqueue.errors import RequestError
@@ -30,7 +31,7 @@ from trainqueue.masked import masked
 from trainqueue.severalops import one_or_several, refuse_edit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from trainqueue.arbiter import GPUArbiter
     from trainqueue.core.job import Job
@@ -175,7 +176,10 @@ def enter(arbiter: GPUArbiter, specs: Callable[[], tuple[JobSpec, ...]], user: s
 
 def ended_among(arbiter: GPUArbiter, specs: Iterable[JobSpec]) -> dict[int, Any]:
     """The states of the ended jobs that these specs depend on."""
-    wanted = {job for spec in specs for job in named(spec) if job not in arbiter.core.jobs}
+    return states(arbiter, {job for spec in specs for job in named(spec)} - arbiter.core.jobs.keys())
+
+
+def states(arbiter: GPUArbiter, wanted: set[int]) -> dict[int, Any]:
     found: dict[int, Any] = {}
     for job in wanted:
         fresh = arbiter.ledger.batch.jobs.get(job)
@@ -184,14 +188,25 @@ def ended_among(arbiter: GPUArbiter, specs: Iterable[JobSpec]) -> dict[int, Any]
     return {**arbiter.journal.states_of(wanted - found.keys()), **found}
 
 
-def groups_among(arbiter: GPUArbiter, specs: Iterable[JobSpec], without: int | None = None) -> dict[str, Any]:
+def groups_among(
+    arbiter: GPUArbiter, specs: Iterable[JobSpec], without: int | None = None, below: int = 2**62
+) -> dict[str, Any]:
     """The groups of ended jobs that these specs depend on, each with a job that has not completed, if it has one."""
     wanted = {group for spec in specs for group in spec.after_group}
     if not wanted:
         return {}
     arbiter.ledger.show()
-    found = {group: arbiter.journal.group_end(group, without) for group in wanted}
+    found = {group: arbiter.journal.group_end(group, without, below) for group in wanted}
     return {group: None if end[1] == "completed" else end for group, end in found.items() if end is not None}
+
+
+def reconsidered(arbiter: GPUArbiter, jobs: Iterable[int]) -> Iterator[ev.Reconsidered]:
+    """What is known by now of that by which these were let down. Raises RequestError while nothing can be looked up."""
+    for job in filter(None, map(arbiter.core.jobs.get, jobs)):
+        if is_let_down(job):
+            by = getattr(job.state, "unmet_by", 0)
+            ended = settled(job) | states(arbiter, {*named(job.spec), by} - arbiter.core.jobs.keys())
+            yield ev.Reconsidered(job.id, ended, groups_among(arbiter, [job.spec], job.id, job.bound))
 
 
 def queue(arbiter: GPUArbiter, request: wire.Queue) -> object:

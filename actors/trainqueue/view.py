@@ -20,6 +20,9 @@ def news(job: Job) -> dict[str, Any]:
     """What an event tells of a job: all that its state holds. The rest of it is asked for (`status`, `jobs`)."""
     told = {"id": job.id, "name": title(job.spec), "state": job.state.name, "attempt": job.attempt}
     told |= data_of(job.state)
+    if isinstance(job.state, Queued):
+        told["held"] = job.state.is_held
+        del told["unmet_by"]
     for ours in ("began", "suspended_at", "idle"):  # of this machine since its start: it means nothing to others
         told.pop(ours, None)
     if told.pop("stall_ends_it", ""):
@@ -103,7 +106,7 @@ def job_view(job: Job, core: Core, home: Home, now: float, stood: dict[str, floa
         "after_group": spec.after_group,
         "keep": spec.keep,
         "not_before": spec.not_before,
-        "hold": state.held if isinstance(state, Queued) else spec.hold,
+        "hold": state.is_held if isinstance(state, Queued) else spec.hold,
         "time_limit": spec.time_limit,
         "grace": spec.grace,
         "warn": spec.warn,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from core.machine import Machine, spec
@@ -12,8 +12,12 @@ from core.machine import Machine, spec
 from trainqueue.core import effects as fx
 from trainqueue.core import events as ev
 from trainqueue.core.arbiter import Core
+from trainqueue.core.groups import is_let_down
 from trainqueue.core.why import why
 from trainqueue.errors import RequestError
+
+if TYPE_CHECKING:
+    from trainqueue.core.job import StateName
 
 
 def machine() -> Machine:
@@ -84,6 +88,40 @@ def test_a_kept_job_is_held_with_the_reason_and_starts_when_released() -> None:
     assert second in made.started
 
 
+def test_a_kept_job_starts_when_who_let_it_down_has_been_tried_again() -> None:
+    """The reason moves on to the next that is still not as asked; a person's hold stays."""
+    made = machine()
+    first, other = submit(made), submit(made)
+    free, held = (submit(made, after=(first, other), keep=True) for _ in range(2))
+    made.do(ev.Hold(held))
+    end(made, first, 1)
+    end(made, other, 1)
+    states: dict[int, StateName] = {first: "failed", other: "failed"}
+    for job in (first, other):
+        gone = next(change.job for change in reversed(made.changed) if change.job.id == job)
+        made.do(ev.Retry(gone.snapshot()))
+        assert is_let_down(made.core.jobs[free])
+        end(made, job)
+        states[job] = "completed"
+        for kept in (free, held):
+            made.do(ev.Reconsidered(kept, states))
+        sentence = str(why(made.core, made.core.jobs[held], 0.0)[1])
+        assert (f"job {other} did not complete" in sentence) == (job == first)
+    assert free in made.started
+    assert why(made.core, made.core.jobs[held], 0.0) == ("held", "held until it is released")
+
+
+def test_a_gone_record_frees_nobody() -> None:
+    made = machine()
+    first, other = submit(made), submit(made)
+    kept = submit(made, after=(first, other), keep=True)
+    end(made, first, 1)
+    end(made, other, 1)
+    made.do(ev.Reconsidered(kept, {first: "completed"}))
+    made.do(ev.Reconsidered(kept, {}))
+    assert why(made.core, made.core.jobs[kept], 0.0)[0] == "held"
+
+
 def test_what_was_released_stays_so_whatever_else_is_edited() -> None:
     made = machine()
     first, other = submit(made), submit(made)
@@ -100,7 +138,6 @@ def test_a_kept_job_waits_on_in_another_way_when_that_is_edited() -> None:
     first, other = submit(made), submit(made)
     second = submit(made, after=(first,), keep=True)
     end(made, first, 1)
-    made.do(ev.Hold(second))
     code, sentence = why(made.core, made.core.jobs[second], 0.0)
     assert (code, "did not complete" in str(sentence)) == ("held", True)
     made.do(ev.Edit(second, spec(gpus=0, after=(other,), keep=True)))
@@ -109,13 +146,39 @@ def test_a_kept_job_waits_on_in_another_way_when_that_is_edited() -> None:
     assert second in made.started
 
 
+def test_an_edit_of_what_was_let_down_and_released_once_does_not_hold_it_again() -> None:
+    made = machine()
+    first, other = submit(made), submit(made)
+    job = submit(made, after=(first,), keep=True, hold=True)
+    made.do(ev.Release(job))
+    end(made, first, 1)
+    made.do(ev.Edit(job, spec(gpus=0, after=(other,), keep=True, hold=True)))
+    assert why(made.core, made.core.jobs[job], 0.0) == ("dependency", f"waits for job {other}")
+
+
+def test_a_retry_that_would_end_at_once_is_refused() -> None:
+    made = machine()
+    first = submit(made)
+    second = submit(made, after=(first,))
+    end(made, first, 1)
+    gone = next(change.job for change in reversed(made.changed) if change.job.id == second)
+    with pytest.raises(RequestError, match=f"job {first} did not complete: it ended failed, so job {second} would"):
+        made.do(ev.Retry(gone.snapshot(), {first: "failed"}))
+    made.do(ev.Retry(gone.snapshot(), {first: "failed"}, spec=spec(gpus=0, after=(first,), keep=True)))
+    assert why(made.core, made.core.jobs[second], 0.0)[0] == "held"
+
+
 def test_an_end_that_was_fine_for_one_wish_may_not_be_for_another() -> None:
     made = machine()
     first, second = submit(made), submit(made, hold=True)
     waiter = submit(made, after=(first, second))
     end(made, first)
-    made.do(ev.Edit(waiter, spec(gpus=0, after=(second,), after_failed=(first,)), ended={first: "completed"}))
-    assert ended(made, waiter) == ("cancelled", f"job {first} did not fail: it ended completed")
+    wish = ev.Edit(waiter, spec(gpus=0, after=(second,), after_failed=(first,)), ended={first: "completed"})
+    with pytest.raises(
+        RequestError, match=f"job {first} did not fail: it ended completed, so job {waiter} would never"
+    ):
+        made.do(wish)
+    assert made.core.jobs[waiter].waits_for == {second}
 
 
 def test_one_that_was_handed_over_waits_for_nothing_any_more() -> None:

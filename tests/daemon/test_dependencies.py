@@ -57,6 +57,30 @@ def test_what_is_waited_for_survives_kill_9_at_each_step(home: Home, tmp_path: P
             daemon.stop()
 
 
+def test_what_was_kept_starts_when_the_others_have_been_tried_again(home: Home, tmp_path: Path) -> None:
+    """One of a group, and one by its id; the second time they succeed, and the daemon is killed in between."""
+    well, daemon = tmp_path / "well", Daemon(home)
+    daemon.start()
+    try:
+        with Client(home) as client:
+            tries = job("test", "-e", str(well))
+            client.submit([{**tries, "group": "g"}, tries])
+            client.submit([job(after_group=["g"], after=[2], keep=True)])
+            client.wait([1, 2], 20)
+            wait_until(lambda: client.status(3).why_code == "held")
+            well.touch()
+            assert client.verb("retry", [1])[0]["ok"]
+            client.wait([1], 20)
+            wait_until(lambda: str(client.status(3).why).startswith("job 2 did not complete"))
+            daemon.kill()
+            daemon.start()
+            assert str(client.status(3).why).startswith("job 2 did not complete")
+            assert client.verb("retry", [2])[0]["ok"]
+            assert client.wait([3], 20)[0].state == "completed"
+    finally:
+        daemon.stop()
+
+
 def test_a_group_of_which_only_records_are_left(home: Home) -> None:
     daemon = Daemon(home)
     daemon.start()

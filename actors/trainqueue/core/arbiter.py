@@ -14,10 +14,12 @@ from trainqueue.core import effects as fx
 from trainqueue.core import events as ev
 from trainqueue.core import invariants
 from trainqueue.core.control import obeyed, stopped
+from trainqueue.core.dependencies import asks_the_same
 from trainqueue.core.ends import Ends
 from trainqueue.core.expect import told_end
 from trainqueue.core.job import Cancelled, Ended, Job, Pending, Queued, Running
 from trainqueue.core.line import GAP, between
+from trainqueue.core.outcome import unmet
 from trainqueue.core.spec import band
 from trainqueue.core.stalls import judge
 from trainqueue.errors import RequestError
@@ -71,7 +73,7 @@ class Core(Ends):
 
     # -- the one door
 
-    def handle(  # noqa: PLR0912  (one arm an event)
+    def handle(  # noqa: PLR0912, PLR0915  (one arm an event)
         self, event: ev.Event, now: float, *, dispatch: bool = True
     ) -> list[fx.Effect]:
         """Decide; `dispatch=False` (while recovering) starts nothing.
@@ -98,6 +100,8 @@ class Core(Ends):
                 self._move(event, now)
             case ev.Edit():
                 self._edit(event, now)
+            case ev.Reconsidered():
+                self._reconsider(event, now)
             case ev.SetMode():
                 self._set_mode(event)
             case ev.Block():
@@ -183,7 +187,6 @@ class Core(Ends):
             return
         self._dependencies.waive(job)
         self._stand_anew(job, Queued(), now)
-        self._dependencies.groups.sort(job)
 
     def _retry(self, event: ev.Retry, now: float) -> None:
         job = event.job
@@ -198,6 +201,7 @@ class Core(Ends):
         self._dependencies.check(spec, event, where)
         self.lanes.check(spec, where)
         self._dependencies.check_cycle(self._dependencies.wish(job, spec, self.next_id), where)
+        self._refuse_hopeless(job, spec, event, where)
         if band(spec) != band(job.spec):
             job.band = band(spec)
         self._dependencies.change(job, spec)
@@ -239,13 +243,16 @@ class Core(Ends):
         anew = spec.after_group != job.spec.after_group or bool(job.state.unmet)
         deps.check(spec, event, "$.set")
         self.lanes.check(spec, "$.set")
+        known = event if anew else replace(event, groups={})
         wish = deps.wish(job, spec, self.next_id if anew else None)
-        deps.check_cycle(wish, "$.set")
+        if anew or not asks_the_same(job.spec, spec):
+            deps.check_cycle(wish, "$.set")
+        self._refuse_hopeless(job, spec, known, "$.set")
         self._leave_line(job)
         if band(spec) != band(job.spec):
             job.band = band(spec)
         if event.hold is not None or job.state.unmet:
-            held = spec.hold if event.hold is None else event.hold
+            held = job.state.held if event.hold is None else event.hold
             job.restate(Queued(held=held, until=job.state.until))
         deps.change(job, spec)
         self._regroup(job, spec, now)
@@ -253,7 +260,14 @@ class Core(Ends):
         deps.add(job, event.ended)
         self._enqueue(job, now)
         self._effects.append(fx.Changed(job.snapshot()))
-        self._fail_if_impossible(job, event if anew else replace(event, groups={}), now)
+        self._fail_if_impossible(job, known, now)
+
+    def _refuse_hopeless(self, job: Job, spec: JobSpec, known: ev.Known, where: str) -> None:
+        """Raises RequestError for a wish that would be its end at once."""
+        if not spec.keep and (found := self._dependencies.hopeless(job, spec, known)) is not None:
+            advice = "retry that one first, let it wait for something else, or hold it meanwhile with keep"
+            sentence = f"{unmet(spec, *found)}, so job {job.id} would never start; {advice}"
+            raise RequestError("conflict", f"{where}: {sentence}")
 
     def _regroup(self, job: Job, spec: JobSpec, now: float) -> None:
         """Give it its new spec; who waited for it as one of its group may have nobody left to wait for."""

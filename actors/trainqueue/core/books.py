@@ -7,13 +7,14 @@ is taken, and when, the core decides (arbiter.py).
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trainqueue.core import effects as fx
 from trainqueue.core import events as ev
 from trainqueue.core.alarms import Alarms
 from trainqueue.core.board import Board
-from trainqueue.core.dependencies import Dependencies, is_met
+from trainqueue.core.dependencies import Dependencies, is_met, named
 from trainqueue.core.gates import Gates
 from trainqueue.core.job import Cancelled, Completed, Ended, Job, Queued, Running
 from trainqueue.core.lanes import Lanes
@@ -73,6 +74,8 @@ class Books:
         self.next_rank = GAP
         self.alarms = Alarms()
         self._dependencies = Dependencies(self.jobs)
+        self._let_down_by: dict[int, set[int]] = {}
+        """The jobs that are held since this one has not ended as they asked: it may be retried."""
         self._voids: dict[int, int] = {}
         """How many runners in a row have died before they could start a job."""
         self._errors: dict[int, dict[str, None]] = {}
@@ -181,11 +184,13 @@ class Books:
 
     def _ready(self, job: Job, now: float) -> bool:
         """Whether only its turn is missing."""
-        held = isinstance(job.state, Queued) and job.state.held
+        held = isinstance(job.state, Queued) and job.state.is_held
         return not (held or job.waits_for or job.waits_for_groups) and is_due(job, now)
 
     def _enqueue(self, job: Job, now: float) -> None:
         """One that wants more than the GPUs that are there must not stop the others."""
+        if isinstance(job.state, Queued) and job.state.unmet_by:
+            self._let_down_by.setdefault(job.state.unmet_by, set()).add(job.id)
         self.lanes.join(job)
         possible = self.needs.add(job)
         self.gates.add(job, ready=possible and self._ready(job, now))
@@ -193,6 +198,10 @@ class Books:
             self.alarms.add(at, job.id)
 
     def _leave_line(self, job: Job) -> None:
+        if isinstance(job.state, Queued) and (by := job.state.unmet_by):
+            self._let_down_by[by].discard(job.id)
+            if not self._let_down_by[by]:
+                del self._let_down_by[by]
         self.gates.remove(job)
         self.lanes.leave(job)
         self.needs.remove(job)
@@ -240,15 +249,31 @@ class Books:
         if not job.spec.keep:
             return Cancelled(ended_at=now, cause="dependency", message=sentence)
         self._dependencies.keep(job, dep)
+        if dep not in named(job.spec) and not job.bound:  # one of a group, of which only records are left
+            job.bound = self.next_id
         if isinstance(job.state, Queued) and not job.state.unmet:  # the first reason is enough
-            self._stand_anew(job, Queued(held=True, unmet=sentence), now)
-            self._dependencies.groups.sort(job)
+            self._stand_anew(job, replace(job.state, unmet=sentence, unmet_by=dep), now)
         return None
+
+    def _reconsider(self, event: ev.Reconsidered, now: float) -> None:
+        """Whoever had let it down was tried again. Where a record is gone that it needs, it stays held."""
+        job, deps = self.jobs.get(event.job), self._dependencies
+        if job is None or not isinstance(job.state, Queued) or not job.state.unmet:
+            return
+        if job.state.unmet_by in self.jobs or job.state.unmet_by not in event.ended or deps.unknown(job, event):
+            return
+        found = deps.impossible(job, event)
+        dep, sentence = (0, "") if found is None else (found[0], unmet(job.spec, *found))
+        if sentence != job.state.unmet:
+            if job.bound and deps.may_wait_again(job):
+                job.waits_for_groups = {*job.spec.after_group}
+            self._stand_anew(job, replace(job.state, unmet=sentence, unmet_by=dep), now)
 
     def _stand_anew(self, job: Job, state: Queued, now: float) -> None:
         """It waits on, in another way."""
         self._leave_line(job)
         job.restate(state)
+        self._dependencies.groups.watch(job)
         self._enqueue(job, now)
         self._effects.append(fx.Changed(job.snapshot()))
 
@@ -289,4 +314,6 @@ class Books:
         for other in met.values():
             if other.id not in ends and isinstance(other.state, Queued):
                 self._stand_anew(other, other.state, now)
+        if (anew := self._let_down_by.get(job.id)) and isinstance(job.state, Ended):
+            self._effects.append(fx.Reconsider(tuple(sorted(anew))))
         return [*ends.values()]

@@ -37,6 +37,11 @@ def same_for(before: JobSpec, spec: JobSpec, dep: int) -> bool:
     return all((dep in getattr(before, kind)) == (dep in getattr(spec, kind)) for kind in KINDS)
 
 
+def asks_the_same(before: JobSpec, spec: JobSpec) -> bool:
+    """Whether both wait for the same, and are waited for alike."""
+    return all(getattr(before, field) == getattr(spec, field) for field in (*KINDS, "after_group", "group"))
+
+
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What a job of this group is about to wait for: jobs, and the members of groups with ids below the bound."""
@@ -80,9 +85,12 @@ class Dependencies:
     def check_cycle(self, wish: Wish, where: str) -> None:
         """Raises RequestError ("conflict") with the chain, when the job would wait for itself in the end.
 
-        Each job is looked at once, and each member of a group, however many wait for that group.
+        Each job is looked at once, and each member of a group, however many wait for that group. A circle needs
+        somebody who waits for the job, which most have not.
         """
         job = wish.job
+        if job not in wish.jobs and not self._is_awaited(wish):
+            return
         came_from: dict[int, int] = {}
         shown: dict[str, int] = {}
         todo = [(job, dep) for dep in sorted(wish.jobs)]
@@ -102,6 +110,19 @@ class Dependencies:
                 todo += [(dep, far) for far in self._members(group, other.bound, shown) if far != dep]
                 if group == wish.group and job < other.bound:  # it may be about to become a member again
                     todo.append((dep, job))
+
+    def may_wait_again(self, job: Job) -> bool:
+        """For all of its groups: whether none of their members has come to wait for it, since it stopped to."""
+        groups = frozenset(job.spec.after_group)
+        try:
+            self.check_cycle(Wish(job.id, job.spec.group, frozenset(job.waits_for), groups, job.bound), "")
+        except RequestError:
+            return False
+        return True
+
+    def _is_awaited(self, wish: Wish) -> bool:
+        by_group = wish.group is not None and self.groups.is_awaited(wish.group, wish.job)
+        return by_group or bool(self._dependents.get(wish.job))
 
     def _members(self, group: str, bound: int, shown: dict[str, int]) -> list[int]:
         """Those that have not been shown yet; `shown` says up to which id that is."""
@@ -157,13 +178,24 @@ class Dependencies:
             self.remove(job)
         job.met |= {*named(job.spec)} - job.waits_for - {job.id}
 
+    def hopeless(self, job: Job, spec: JobSpec, known: Known) -> tuple[int, StateName] | None:
+        """As `impossible`, of a spec that it has not been given yet."""
+        got = {dep for dep in job.met if same_for(job.spec, spec, dep)}
+        for dep in (*spec.after, *spec.after_failed):
+            if dep not in self._jobs and dep not in got and not is_met(spec, dep, known.ended[dep]):
+                return dep, known.ended[dep]
+        return _of_groups(spec, known)
+
+    def unknown(self, job: Job, known: Known) -> bool:
+        """Whether the record of one that it waits for is gone: nobody knows then whether that has let it down."""
+        return not {*named(job.spec)} - job.met - self._jobs.keys() <= known.ended.keys()
+
     def impossible(self, job: Job, known: Known) -> tuple[int, StateName] | None:
         """A job that it waits for and that has ended otherwise already."""
         for dep in (*job.spec.after, *job.spec.after_failed):
             if dep in known.ended and dep not in job.met:
                 return dep, known.ended[dep]
-        bad = (known.groups.get(group) for group in job.spec.after_group)
-        return next((found for found in bad if found is not None), None)
+        return _of_groups(job.spec, known)
 
     def ended(self, job_id: int) -> list[Job]:
         """Those that waited for the job by its id, in order of their ids; they do so no more."""
@@ -186,6 +218,11 @@ class Dependencies:
         for job in done:
             self.groups.stop(job, group)
         return done
+
+
+def _of_groups(spec: JobSpec, known: Known) -> tuple[int, StateName] | None:
+    bad = (known.groups.get(group) for group in spec.after_group)
+    return next((found for found in bad if found is not None), None)
 
 
 def chain(job: int, waiter: int, came_from: Mapping[int, int]) -> str:

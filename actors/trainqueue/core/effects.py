@@ -33,6 +33,13 @@ class Explained:
 
 
 @dataclass(frozen=True, slots=True)
+class Reconsider:
+    """Who had let these down has ended once more: say what became of all that they wait for (events.Reconsidered)."""
+
+    jobs: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Moved:
     """Write the job's place down; its state is the same."""
 
@@ -160,5 +167,5 @@ class Drained:
 
 
 GpuEffect = Look | ProveWithin | SettleAfter | GpuChanged
-JobEffect = Changed | Explained | Moved | Reported | Start | Stop | Tell | AttemptOver
+JobEffect = Changed | Explained | Reconsider | Moved | Reported | Start | Stop | Tell | AttemptOver
 Effect = JobEffect | ModeChanged | LaneChanged | WakeAt | UnblockAfter | Drained | GpuEffect

@@ -119,6 +119,15 @@ class Edit:
 
 
 @dataclass(frozen=True, slots=True)
+class Reconsidered:
+    """What is known by now of that by which a job was let down; `groups`: of their members below its bound."""
+
+    job: int
+    ended: Mapping[int, StateName] = field(default_factory=dict[int, "StateName"])
+    groups: Groups = field(default_factory=dict[str, "tuple[int, StateName] | None"])
+
+
+@dataclass(frozen=True, slots=True)
 class SetMode:
     """Pause, drain, or (both False) resume. `reason` is a sentence's end: "paused since ..."."""
 
@@ -299,6 +308,7 @@ Event = (
     | Retry
     | Move
     | Edit
+    | Reconsidered
     | SetMode
     | Block
     | Unblock

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from trainqueue.core.job import Job
 
 
+def is_let_down(job: Job) -> bool:
+    return isinstance(job.state, Queued) and bool(job.state.unmet)
+
+
 class Groups:
     """Living members by group, and the jobs that wait for groups by their bounds."""
 
@@ -78,6 +82,8 @@ class Groups:
 
     def watch(self, job: Job) -> None:
         """Have it told when one of its groups has nobody left; of those that have nobody now it needs no word."""
+        for group in job.waits_for_groups:
+            self._leave_sides(job, group)
         job.waits_for_groups = {group for group in job.waits_for_groups if self.count(job, group)}
         for group in job.waits_for_groups:
             self._side(job, group).add((job.bound, job.id))
@@ -88,12 +94,6 @@ class Groups:
         self._leave_sides(job, group)
         job.waits_for_groups = job.waits_for_groups - {group}
         self._settle(job)
-
-    def sort(self, job: Job) -> None:
-        """It is held for one that did not complete, or was so."""
-        for group in job.waits_for_groups:
-            self._leave_sides(job, group)
-            self._side(job, group).add((job.bound, job.id))
 
     def _leave_sides(self, job: Job, group: str) -> None:
         for side in (self._waiters, self._told, self._inside):
@@ -109,20 +109,27 @@ class Groups:
 
     @staticmethod
     def _settle(job: Job) -> None:
-        """What it has waited for and got is no concern of it any more, whoever of them is retried."""
-        if not job.waits_for_groups:
+        """What it has waited for and got is no concern of it any more, whoever of them is retried.
+
+        One that was let down has not got it: whoever let it down may be retried, and others of the group with him.
+        """
+        if not (job.waits_for_groups or is_let_down(job)):
             job.bound = 0
 
     def _side(self, job: Job, group: str) -> SortedSet[tuple[int, int]]:
-        told = isinstance(job.state, Queued) and job.state.unmet
         member = job.spec.group == group and job.id < job.bound
-        side = self._inside if member else self._told if told else self._waiters
+        side = self._inside if member else self._told if is_let_down(job) else self._waiters
         return side.setdefault(group, SortedSet())
 
     def waiting_for(self, group: str, member: int) -> list[int]:
         """The jobs that wait for this member of it, and have not been told of another that did not complete."""
         sides = (side.get(group, SortedSet()) for side in (self._waiters, self._inside))
         return sorted(job for side in sides for _, job in side.irange((member + 1, 0)) if job != member)
+
+    def is_awaited(self, group: str, member: int) -> bool:
+        """Whether another job waits for it as one of this group."""
+        sides = (side.get(group, SortedSet()) for side in (self._waiters, self._told, self._inside))
+        return any(job != member for side in sides for _, job in side.irange((member + 1, 0)))
 
     def relieved(self, group: str) -> list[int]:
         """Candidates for having nobody left to wait for: all of whom nobody below their bounds lives, perhaps more."""

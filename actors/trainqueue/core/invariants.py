@@ -201,7 +201,7 @@ def _is_ready(core: Core, job: Job) -> bool:
         return False
     state, spec = job.state, job.spec
     assert isinstance(state, Queued)
-    if not (state.held or state.until or job.waits_for or job.waits_for_groups or spec.not_before):
+    if not (state.is_held or state.until or job.waits_for or job.waits_for_groups or spec.not_before):
         return True
     return core.line.has_ready(job) or core.gates.outside(job) is not None
 

@@ -43,11 +43,18 @@ class Queued:
     """It waits in the line, or beside it while held."""
 
     held: bool = False
+    """By a person."""
     until: float | None = None
     """A retry by itself waits until then (wall time)."""
     unmet: str = ""
-    """Why it is held: a dependency that can no longer be met, as a sentence; "" where a person holds it."""
+    """Why it is held although nobody holds it: a dependency that has not come true, as a sentence."""
+    unmet_by: int = 0
+    """The job that this is about."""
     name: StateName = field(default="queued", init=False)
+
+    @property
+    def is_held(self) -> bool:
+        return self.held or bool(self.unmet)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ def why(core: Core, job: Job, now: float) -> tuple[str, str] | tuple[None, None]
     """(why_code, why), or (None, None) for a job that does not wait."""
     if not isinstance(job.state, Queued):
         return None, None
-    if job.state.held:
+    if job.state.is_held:
         unmet = job.state.unmet and f"{job.state.unmet}; held: release starts it anyway, edit changes what it waits for"
         return "held", unmet or "held until it is released"
     if job.waits_for or job.waits_for_groups:
