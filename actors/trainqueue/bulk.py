@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from trainqueue.errors import RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection
 
     from trainqueue.arbiter import GPUArbiter
     from trainqueue.core import events as ev
@@ -38,21 +38,27 @@ def standing(arbiter: GPUArbiter, job_id: int) -> Answer:
     return {"state": job.state.name, "position": position(arbiter, job)}
 
 
-def each(arbiter: GPUArbiter, ids: Iterable[int], event: Callable[[int], ev.Event], *, again: bool = False) -> object:
+def each(arbiter: GPUArbiter, ids: Collection[int], event: Callable[[int], ev.Event], *, again: bool = False) -> object:
     """`again`: also of those that have ended."""
-    return {"jobs": [one(arbiter, job_id, event, again=again) for job_id in ids]}
+    alive = arbiter.core.jobs.keys() & {*ids}
+    return {"jobs": [one(arbiter, job_id, event, again=again, alive=job_id in alive) for job_id in ids]}
 
 
-def one(arbiter: GPUArbiter, job_id: int, event: Callable[[int], ev.Event], *, again: bool) -> Answer:
-    """`changed` is false where the job was already as it was asked to be."""
+def one(arbiter: GPUArbiter, job_id: int, event: Callable[[int], ev.Event], *, again: bool, alive: bool) -> Answer:
+    """`changed` is false where the job was already as it was asked to be.
+
+    `alive`: it was, when the verb began. Who waits for a job that is cancelled ends with it, and need not be told.
+    """
     error, changed = None, None
     try:
         job = anywhere(arbiter, job_id)
         before = job.state
-        if job.ended and not again:
+        over = job.ended and not again
+        if over and not alive:
             raise RequestError("conflict", f"job {job_id} has ended already ({job.state.name})")
-        arbiter.apply(event(job_id))
-        changed = anywhere(arbiter, job_id).state != before
+        if not over:
+            arbiter.apply(event(job_id))
+        changed = over or anywhere(arbiter, job_id).state != before
     except RequestError as refusal:
         error = {"code": refusal.code, "message": refusal.message}
     told = {"id": job_id, "ok": error is None, **standing(arbiter, job_id)}

@@ -536,6 +536,15 @@ def test_a_full_disk(cramped: House, small: Path, tmp_path: Path) -> None:
     assert [house.status(one)["state"] for one in made] == ["queued"] * len(made)
 
 
+def test_who_ends_with_a_cancelled_job_is_cancelled_as_well_and_no_refusal(house: House) -> None:
+    house.call(wire.Pause())
+    first = house.submit("true")
+    second = house.submit("true", after=(first,))
+    answers = house.call(wire.Cancel(jobs=(first, second)))["jobs"]
+    assert [(answer["ok"], answer["changed"], answer["state"]) for answer in answers] == [(True, True, "cancelled")] * 2
+    assert "has ended already" in str(house.verb(wire.Cancel(jobs=(second,))))
+
+
 def test_a_cancel_works_while_nothing_can_be_written(
     house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
