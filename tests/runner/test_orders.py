@@ -115,14 +115,18 @@ def test_a_suspended_tree_goes_on_to_save_when_it_is_cancelled(launcher: Launche
 
 
 def test_a_suspended_job_can_be_killed(launcher: Launcher) -> None:
+    began = time.monotonic()
     run = launcher.start("sh", "-c", TREE)
     pid, [away] = run.job(), run.says("away")
     order(run, {"suspend": True})
     wait_until(lambda: stopped(run, pid))
+    before = time.monotonic()
+    assert not run.runner.gone(0.5)
     run.runner.signal(signal.SIGQUIT)
     record = run.ended()
     assert (record["signal"], record["reason"]) == (signal.SIGKILL, "cancel")
     assert not run.alive(int(away))
+    assert record["seconds"] < before - began, "the pause is no run time"
 
 
 def test_preempt_warns_waits_terminates_and_kills(launcher: Launcher) -> None:
