@@ -37,10 +37,9 @@ class Rule(NamedTuple):
     action: Literal["warn", "stop"] = "warn"
 
     def of(self, spec: JobSpec) -> Rule:
-        """What holds for this job."""
-        stop = spec.stall_action == "stop" or (spec.stall_timeout is None and self.action == "stop")
+        """What holds for this job: each of the two as it says itself, or as we do."""
         timeout = self.timeout if spec.stall_timeout is None else spec.stall_timeout
-        return Rule(timeout, "stop" if stop else "warn")
+        return Rule(timeout, spec.stall_action or self.action)
 
 
 @dataclass(slots=True)
