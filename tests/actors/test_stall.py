@@ -13,6 +13,7 @@ from house import job as job_of
 from support import wait_until
 
 from trainqueue import stall, wire
+from trainqueue.core import events as ev
 from trainqueue.core.spec import JobSpec
 from trainqueue.core.stalls import UNTOLD
 from trainqueue.launch import processes
@@ -67,6 +68,36 @@ def test_one_that_does_nothing_stalls_until_it_does_something(house: House, tmp_
     wait_until(lambda: events(house, "stirred"))
     assert len(events(house, "stalled")) == 1
     wait_until(lambda: len(events(house, "stalled")) == 2)
+
+
+def test_what_has_been_said_is_not_said_to_the_core_at_each_pulse(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[ev.Event] = []
+    pulses: list[int] = []
+    apply, pulse = house.actor.apply, house.actor.stalls.pulse
+
+    def counted(job: int, attempt: int, *, beats: bool) -> None:
+        pulse(job, attempt, beats=beats)
+        pulses.append(job)
+
+    def noted(event: ev.Event) -> None:
+        if isinstance(event, ev.Stalled | ev.Stirred):
+            heard.append(event)
+        apply(event)
+
+    monkeypatch.setattr(house.actor, "apply", noted)
+    monkeypatch.setattr(house.actor.stalls, "pulse", counted)
+    stays = house.submit(*SLEEP, stall_timeout=0.3)
+    until_stalled(house, stays)
+    deaf = ("sh", "-c", "trap '' TERM; sleep 1000")
+    ends = house.submit(*deaf, stall_timeout=0.3, stall_action="stop", gpus=0, grace=1000)
+    wait_until(lambda: house.status(ends)["stopping"])
+    seen = len(pulses)
+    wait_until(lambda: {stays, ends} <= {*pulses[seen + 2 :]})
+    assert [type(event) for event in heard] == [ev.Stalled, ev.Stalled]
+    house.call(wire.Cancel(jobs=(ends,), force=True))
+    house.until(ends, "failed")
 
 
 @pytest.mark.parametrize(
