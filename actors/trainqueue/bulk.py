@@ -38,7 +38,7 @@ def standing(arbiter: GPUArbiter, job_id: int) -> Answer:
     return {"state": job.state.name, "position": position(arbiter, job)}
 
 
-def each(arbiter: GPUArbiter, ids: Iterable[int], event: Callable[[int], ev.Event], *, again: bool = False) -> object:
+def each(arbiter: GPUArbiter, ids: Iterable[int], event: Callable[[int], ev.Event], *, again: bool = False) -> Answer:
     """`again`: also of those that have ended."""
     return {"jobs": [one(arbiter, job_id, event, again=again) for job_id in ids]}
 
