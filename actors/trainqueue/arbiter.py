@@ -14,7 +14,7 @@ from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, assert_never
 
-from trainqueue import laneops, wire
+from trainqueue import crashrow, laneops, wire
 from trainqueue.actor import SelectingActor, tell
 from trainqueue.attempts import note
 from trainqueue.clock import ran
@@ -253,6 +253,8 @@ class GPUArbiter(SelectingActor):
                     self.ledger.batch.settings |= {**modes, "pause_reason": reason or ""}
                     now = {"paused": paused, "draining": draining, "pause_reason": reason}
                     self.event("queue", {"type": "queue", **now})
+                case fx.CrashesCounted(row):
+                    crashrow.changed(self, row)
                 case fx.LaneChanged(name, lane):
                     laneops.changed(self, name, lane)
                 case fx.Start(job, gpu_ids):

@@ -38,7 +38,7 @@ def standing(arbiter: GPUArbiter, job_id: int) -> Answer:
     return {"state": job.state.name, "position": position(arbiter, job)}
 
 
-def each(arbiter: GPUArbiter, ids: Collection[int], event: Callable[[int], ev.Event], *, again: bool = False) -> object:
+def each(arbiter: GPUArbiter, ids: Collection[int], event: Callable[[int], ev.Event], *, again: bool = False) -> Answer:
     """`again`: also of those that have ended."""
     alive = arbiter.core.jobs.keys() & {*ids}
     return {"jobs": [one(arbiter, job_id, event, again=again, alive=job_id in alive) for job_id in ids]}

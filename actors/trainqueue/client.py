@@ -206,7 +206,7 @@ class Client:
         return cast("list[dict[str, Any]]", self.call(op, jobs=jobs, **fields)["jobs"])
 
     def signal(self, jobs: Sequence[int], signal: str | int) -> list[dict[str, Any]]:
-        """By name ("USR1") or number, to the process groups of running jobs."""
+        """By name ("USR1") or number, to the process groups of running jobs; a suspended one gets it when continued."""
         return self.verb("signal", jobs, signal=signal)
 
     def suspend(self, jobs: Sequence[int]) -> list[dict[str, Any]]:
@@ -214,6 +214,7 @@ class Client:
         return self.verb("suspend", jobs)
 
     def continue_(self, jobs: Sequence[int]) -> list[dict[str, Any]]:
+        """Let suspended jobs run on."""
         return self.verb("continue", jobs)
 
     def preempt(self, jobs: Sequence[int], *, hold: bool = False) -> list[dict[str, Any]]:
@@ -253,6 +254,34 @@ class Client:
     def lane(self, name: str, **fields: Any) -> dict[str, Any] | None:
         """Make it, or change what is given: `gpus`, `paused`. With `remove=True` it is None afterwards."""
         return cast("dict[str, Any] | None", self.call("lane", name=name, **fields)["lane"])
+
+    def pause(self) -> dict[str, Any]:
+        """Start nothing, until `resume`; what runs runs on."""
+        return self.call("pause")
+
+    def drain(self) -> dict[str, Any]:
+        """Start nothing, and have the daemon exit when the last running job has ended."""
+        return self.call("drain")
+
+    def resume(self) -> dict[str, Any]:
+        """Ends both."""
+        return self.call("resume")
+
+    def gpus(self) -> list[dict[str, Any]]:
+        """The wire's Gpus, as they were last seen."""
+        return cast("list[dict[str, Any]]", self.call("gpus")["gpus"])
+
+    def enable(self, gpus: Sequence[str | int]) -> list[dict[str, Any]]:
+        """Start jobs again on these GPUs, by index or UUID; their errors are forgiven. As they are now."""
+        return cast("list[dict[str, Any]]", self.call("enable", gpus=gpus)["gpus"])
+
+    def disable(self, gpus: Sequence[str | int]) -> list[dict[str, Any]]:
+        """Start nothing more on these GPUs; what runs there runs on. As they are now."""
+        return cast("list[dict[str, Any]]", self.call("disable", gpus=gpus)["gpus"])
+
+    def stats(self) -> dict[str, Any]:
+        """Figures over all jobs: counts, GPU seconds, waiting times."""
+        return self.call("stats")
 
     def log(self, job: int, **fields: Any) -> dict[str, Any]:
         return self.call("log", job=job, **fields)

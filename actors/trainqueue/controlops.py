@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from trainqueue import wire
+from trainqueue.bulk import each
 from trainqueue.core import events as ev
 from trainqueue.core.control import obeyed
 from trainqueue.core.job import Running
@@ -32,6 +33,16 @@ INSTEAD = {
     signal.SIGSTOP: "use `suspend`, which stops all of its processes and its time limit with them",
     signal.SIGCONT: "use `continue`",
 }
+
+
+def told(arbiter: GPUArbiter, request: Request) -> object:
+    """An answer per job. That of a signal says whether the job is suspended: it gets it when it is continued."""
+    found = each(arbiter, request.jobs, event_of(arbiter, request))
+    if isinstance(request, wire.Signal):
+        for answer in found["jobs"]:
+            job = arbiter.core.jobs.get(answer["id"])
+            answer["suspended"] = job is not None and getattr(job.state, "suspended", False)
+    return found
 
 
 def event_of(arbiter: GPUArbiter, request: Request) -> Callable[[int], ev.Event]:

@@ -75,7 +75,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     retry_place: str = "front"
     resume_args: tuple[str, ...] = ()
     stall_timeout: float | None = None
-    stall_action: str = "warn"
+    stall_action: str | None = None
     memory_limit: int | None = None
     tags: dict[str, str] = {}
     group: str | None = None

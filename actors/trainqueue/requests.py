@@ -106,7 +106,7 @@ def result(arbiter: GPUArbiter, call: Call) -> object:  # noqa: PLR0912  (one ar
         case wire.Retry(jobs=ids, set=changes):
             return each(arbiter, ids, lambda job: retry(arbiter, job, changes), again=True)
         case wire.Signal() | wire.Suspend() | wire.Continue() | wire.Preempt() as request:
-            return each(arbiter, request.jobs, controlops.event_of(arbiter, request))
+            return controlops.told(arbiter, request)
         case wire.Copy() as request:
             return copy(arbiter, request, call.user)
         case wire.Lanes():

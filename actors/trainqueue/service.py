@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from trainqueue import __version__, cells, gpuops, gpuwatch, guard, laneops, user
+from trainqueue import __version__, cells, crashrow, gpuops, gpuwatch, guard, laneops, user
 from trainqueue.actor import stop_and_join
 from trainqueue.arbiter import GPUArbiter
 from trainqueue.bench import Bench
@@ -206,6 +206,7 @@ def restore(core: Core, journal: Journal, now: float) -> None:
         paused=paused,
         draining=draining,
         pause_reason=reason,
+        crashes=crashrow.kept(journal),
         choices=gpuops.kept_choices(journal),
         lanes=laneops.kept(journal),
         traces=gpuops.kept_traces(journal, local.boot_id()),

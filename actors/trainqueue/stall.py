@@ -37,10 +37,9 @@ class Rule(NamedTuple):
     action: Literal["warn", "stop"] = "warn"
 
     def of(self, spec: JobSpec) -> Rule:
-        """What holds for this job."""
-        stop = spec.stall_action == "stop" or (spec.stall_timeout is None and self.action == "stop")
+        """What holds for this job: each of the two as it says itself, or as we do."""
         timeout = self.timeout if spec.stall_timeout is None else spec.stall_timeout
-        return Rule(timeout, "stop" if stop else "warn")
+        return Rule(timeout, spec.stall_action or self.action)
 
 
 @dataclass(slots=True)
@@ -105,11 +104,11 @@ class Stalls:
         moved = max([now if beats or not is_watched(job.state) else watched.moved, *gpus])
         if moved > watched.moved:
             watched.moved = moved
-            if job.state.stalled_since is not None:
+            if job.state.stalled_since is not None and not job.state.stall_ends_it:
                 self.arbiter.apply(ev.Stirred(job_id, attempt))
-        silent = now - watched.moved
-        if silent > watched.rule.timeout:
-            stop, since = watched.rule.action == "stop", self.arbiter.clock.now() - silent
+        silent, stop = now - watched.moved, watched.rule.action == "stop"
+        if silent > watched.rule.timeout and (stop or job.state.stalled_since is None):
+            since = self.arbiter.clock.now() - silent
             self.arbiter.apply(ev.Stalled(job_id, attempt, since, silent, quiet(len(gpus)), stop))
 
     def _busy_at(self, gpu: str, now: float) -> float:

@@ -20,5 +20,6 @@ def check(arbiter: GPUArbiter, specs: Iterable[tuple[str, JobSpec]]) -> None:
         if spec.memory_limit is not None and cells.base is None:
             raise RequestError("bad-request", f"{where}.memory_limit: {cells.sentence()}")
         if spec.stall_action == "stop" and not stalls.of(spec).timeout:
-            never = "nothing says when it has stalled: stall_timeout is missing, here and in the settings"
+            missing = "missing, here and in the settings" if spec.stall_timeout is None else "0, which means never"
+            never = f"nothing says when it has stalled: stall_timeout is {missing}"
             raise RequestError("bad-request", f"{where}.stall_action: {never}")

@@ -13,6 +13,7 @@ from house import job as job_of
 from support import wait_until
 
 from trainqueue import stall, wire
+from trainqueue.core import events as ev
 from trainqueue.core.spec import JobSpec
 from trainqueue.core.stalls import UNTOLD
 from trainqueue.launch import processes
@@ -67,6 +68,36 @@ def test_one_that_does_nothing_stalls_until_it_does_something(house: House, tmp_
     wait_until(lambda: events(house, "stirred"))
     assert len(events(house, "stalled")) == 1
     wait_until(lambda: len(events(house, "stalled")) == 2)
+
+
+def test_what_has_been_said_is_not_said_to_the_core_at_each_pulse(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[ev.Event] = []
+    pulses: list[int] = []
+    apply, pulse = house.actor.apply, house.actor.stalls.pulse
+
+    def counted(job: int, attempt: int, *, beats: bool) -> None:
+        pulse(job, attempt, beats=beats)
+        pulses.append(job)
+
+    def noted(event: ev.Event) -> None:
+        if isinstance(event, ev.Stalled | ev.Stirred):
+            heard.append(event)
+        apply(event)
+
+    monkeypatch.setattr(house.actor, "apply", noted)
+    monkeypatch.setattr(house.actor.stalls, "pulse", counted)
+    stays = house.submit(*SLEEP, stall_timeout=0.3)
+    until_stalled(house, stays)
+    deaf = ("sh", "-c", "trap '' TERM; sleep 1000")
+    ends = house.submit(*deaf, stall_timeout=0.3, stall_action="stop", gpus=0, grace=1000)
+    wait_until(lambda: house.status(ends)["stopping"])
+    seen = len(pulses)
+    wait_until(lambda: {stays, ends} <= {*pulses[seen + 2 :]})
+    assert [type(event) for event in heard] == [ev.Stalled, ev.Stalled]
+    house.call(wire.Cancel(jobs=(ends,), force=True))
+    house.until(ends, "failed")
 
 
 @pytest.mark.parametrize(
@@ -155,8 +186,8 @@ def test_one_that_is_suspended_does_not_stall_and_its_time_begins_anew(house: Ho
     began = time.monotonic()
     wait_until(lambda: time.monotonic() > began + 0.8)
     assert house.status(job)["stalled_since"] is None
-    assert house.verb(wire.Continue(jobs=(job,))) is None
     continued = time.time()
+    assert house.verb(wire.Continue(jobs=(job,))) is None
     assert until_stalled(house, job)["stalled_since"] >= continued - 0.05
 
 
@@ -173,11 +204,24 @@ def test_the_setting_holds_for_those_that_do_not_say(house: House) -> None:
     assert house.until(house.submit(*SLEEP), "failed")["cause"] == "stalled"
 
 
+def test_a_job_that_is_only_to_be_warned_of_or_not_to_be_watched_is_not_ended_by_the_setting(house: House) -> None:
+    house.actor.stalls.rule = Rule(0.4, "stop")
+    warned = house.submit(*SLEEP, stall_action="warn")
+    unwatched = house.submit(*SLEEP, stall_timeout=0.0, gpus=0)
+    house.until(unwatched, "running")
+    assert until_stalled(house, warned)["stopping"] is False
+    assert [*house.actor.stalls.jobs] == [warned]
+    assert house.status(warned)["state"] == house.status(unwatched)["state"] == "running"
+
+
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
         ({}, Rule(60, "stop")),
-        ({"stall_timeout": 5.0}, Rule(5, "warn")),
+        ({"stall_timeout": 5.0}, Rule(5, "stop")),
+        ({"stall_action": "warn"}, Rule(60, "warn")),
+        ({"stall_timeout": 5.0, "stall_action": "warn"}, Rule(5, "warn")),
+        ({"stall_timeout": 0.0}, Rule(0, "stop")),
         ({"stall_timeout": 5.0, "stall_action": "stop"}, Rule(5, "stop")),
         ({"stall_action": "stop"}, Rule(60, "stop")),
     ],
@@ -211,8 +255,7 @@ def test_the_time_of_those_that_have_ended_counts(loop: subprocess.Popen[bytes])
 
 
 def test_a_stop_that_could_never_come_is_refused(house: House) -> None:
-    code, message = house.refused(wire.Submit(jobs=(job_of("true", stall_action="stop"),)))
-    assert (code, message.startswith("$.jobs[0].stall_action: nothing says when it has stalled")) == (
-        "bad-request",
-        True,
-    )
+    for timeout, missing in ((None, "missing, here and in the settings"), (0.0, "0, which means never")):
+        wanted: dict[str, Any] = {"stall_action": "stop", "stall_timeout": timeout}
+        told = f"$.jobs[0].stall_action: nothing says when it has stalled: stall_timeout is {missing}"
+        assert house.refused(wire.Submit(jobs=(job_of("true", **wanted),))) == ("bad-request", told)

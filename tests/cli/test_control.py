@@ -54,9 +54,12 @@ def test_suspend_and_continue(cli: Cli, started: Client) -> None:
     assert cli("suspend", "--group", "g").stdout == "1\tsuspended\n2\tsuspended\n"
     assert started.status(1).suspended
     assert "2 jobs match, all are suspended already" in cli("suspend", "--all").stderr
+    assert cli("signal", "1", "USR1").stdout == "1\tSIGUSR1 kept until it is continued\n"
     assert cli("continue", "2").stdout == "2\trunning\n"
-    assert cli("continue", "--all").stdout == "1\trunning\n"
+    assert b"got it" not in started.log(1)["data"]
+    assert cli("continue", "--all", "--yes").stdout == "1\trunning\n"
     assert not started.status(1).suspended
+    wait_until(lambda: b"got it" in started.log(1)["data"])
 
 
 def test_preempt(cli: Cli, started: Client) -> None:

@@ -194,11 +194,12 @@ def test_status_shows_what_applies_as_it_can_be_given(cli: Cli) -> None:
 
     cli("submit", "--hold", "--", "true")
     assert not {"retry_backoff", "retry_place", "stall_action", "retry_delay"} & {*shown(1)}
-    options = ["--retries", "exit=2", "--retry-delay", "90s", "--stall-timeout", "30m", "--grace", "2m"]
+    options = ["--retries", "exit=2", "--retry-delay", "90s", "--stall-timeout", "0", "--grace", "2m"]
     cli("submit", "--hold", *options, "--gpu-memory", "8G", "--", "echo", "a b")
     facts = shown(2)
     assert [facts[name] for name in ("retry_delay", "retry_backoff", "retry_place")] == ["1m30s", "1", "front"]
-    assert [facts[name] for name in ("stall_timeout", "stall_action", "grace")] == ["30m", "warn", "2m"]
+    assert [facts[name] for name in ("stall_timeout", "grace")] == ["0s", "2m"]
+    assert "stall_action" not in facts, "as the settings say"
     assert (facts["gpu_memory"], facts["command"], facts["retries"]) == ("8 GiB", "echo 'a b'", "exit=2")
     cli("submit", "--hold", "--retry-place", "back", "--", "true")
     assert shown(3)["retry_place"] == "back"

@@ -96,6 +96,7 @@ class Machine:
             self.now,
             paused=before.paused,
             draining=before.draining,
+            crashes=before.guard.row,
             choices=before.choices(),
             lanes=before.lanes.choices,
             traces=before.traces(),

@@ -102,6 +102,18 @@ def test_after_a_resume_it_counts_anew() -> None:
     assert core.paused
 
 
+def test_the_row_is_told_at_each_change_and_goes_on_in_the_next_daemon() -> None:
+    core = core_with(9)
+    assert fx.CrashesCounted((1,)) in end(core)
+    assert fx.CrashesCounted((1, 2)) in end(core)
+    again = Core(["a"], next_id=core.next_id, limits=core.limits)
+    again.restore([job.snapshot() for job in core.jobs.values()], {}, 5.0, paused=False, draining=False, crashes=(1, 2))
+    assert fx.CrashesCounted(()) in end(again)
+    assert (again.paused, again.guard.row) == (True, [])
+    end(core, code=0)
+    assert not [effect for effect in end(core, code=0) if isinstance(effect, fx.CrashesCounted)]
+
+
 def test_a_pause_by_a_person_gets_no_other_reason() -> None:
     core = core_with(3)
     end(core)

@@ -33,3 +33,19 @@ def test_it_pauses_says_why_and_stays_paused(home: Home, tmp_path: Path) -> None
         client.call("resume")
         assert client.wait([jobs[2]["id"]], 20)[0].state == "completed"
     assert daemon.stop() == 0
+
+
+def test_it_counts_on_after_a_kill(home: Home, tmp_path: Path) -> None:
+    settings = tmp_path / "trainq.toml"
+    settings.write_text("[queue]\ncrash_guard_jobs = 3\n", encoding="utf-8")
+    daemon = Daemon(home)
+    daemon.env["TRAINQ_CONFIG"] = str(settings)
+    fails = {"command": ["/no/such/program"], "cwd": "/"}
+    for jobs in (2, 1):
+        daemon.start()
+        with Client(home) as client:
+            assert not client.queue()["paused"]
+            client.wait([job["id"] for job in client.submit([fails] * jobs)], 20)
+            found = client.queue()
+        daemon.kill()
+    assert found["pause_reason"].startswith("3 attempts in a row (the last of jobs 1, 2, 3) failed within 10 s")

@@ -54,6 +54,20 @@ def test_each_order_is_obeyed_once_and_half_a_line_not_before_it_is_whole(launch
     assert run.text().split().count("heard") == 1
 
 
+def test_a_line_that_a_dead_daemon_has_left_unfinished_swallows_no_other_one(launcher: Launcher) -> None:
+    run = launcher.start("sh", "-c", "trap 'echo heard' USR1; echo ready; while :; do sleep 0.02; done")
+    run.says("ready")
+    for told, torn in enumerate((b'{"sig', b'{"suspend": true}'), 1):
+        with (run.folder / "orders").open("ab") as file:
+            file.write(torn)
+        assert {"suspend": True} not in orders.given(run.folder), "nobody has promised that"
+        order(run, {"signal": int(signal.SIGUSR1)})
+        wait_until(lambda: run.text().split().count("heard") == told)  # noqa: B023  (at once)
+    order(run, {"signal": int(signal.SIGTERM)})
+    assert run.ended()["signal"] == signal.SIGTERM
+    assert [order["signal"] for order in orders.given(run.folder)] == [signal.SIGUSR1, signal.SIGUSR1, signal.SIGTERM]
+
+
 def test_suspend_stops_the_whole_tree_and_continue_wakes_it(launcher: Launcher) -> None:
     run = launcher.start("sh", "-c", TREE)
     pid, [away] = run.job(), run.says("away")
@@ -115,14 +129,18 @@ def test_a_suspended_tree_goes_on_to_save_when_it_is_cancelled(launcher: Launche
 
 
 def test_a_suspended_job_can_be_killed(launcher: Launcher) -> None:
+    began = time.monotonic()
     run = launcher.start("sh", "-c", TREE)
     pid, [away] = run.job(), run.says("away")
     order(run, {"suspend": True})
     wait_until(lambda: stopped(run, pid))
+    before = time.monotonic()
+    assert not run.runner.gone(0.5)
     run.runner.signal(signal.SIGQUIT)
     record = run.ended()
     assert (record["signal"], record["reason"]) == (signal.SIGKILL, "cancel")
     assert not run.alive(int(away))
+    assert record["seconds"] < before - began, "the pause is no run time"
 
 
 def test_preempt_warns_waits_terminates_and_kills(launcher: Launcher) -> None:

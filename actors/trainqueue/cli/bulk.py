@@ -37,6 +37,8 @@ class Verb:
     """Of the jobs that it can be done to."""
     word: str = ""
     """What becomes of a job that it is done to, where its state does not tell."""
+    later: str = ""
+    """The same where the job is suspended, and only what follows when it is continued."""
     asks: bool = False
     """It takes something away from a running job."""
     places: bool = False
@@ -126,6 +128,8 @@ def tell(verb: Verb, answers: Iterable[Answer], *, document: bool, named: bool =
 def outcome(verb: Verb, answer: Answer) -> str:
     """What has become of the job."""
     state: str = answer["state"]
+    if verb.later and answer.get("suspended"):
+        return verb.later
     if verb.word and state in verb.states:
         return verb.word
     at = answer.get("position") if verb.places else None

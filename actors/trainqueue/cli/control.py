@@ -44,7 +44,7 @@ def signal(words: tuple[str, ...], which: Selection, yes: bool, as_json: bool) -
         msg = "to which jobs? Name ids before the signal (3, 3-7), or select: --name, --tag, --group, --mine, --all"
         raise click.UsageError(msg)
     said = "SIG" + name.upper().removeprefix("SIG") if not name.isdecimal() else f"signal {name}"
-    verb = Verb("signal", RUNNING, word=f"{said} sent", asks=True)
+    verb = Verb("signal", RUNNING, word=f"{said} sent", later=f"{said} kept until it is continued", asks=True)
     return act(verb, which.of(ids), document=as_json, yes=yes, signal=name)
 
 
@@ -59,10 +59,11 @@ def suspend(which: Selection, yes: bool, as_json: bool) -> int:  # noqa: FBT001
 
 @click.command(name="continue")
 @selecting()
+@YES
 @as_json
-def continue_(which: Selection, as_json: bool) -> int:  # noqa: FBT001
+def continue_(which: Selection, yes: bool, as_json: bool) -> int:  # noqa: FBT001
     """Let suspended jobs run on."""
-    return act(CONTINUE, which, document=as_json)
+    return act(CONTINUE, which, document=as_json, yes=yes)
 
 
 @click.command(name="preempt")

@@ -14,12 +14,13 @@ STALL_OPTIONS = [
     click.option(
         "--stall-timeout",
         type=form("stall_timeout"),
-        help="It has stalled when it does nothing for so long: no output, no progress, GPU and processor idle.",
+        help="It has stalled when it does nothing for so long: no output, no progress, GPU and processor idle. "
+        "0: never. Without it the settings say.",
     ),
     click.option(
         "--stall-action",
         type=form("stall_action"),
-        help="Then show it and say so in an event (warn, the default), or end it.",
+        help="Then show it and say so in an event (warn), or end it (stop). Without it the settings say (warn).",
     ),
 ]
 

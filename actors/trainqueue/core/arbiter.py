@@ -61,12 +61,14 @@ class Core(Ends):
         paused: bool,
         draining: bool,
         pause_reason: str | None = None,
+        crashes: Iterable[int] = (),
         choices: Mapping[str, bool] | None = None,
         traces: Mapping[str, Trace] | None = None,
         lanes: Mapping[str, Choice] | None = None,
     ) -> None:
         """What the journal holds, see `load` and `recall`. Nothing is dispatched before the first event."""
         self.paused, self.draining, self.pause_reason = paused, draining, pause_reason
+        self.guard.row = [*crashes]
         self.lanes.recall(lanes or {})
         self.load(jobs, ended, now)
         self.recall(choices or {}, traces or {}, now)

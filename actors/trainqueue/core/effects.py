@@ -61,6 +61,13 @@ class ModeChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class CrashesCounted:
+    """Write down the row of the crash guard (crashguard.py): the jobs that have failed at once, one after the other."""
+
+    row: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Start:
     """Begin the job's current attempt on these GPUs."""
 
@@ -168,4 +175,4 @@ class Drained:
 
 GpuEffect = Look | ProveWithin | SettleAfter | GpuChanged
 JobEffect = Changed | Explained | Reconsider | Moved | Reported | Start | Stop | Tell | AttemptOver
-Effect = JobEffect | ModeChanged | LaneChanged | WakeAt | UnblockAfter | Drained | GpuEffect
+Effect = JobEffect | ModeChanged | CrashesCounted | LaneChanged | WakeAt | UnblockAfter | Drained | GpuEffect

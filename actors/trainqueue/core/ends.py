@@ -120,7 +120,10 @@ class Ends(Gpus):
     # -- what keeps others from starting
 
     def _guard(self, job: Job, end: Ended) -> None:
+        before = [*self.guard.row]
         reason = self.guard.ended(job.id, end)
+        if self.guard.row != before:
+            self._effects.append(fx.CrashesCounted((*self.guard.row,)))
         if reason is not None and not self.paused:
             self._set_mode(ev.SetMode(paused=True, draining=self.draining, reason=reason))
 
@@ -128,8 +131,9 @@ class Ends(Gpus):
         """A reason stays for as long as the queue is paused: a drain or a second pause does not take it away."""
         self.paused, self.draining = event.paused, event.draining
         self.pause_reason = (event.reason or self.pause_reason) if event.paused else None
-        if not event.paused:
+        if not event.paused and self.guard.row:
             self.guard.reset()
+            self._effects.append(fx.CrashesCounted(()))
         self._effects.append(fx.ModeChanged(self.paused, self.draining, self.pause_reason))
 
     def _block(self, reason: str) -> None:

@@ -66,8 +66,12 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     resume_args: Annotated[tuple[str, ...], Meta(max_length=1000)] = ()
     """Appended to the command from the second attempt on."""
     stall_timeout: Seconds | None = None
-    """It counts as stalled when for so long it has logged and reported nothing, and used neither GPU nor processor."""
-    stall_action: Literal["warn", "stop"] = "warn"
+    """It counts as stalled when for so long it has logged and reported nothing, and used neither GPU nor processor.
+
+    None: what the settings say. 0: never, whatever they say.
+    """
+    stall_action: Literal["warn", "stop"] | None = None
+    """None: what the settings say."""
     memory_limit: Bytes | None = None
     """Of the machine's memory, for the whole tree; more ends it with the cause `out-of-memory`."""
     tags: dict[str, str] = {}
@@ -124,9 +128,8 @@ def check_fields(spec: JobSpec, where: str) -> None:
         raise RequestError("bad-request", f"{where}.warn: must be shorter than time_limit, before whose end it is")
     if spec.max_running is not None and spec.group is None:
         raise RequestError("bad-request", f"{where}.max_running: is of a group, and the job is in none")
-    if spec.memory_limit == 0 or spec.stall_timeout == 0:
-        field = "memory_limit" if spec.memory_limit == 0 else "stall_timeout"
-        raise RequestError("bad-request", f"{where}.{field}: must be more than 0; leave it out for none")
+    if spec.memory_limit == 0:
+        raise RequestError("bad-request", f"{where}.memory_limit: must be more than 0; leave it out for none")
     numbers = (spec.time_limit, spec.grace, spec.warn, spec.not_before, spec.retry_delay, spec.stall_timeout)
     if any(number is not None and not math.isfinite(number) for number in numbers):
         raise RequestError("bad-request", f"{where}: a time or duration is not a finite number")

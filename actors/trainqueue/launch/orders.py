@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Order = dict[str, Any]
+SPOILT = b" torn\n"
+"""The end of a line that was left without one."""
 
 
 def are_taken(folder: Path) -> bool:
@@ -25,11 +27,16 @@ def are_taken(folder: Path) -> bool:
 
 
 def append(folder: Path, order: Order) -> None:
-    """Raises OSError, and then there is nothing of it in the file."""
-    line = json.dumps(order).encode() + b"\n"
-    fd = os.open(folder / "orders", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    """Raises OSError, and then there is nothing of it in the file.
+
+    A line that somebody has died in the middle of was never promised: it is spoilt, whatever it says by now, so that
+    it swallows no other one.
+    """
+    fd = os.open(folder / "orders", os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         size = os.fstat(fd).st_size
+        torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
+        line = SPOILT * torn + json.dumps(order).encode() + b"\n"
         if os.write(fd, line) != len(line):
             os.ftruncate(fd, size)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -38,10 +45,10 @@ def append(folder: Path, order: Order) -> None:
 
 
 def given(folder: Path) -> list[Order]:
-    """All so far, the oldest first; none where they cannot be read."""
+    """All so far, the oldest first, as the runner reads them: whole lines. None where they cannot be read."""
     found: list[Order] = []
     try:
-        lines = (folder / "orders").read_bytes().splitlines()
+        lines = (folder / "orders").read_bytes().rpartition(b"\n")[0].splitlines()
     except OSError:
         return found
     for line in lines:

@@ -238,7 +238,7 @@ def watch(child: int, course: Course, cap: logcap.LogCap, ours: Claim, kills: oo
         if number == signal.SIGTERM:
             course.cancel(now, "cancel")
         if number == signal.SIGQUIT:
-            course.cancel_at_once()
+            course.cancel_at_once(now)
         course.look(now)
 
 

@@ -59,14 +59,15 @@ class Course:
         elif self.reason == "preempt" and reason == "cancel":
             self.reason = reason
 
-    def cancel_at_once(self) -> None:
+    def cancel_at_once(self, now: float) -> None:
         if self.reason in (None, "preempt"):
             self.reason = "cancel"
+        self._rested(now)
         self._kill()
 
     def _kill(self) -> None:
         self.ending = True
-        self.end_at = self.warn_at = self.kill_at = self.stopped_at = None
+        self.end_at = self.warn_at = self.kill_at = None
         tree.signal_group(self.leader, signal.SIGKILL)
 
     def _end(self, reason: str, now: float) -> None:
@@ -101,10 +102,15 @@ class Course:
         if self.stopped_at is None:
             return
         tree.continue_all()
-        pause = now - self.stopped_at
-        self.idle, self.stopped_at = self.idle + pause, None
+        pause = self._rested(now)
         self.end_at = None if self.end_at is None else self.end_at + pause
         self.warn_at = None if self.warn_at is None else self.warn_at + pause
+
+    def _rested(self, now: float) -> float:
+        """It is suspended no longer: for how long it was, which is no run time."""
+        pause = 0.0 if self.stopped_at is None else now - self.stopped_at
+        self.idle, self.stopped_at = self.idle + pause, None
+        return pause
 
     def _preempt(self, warn: float, now: float) -> None:
         """Its time limit is not put off by that."""
