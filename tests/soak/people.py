@@ -10,6 +10,7 @@ import random
 import threading
 import time
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Any
 
 from soak.history import ENDED, Ask, Order
@@ -320,14 +321,25 @@ class Person(threading.Thread):
         answers = self.office.shell.run(op, *by, *more)
         now = time.monotonic()
         if not isinstance(answers, list):  # the daemon has died: it was done to any of them, or not
-            some = [order.id for order in self.office.touchable() if order.id is not None]
-            self.history.asks += [Ask(op, job, sent) for job in some]
+            self.history.asks += [Ask(op, job, sent, was="?", fields={"by": by[0]}) for job in self.selected(by)]
             return
         for answer in answers:
             was = self.office.states.get(answer["id"], "")
             ask = Ask(op, answer["id"], sent, now, tries=1, was=was, fields={"by": by[0]})
             self.history.asks.append(ask)
             self.heard(ask, answer)
+
+    def selected(self, by: list[str]) -> set[int]:
+        """Jobs that this may have been done to: they have, or have had, what it asks for."""
+        field, value = by[0].removeprefix("--").replace("tag", "tags"), by[1]
+        wanted: Any = value if field != "tags" else dict([value.split("=")])
+
+        def fits(found: Any) -> bool:
+            return wanted.items() <= (found or {}).items() if field == "tags" else fnmatch(found or "", wanted)
+
+        found = {order.id for order in [*self.history.orders] if order.id and fits(order.spec.get(field))}
+        asks = [ask for ask in [*self.history.asks] if field in ask.fields.get("set", {})]
+        return found | {ask.job for ask in asks if fits(ask.fields["set"][field])}
 
 
 SPEC = (

@@ -113,7 +113,9 @@ def wrong_stalled(sight: Sight, order: Order, attempt: dict[str, Any]) -> str | 
     if start is None:
         return None
     least = min(timeout for timeout in sight.ever(order, "stall_timeout") if timeout)
-    last = max(s.at for s in sight.stamps[job] if s.attempt == start.attempt and s.at <= end and s.what != "stop")
+    last = max(
+        s.at for s in sight.stamps[job] if s.attempt == start.attempt and s.at <= end and s.what in {"start", "tick"}
+    )
     asleep = sum(e - b for b, e in sight.asleep(job, last, end))
     quiet = end - last - asleep
     return f"it was quiet for {quiet:.2f} s, its time-out is {least}" if quiet < least - SLACK else None
@@ -138,7 +140,7 @@ def wrong_cancelled(sight: Sight, order: Order, attempt: dict[str, Any]) -> str 
 def wrong_let_down(sight: Sight, order: Order, attempt: dict[str, Any]) -> str | None:
     """Somebody whom it waited for has ended otherwise than it wanted."""
     job, at = order.id or 0, until(sight, attempt)
-    if any(sight.ever(order, "after_group")[-1:]) or any(groups for groups in sight.ever(order, "after_group")):
+    if any(sight.ever(order, "after_group")):
         return None  # any job of them may have
     deps = [(dep, good) for name, good in (("after", {"completed"}), ("after_failed", {"failed", "lost"}))
             for some in sight.ever(order, name) for dep in some or ()]  # fmt: skip
@@ -152,7 +154,6 @@ def wrong_lost(sight: Sight, order: Order, attempt: dict[str, Any]) -> str | Non
     return None if sight.runner_killed(start, since, until(sight, attempt)) else f"its runner was not killed ({start})"
 
 
-Check = "Callable[[Sight, Order, dict[str, Any]], str | None]"
 CHECKS: dict[tuple[str | None, str | None], Callable[[Sight, Order, dict[str, Any]], str | None]] = {
     ("completed", None): wrong_completed,
     ("failed", "exit"): wrong_exit,

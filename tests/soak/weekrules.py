@@ -61,6 +61,11 @@ class Sight(Timeline):
             for start in self.starts(job):
                 yield order, start
 
+    def before(self, one: Stamp, other: Stamp) -> bool:
+        """Whether one was taken from the line before the other; their first words may come the other way round."""
+        seqs = [self.pendings.get((stamp.job, stamp.attempt), {"seq": -1})["seq"] for stamp in (one, other)]
+        return seqs[0] < seqs[1]
+
     def end_of(self, start: Stamp) -> float:
         """Until when it certainly ran: its last word."""
         mine = (s.at for s in self.stamps[start.job] if s.attempt == start.attempt and s.what in {"stop", "tick"})
@@ -155,7 +160,9 @@ def not_too_early(sight: Sight) -> Iterator[str]:
 
 def holds_stick(sight: Sight) -> Iterator[str]:
     for job, order in sight.acknowledged.items():
-        freeing = [ask for ask in sight.asked(job, "release", "retry", "edit") if ask.may_have and frees(ask)]
+        freeing = [
+            ask for ask in sight.asked(job, "release", "retry", "edit", "preempt") if ask.may_have and frees(ask)
+        ]
         holding = [ask for ask in sight.asked(job, "hold", "edit", "preempt", "retry") if ask.ok and holds(ask)]
         spans = [(ask.sent, ask.answered or FOREVER) for ask in holding]
         if order.spec.get("hold"):
@@ -173,6 +180,9 @@ def holds(ask: Ask) -> bool:
 
 
 def frees(ask: Ask) -> bool:
+    """The last preemption says whether it is held; a retry that says nothing holds nothing."""
+    if ask.op == "preempt":
+        return not ask.fields.get("hold")
     return ask.op in {"release", "retry"} or ask.fields.get("set", {}).get("hold") is False
 
 
@@ -218,7 +228,7 @@ def bounds_hold(sight: Sight) -> Iterator[str]:
     for group, found in groups.items():
         for order, start, _ in found:
             most = sight.values(order, "max_running", start.at)
-            there = [other.job for _, other, end in found if other.at < start.at < end and other.job != start.job]
+            there = [other.job for _, other, end in found if sight.before(other, start) and start.at < end]
             if None not in most and len(there) >= max(most):
                 yield f"job {start.job}, attempt {start.attempt} of {group} started while {there} ran, at most {most}"
 
@@ -233,12 +243,12 @@ def lanes_hold(sight: Sight) -> Iterator[str]:
     for lane, found in lanes.items():
         for start, _, gpus in found:
             most = shares(sight, lane, start)
-            used = sum(n for other, end, n in found if other.at < start.at < end and other.job != start.job)
+            used = sum(n for other, end, n in found if sight.before(other, start) and start.at < end)
             if gpus and None not in most and used + gpus > max(most):
                 yield f"job {start.job} started in lane {lane}, which held {used} GPUs, at most {most}"
             pending = sight.pendings.get((start.job, start.attempt))
             told = [e for e in sight.raw if e["type"] == "lane" and e["name"] == lane]
-            if pending is not None and told_closed(told, pending["seq"]):
+            if pending is not None and told_closed(told, pending):
                 yield f"job {start.job}, attempt {start.attempt} was taken from lane {lane} while that was paused"
             if closed(sight, start.at, lambda a: a.op == "lane" and a.fields["name"] == lane and "paused" in a.fields):
                 yield f"job {start.job}, attempt {start.attempt} started while its lane {lane} was paused"
@@ -258,16 +268,18 @@ def shares(sight: Sight, lane: str, start: Stamp) -> list[int | None]:
 def the_queue_stands_still(sight: Sight) -> Iterator[str]:
     told = [event for event in sight.raw if event["type"] == "queue"]
     for event in sight.raw:
-        if event.get("state") == "pending" and event["type"] == "job" and told_closed(told, event["seq"]):
+        if event.get("state") == "pending" and event["type"] == "job" and told_closed(told, event):
             yield f"job {event['id']}, attempt {event['attempt']} was taken from the line while the queue was paused"
     for _, start in sight.begun():
         if closed(sight, start.at, lambda ask: ask.op in {"pause", "resume"}):
             yield f"job {start.job}, attempt {start.attempt} started while the queue was paused"
 
 
-def told_closed(told: list[dict[str, Any]], seq: int) -> bool:
-    last = next((event for event in reversed(told) if event["seq"] < seq), None)
-    return last is not None and bool(last.get("paused") or last.get("draining"))
+def told_closed(told: list[dict[str, Any]], pending: dict[str, Any]) -> bool:
+    """A drain ends with its daemon, and nothing is told of that: who reads events sees the new epoch."""
+    last = next((event for event in reversed(told) if event["seq"] < pending["seq"]), None)
+    drains = last is not None and last.get("draining") and last["epoch"] == pending["epoch"]
+    return last is not None and bool(last["paused"] or drains)
 
 
 def closed(sight: Sight, at: float, of: Callable[[Ask], bool]) -> bool:
