@@ -81,10 +81,10 @@ def found() -> str:
     told = {
         "resume": mine.get("TRAINQ_RESUME", "0"),
         "extra": "+".join(sys.argv[7:]),
-        "edition": mine.get("SOAK_EDITION", ""),
         "cwd": os.path.basename(os.getcwd()),  # noqa: PTH109, PTH119
         "umask": str(mask),
         "denied": str(int("WEEKEND_DENIED" in mine)),
+        "n": mine.get("WEEKEND_N", ""),
         "kept": str(int("WEEKEND_KEPT" in mine)),
         "frozen": str(int(os.path.exists("frozen"))),  # noqa: PTH110
     }
@@ -93,12 +93,15 @@ def found() -> str:
 
 def listen(stamps: Stamps, mode: str, code: str) -> None:
     """A person's jobs outlive the warning, and some save and end when they are told to."""
-    signal.signal(signal.SIGUSR1, lambda *_: stamps.write("told"))
+
+    def tell(*_: object) -> None:
+        stamps.write("told")
 
     def save(*_: object) -> None:
         stamps.write("stop", code)
         os._exit(int(code))
 
+    signal.signal(signal.SIGUSR1, tell)
     if mode == "saves":
         signal.signal(signal.SIGTERM, save)
 

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from soak import processes
-from soak.chaos import Chaos, until_written
+from soak.chaos import Blows
 from soak.history import Ask
 from soak.protocol import GivenUpError, GoneError, RefusedError
 from soak.wishes import GPUS, LANES
@@ -20,15 +20,18 @@ if TYPE_CHECKING:
     from soak.supervisor import Supervisor
 
 
-class Nights(Chaos):
+STANDS = (0.2, 0.7, 1.5, 3.5)
+"""Seconds that something stands still; some longer than a start takes."""
+
+
+class Nights(Blows):
     """Blows, some seconds apart."""
 
     def __init__(self, office: Office, supervisor: Supervisor, seed: str, apart: float) -> None:
-        super().__init__(supervisor, office, office.history, 0, 10**6)  # type: ignore[arg-type]  (it has the line)
+        super().__init__(supervisor, office.history, seed, 10**6)
         self.office, self.apart = office, apart
         self.gone = False
         """Whether the last blow has ended the daemon."""
-        self.dice = random.Random(seed)
         self.blows = {
             self.daemon: 16,
             self.hand_over: 12,
@@ -61,11 +64,6 @@ class Nights(Chaos):
         self.gone = True
         return super().stop()
 
-    def hand_over(self) -> bool:
-        until_written(self.office.folder / "stamps")
-        time.sleep(self.dice.uniform(0.0, 0.006))
-        return self.strike("daemon", self.supervisor.life.pid, "hand-over")
-
     def shutdown(self) -> bool:
         """By a request; who wants to may start it again."""
         self.gone = True
@@ -89,6 +87,7 @@ class Warden(threading.Thread):
 
     def run(self) -> None:
         acts: list[Callable[[], None]] = [self.pause, self.pause_lane, self.pause_lane, self.bound_lane, self.drain]
+        acts.append(self.disable_gpu)
         try:
             while not self.office.stopping:
                 self.guard()
@@ -116,17 +115,23 @@ class Warden(threading.Thread):
 
     def pause(self) -> None:
         self.ask("pause")
-        time.sleep(self.dice.uniform(0.2, 1.5))
+        time.sleep(self.dice.choice(STANDS))
         self.ask("resume")
 
     def pause_lane(self) -> None:
         lane = self.dice.choice([*LANES, "default"])
         self.ask("lane", name=lane, paused=True)
-        time.sleep(self.dice.uniform(0.2, 2.0))
+        time.sleep(self.dice.choice(STANDS))
         self.ask("lane", name=lane, paused=False)
 
     def bound_lane(self) -> None:
         self.ask("lane", name=self.dice.choice(LANES), gpus=self.dice.choice([1, 1, 2, GPUS, None]))
+
+    def disable_gpu(self) -> None:
+        gpus = [f"GPU-fake-{n}" for n in self.dice.sample(range(GPUS), self.dice.choice([1, 1, 2]))]
+        self.ask("disable", gpus=gpus)
+        time.sleep(self.dice.choice(STANDS))
+        self.ask("enable", gpus=gpus)
 
     def drain(self) -> None:
         """Often somebody thinks better of it; else the daemon leaves when nothing runs, and is started again."""
@@ -145,3 +150,4 @@ class Warden(threading.Thread):
         self.ask("resume")
         for lane in (*LANES, "default"):
             self.ask("lane", name=lane, paused=False, gpus=None)
+        self.ask("enable", gpus=[f"GPU-fake-{n}" for n in range(GPUS)])

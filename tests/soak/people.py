@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from soak.history import ENDED, Ask, Order
 from soak.protocol import GivenUpError, RefusedError
-from soak.shell import Shell
 from soak.wishes import EDITS, Wishes
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from soak.history import History
     from soak.protocol import Line
+    from soak.shell import Shell
 
 MOST_WAITING = 250
 """Jobs in the queue beyond which nobody adds any."""
@@ -42,14 +42,27 @@ SUITS: dict[str, tuple[str, ...]] = {
     "suspend": ("running",),
     "continue": ("running",),
     "preempt": ("running",),
+    "env": ("queued", "running", *ENDED),
 }
 """The states of jobs that a verb is meant for."""
 HABITS = {
-    **{"cancel": 5, "hold": 6, "release": 6, "move": 10, "edit": 22, "retry": 6, "copy": 2},
-    **{"signal": 6, "suspend": 8, "continue": 4, "preempt": 8},
+    "edit": 22,
+    "move": 10,
+    "suspend": 8,
+    "preempt": 8,
+    "hold": 6,
+    "release": 6,
+    "retry": 6,
+    "signal": 6,
+    "cancel": 3,
+    "continue": 4,
+    "env": 4,
+    "copy": 2,
 }
 EXPECTED = {"conflict"}
-REFUSABLE = {"edit", "retry", "copy", "submit", "move"}
+NOTHING_FOUND = 4
+"""Exit code of a verb by filters that nothing matches."""
+REFUSABLE = {"edit", "retry", "copy", "submit", "move", "env"}
 """What may ask for something that makes no sense, or name a job whose record is gone."""
 
 
@@ -180,7 +193,7 @@ class Person(threading.Thread):
         """By the command line, with a frozen copy of a folder and with what the shell has in its environment."""
         order = self.wishes.order(self.key(), short=True)
         order.mode, order.sent = "frozen", time.monotonic()
-        order.spec = {"command": order.spec["command"][:-1] + ["plain"], "gpus": 0}
+        order.spec = {"command": [*order.spec["command"][:-1], "plain"], "gpus": 0}
         options = ["--snapshot", "--no-start", "--gpus", "0", "--tag", "set=frozen"]
         answer = self.office.shell.run("submit", *options, "--", *order.spec["command"], cwd=self.office.folder / "b")
         order.doubtful = not isinstance(answer, dict)
@@ -219,6 +232,8 @@ class Person(threading.Thread):
             self.ask("retry", ids, set=changes)
         elif op == "copy":
             self.copy(orders[0])
+        elif op == "env":
+            self.look_at_env(orders[0])
         elif op == "move":
             self.move(ids)
         elif op == "cancel":
@@ -264,16 +279,28 @@ class Person(threading.Thread):
         try:
             answer = self.office.line.call("copy", jobs=[order.id], set={"hold": True}, key=key)
             job = answer["jobs"][0]["id"]
-            view = self.office.line.call("status", job=job)["job"]
+            found = self.office.line.call("status", job=job, env=True)
         except RefusedError as error:
             ask.answered = time.monotonic()
             self.refused("copy", error)
             return
         ask.ok, ask.answered, ask.state = True, time.monotonic(), answer["jobs"][0]["state"]
-        made.spec = {name: view[name] for name in [*SPEC, "command"]} | {"hold": ask.state == "queued"}
+        made.spec = {name: found["job"][name] for name in [*SPEC, "command"]} | {"hold": ask.state == "queued"}
+        made.spec["env"] = found["env"]
         made.spec |= {name: order.spec[name] for name in ("env_extra",) if name in order.spec}
         made.held = made.spec["hold"]
         self.enter([made], [job])
+
+    def look_at_env(self, order: Order) -> None:
+        """A question, but written down as a verb: whoever changes it meanwhile may explain the answer."""
+        ask = Ask("env", order.id or 0, time.monotonic(), was=self.office.states.get(order.id or 0, ""))
+        try:
+            shown = self.office.line.call("status", job=order.id, env=True)["env"]
+        except RefusedError as error:
+            self.refused("env", error, ask.job)
+            return
+        ask.ok, ask.answered, ask.fields = True, time.monotonic(), {"shown": shown}
+        self.history.asks.append(ask)
 
     # -- asking
 
@@ -292,7 +319,15 @@ class Person(threading.Thread):
             ask.answered, ask.tries = time.monotonic(), tries
         for ask, answer in zip(asks, told, strict=False):
             self.heard(ask, answer)
+        if fields.get("to") == "front":
+            self.in_front(told)
         return asks
+
+    def in_front(self, told: list[dict[str, Any]]) -> None:
+        """They stand there in the order given, those who may start."""
+        places = [answer["position"] for answer in told if answer["ok"] and answer["position"] is not None]
+        if places != [*range(1, len(places) + 1)]:
+            self.history.faults.append(f"moved to the front were {told}")
 
     def heard(self, ask: Ask, answer: dict[str, Any]) -> None:
         ask.ok, ask.state = answer["ok"], answer["state"]
@@ -309,7 +344,7 @@ class Person(threading.Thread):
 
     def by_shell(self) -> None:
         """A verb on whatever a name, a tag, a group or a state selects."""
-        op = self.dice.choice(["cancel", "hold", "release", "release", "retry", "move"])
+        op = self.dice.choice(["cancel", *3 * ["hold", "release", "release", "retry", "move"]])
         groups = [f"g{self.dice.randint(0, 5)}"]
         groups += [order.spec["group"] for order in self.office.touchable() if order.spec.get("group")][-1:]
         by = self.dice.choice(
@@ -320,6 +355,8 @@ class Person(threading.Thread):
         sent = time.monotonic()
         answers = self.office.shell.run(op, *by, *more)
         now = time.monotonic()
+        if self.office.shell.ran[-1][1] == NOTHING_FOUND:
+            return
         if not isinstance(answers, list):  # the daemon has died: it was done to any of them, or not
             self.history.asks += [Ask(op, job, sent, was="?", fields={"by": by[0]}) for job in self.selected(by)]
             return

@@ -15,9 +15,21 @@ if TYPE_CHECKING:
 
 FOREVER = float("inf")
 DEFAULTS: dict[str, Any] = {
-    **{"gpus": 1, "after": [], "after_any": [], "after_failed": [], "after_group": [], "keep": False},
-    **{"retries": {}, "retry_backoff": 1.0, "resume_args": [], "stall_action": "warn", "hold": False},
-    **{"retry_place": "front", "priority": "normal", "tags": {}, "env_extra": {}},
+    "gpus": 1,
+    "after": [],
+    "after_any": [],
+    "after_failed": [],
+    "after_group": [],
+    "keep": False,
+    "retries": {},
+    "retry_backoff": 1.0,
+    "retry_place": "front",
+    "resume_args": [],
+    "stall_action": "warn",
+    "hold": False,
+    "priority": "normal",
+    "tags": {},
+    "env_extra": {},
 }
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from soak import explained
 from soak.history import ENDED, News
 from soak.protocol import GivenUpError, RefusedError
 
@@ -16,6 +17,26 @@ if TYPE_CHECKING:
 LOOK = 0.2
 EVERY = 5
 """Of the looks one is at the whole line, too."""
+ALIKE = ("gpus", "group", "max_running", "lane")
+GPU_ALIKE = ("gpu_memory", "gpu_from", "gpu_name", "gpu_min_memory", "time_limit")
+
+
+class Place(NamedTuple):
+    """Of a waiting job."""
+
+    job: int
+    position: int | None
+    priority: int | str
+    attempt: int
+    alike: str
+
+
+class Snapshot(NamedTuple):
+    """The line as it was when `seq` was the newest event; `sent` is when somebody asked."""
+
+    seq: int
+    sent: float
+    places: list[Place]
 
 
 class Watch(threading.Thread):
@@ -28,6 +49,9 @@ class Watch(threading.Thread):
         self.attempts: dict[int, list[dict[str, Any]]] = {}
         self.looks = 0
         self.longest = 0
+        self.reasons = Counter[str]()
+        """Why jobs waited, as often as anybody looked."""
+        self.lines: list[Snapshot] = []
         self.enough = False
         self.offset = time.time() - time.monotonic()
 
@@ -76,25 +100,15 @@ class Watch(threading.Thread):
         self.attempts[job] = found["attempts"]
 
     def count(self) -> None:
-        """The places of the line: each once, none left out, those who have none behind."""
+        asked_at, sent = time.time(), time.monotonic()
         found = self.office.line.call("queue", limit=10_000)
-        places = [job["position"] for job in found["queued"]]
-        self.longest = max(self.longest, len(places))
-        ready = [place for place in places if place is not None]
-        if ready != [*range(1, len(ready) + 1)] or None in places[: len(ready)]:
-            self.history.faults.append(f"the places in line were {places}")
-        ids = [job["id"] for job in [*found["queued"], *found["running"]]]
-        if len({*ids}) < len(ids):
-            self.history.faults.append(f"a job stands there twice: {[job for job, n in Counter(ids).items() if n > 1]}")
-        told = Counter(job["state"] for job in [*found["queued"], *found["running"]])
-        counts = {state: found["counts"].get(state, 0) for state in ("queued", "pending", "running")}
-        if any(told[state] != count for state, count in counts.items()):
-            self.history.faults.append(f"counted {counts}, shown {dict(told)}")
-        self.gpus(found)
+        self.longest = max(self.longest, len(found["queued"]))
+        self.reasons.update(job["why_code"] for job in found["queued"])
+        self.history.faults += explained.wrong(found, asked_at)
+        self.lines.append(Snapshot(found["seq"], sent, [seen(job) for job in found["queued"]]))
 
-    def gpus(self, found: dict[str, Any]) -> None:
-        """What the GPUs say of the jobs is what the jobs say of the GPUs."""
-        held = {(job["id"], gpu) for job in found["running"] for gpu in job["gpu_ids"]}
-        shown = {(job, gpu["id"]) for gpu in found["gpus"] for job in gpu["jobs"]}
-        if held != shown:
-            self.history.faults.append(f"jobs hold {sorted(held)}, GPUs are held by {sorted(shown)}")
+
+def seen(job: dict[str, Any]) -> Place:
+    """Of whom there is the same to say but for their places is alike."""
+    fields = [job[name] for name in (*ALIKE, *(GPU_ALIKE if job["gpus"] else ()))]
+    return Place(job["id"], job["position"], job["priority"], job["attempt"], repr(fields))

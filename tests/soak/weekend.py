@@ -128,20 +128,21 @@ def supervise(
         office.stopping = True
         for thread in (warden, *people):
             thread.join(AFTER)
-    monday(office, watch, warden)
+    monday(office, warden)
     watch.enough = True
     watch.join(AFTER)
     watch.read()
     listed = everything(office.line)
-    logs(office, watch, listed)
+    logs(office, listed)
     return listed
 
 
-def monday(office: Office, watch: Watch, warden: Warden) -> None:
+def monday(office: Office, warden: Warden) -> None:
     """Let everything go on, and wait until it has ended."""
     last, since = -1, time.monotonic()
+    warden.open_all()
     while True:
-        warden.open_all()
+        warden.guard()
         found = office.line.call("queue", limit=10_000)
         if not (found["queued"] or found["running"]):
             return
@@ -176,7 +177,7 @@ def everything(line: Line) -> list[dict[str, Any]]:
     return found
 
 
-def logs(office: Office, watch: Watch, listed: list[dict[str, Any]]) -> None:
+def logs(office: Office, listed: list[dict[str, Any]]) -> None:
     """Those of all attempts that have started are there, unless retention says that it took them."""
     started = {
         (stamp.job, stamp.attempt) for stamp in stamps(office.folder / "stamps", History()) if stamp.what == "start"

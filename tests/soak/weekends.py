@@ -139,7 +139,7 @@ def wrong_cancelled(sight: Sight, order: Order, attempt: dict[str, Any]) -> str 
 
 def wrong_let_down(sight: Sight, order: Order, attempt: dict[str, Any]) -> str | None:
     """Somebody whom it waited for has ended otherwise than it wanted."""
-    job, at = order.id or 0, until(sight, attempt)
+    at = until(sight, attempt)
     if any(sight.ever(order, "after_group")):
         return None  # any job of them may have
     deps = [(dep, good) for name, good in (("after", {"completed"}), ("after_failed", {"failed", "lost"}))
@@ -218,15 +218,16 @@ def preempted_jobs_come_back(sight: Sight) -> Iterator[str]:
         if ask.op != "preempt" or not ask.ok or ask.answered is None or sight.maybe(ask.job, "cancel"):
             continue
         told = [news for news in sight.news.get(ask.job, []) if news.state == "running" and news.at <= ask.answered]
+        ran = ([news for news in told if news.at <= ask.sent][-1:] or told)[:1]  # the next attempt may run already
         view = sight.history.jobs.get(ask.job)
-        if not told or view is None or view["attempt"] > told[-1].attempt:
+        if not ran or view is None or view["attempt"] > ran[0].attempt:
             continue
-        stop = sight.stamp("stop", ask.job, told[-1].attempt)
-        ended = [news.at for news in sight.ends(ask.job) if news.attempt == told[-1].attempt]
+        stop = sight.stamp("stop", ask.job, ran[0].attempt)
+        ended = [news.at for news in sight.ends(ask.job) if news.attempt == ran[0].attempt]
         if view["state"] == "lost" or (stop is not None and stop.at < ask.answered + SLACK):
             continue
         if not ended or ended[-1] > ask.answered + 0.5:
-            yield f"job {ask.job}, attempt {told[-1].attempt} was preempted and did not come back"
+            yield f"job {ask.job}, attempt {ran[0].attempt} was preempted and did not come back"
 
 
 def retries_wait(sight: Sight) -> Iterator[str]:

@@ -32,6 +32,7 @@ def report(weekend: Weekend, seed: int, seconds: float, wrong: list[str]) -> str
         f"stamps     {counted(stamp.what for stamp in history.stamps)}",
         f"events     {len(history.seqs)}: {counted(told.elements())}",
         f"line       at most {weekend.watch.longest} waited; looked at {weekend.watch.looks // 5} times",
+        f"waited for {counted(weekend.watch.reasons.elements())}",
         f"guard      paused the queue {len(weekend.warden.guarded)} times",
         f"records    {len(weekend.listed)} kept of {len(history.jobs)}",
         f"by shell   {counted(f'{op} ({code})' for op, code in weekend.shell.ran)}",
@@ -64,8 +65,8 @@ def stories(weekend: Weekend, wrong: list[str]) -> Iterator[str]:
             (news.at, f"event {news.seq}: {news.type} {news.state} {news.attempt}")
             for news in reading.news.get(job, [])
         ]
-        said += [(s.at, f"stamp: {s.what} {s.attempt} pid {s.pid} runner {s.runner} {s.word}") for s in reading.stamps.get(job, [])
-                 if s.what != "tick"]  # fmt: skip
+        said += [(s.at, f"stamp: {s.what} {s.attempt} pid {s.pid} runner {s.runner} {s.word}")
+                 for s in reading.stamps.get(job, []) if s.what != "tick"]  # fmt: skip
         for ask in reading.asks.get(job, []):
             took = f"{ask.answered - ask.sent:.2f} s" if ask.answered else "unanswered"
             said.append((ask.sent, f"verb: {ask.op} {ask.fields} -> {ask.ok}, {ask.state} ({took}, {ask.tries} tries)"))

@@ -1,4 +1,4 @@
-"""What must hold of a weekend: when jobs may start. `weekends.py` judges how they end. As invariants.py, from outside."""
+"""What must hold of a weekend: when jobs may start. `weekends.py` judges how they end. All from outside."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from soak import invariants, weekends
+from soak import invariants, weekends, weekline
 from soak.history import ENDED
 from soak.invariants import plain
 from soak.timeline import FOREVER, Timeline
-from soak.wishes import MEMORY, SHARE
+from soak.wishes import MEMORY, SECRET, SHARE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,7 +64,7 @@ class Sight(Timeline):
     def before(self, one: Stamp, other: Stamp) -> bool:
         """Whether one was taken from the line before the other; their first words may come the other way round."""
         seqs = [self.pendings.get((stamp.job, stamp.attempt), {"seq": -1})["seq"] for stamp in (one, other)]
-        return seqs[0] < seqs[1]
+        return bool(seqs[0] < seqs[1])
 
     def end_of(self, start: Stamp) -> float:
         """Until when it certainly ran: its last word."""
@@ -207,6 +207,9 @@ def edits_stick(sight: Sight) -> Iterator[str]:
         masks = sight.values(order, "umask", start.at)
         if None not in masks and int(found["umask"]) not in masks:
             yield f"job {start.job}, attempt {start.attempt} had the umask {found['umask']}, not {masks}"
+        numbers = numbered(sight.values(order, "env", start.at))
+        if found["n"] not in numbers:
+            yield f"job {start.job}, attempt {start.attempt} found WEEKEND_N={found['n']}, not {numbers}"
         extras = ["+".join(extra or ()) for extra in sight.values(order, "resume_args", start.at)]
         if found["extra"] not in (extras if start.attempt > 1 else [""]):
             yield f"job {start.job}, attempt {start.attempt} was called with {found['extra']!r}, not {extras}"
@@ -218,13 +221,32 @@ def edits_stick(sight: Sight) -> Iterator[str]:
                 yield f"job {job}: {name} is {view[name]}, asked for was {last[0]}"
 
 
+def numbered(environments: list[Any]) -> set[str]:
+    return {(env or {}).get("WEEKEND_N", "") for env in environments}
+
+
+def environments_are_told(sight: Sight) -> Iterator[str]:
+    """As they are, but for what is secret."""
+    for ask in sight.history.asks:
+        if ask.op != "env" or not ask.ok:
+            continue
+        order, shown = sight.acknowledged[ask.job], ask.fields["shown"]
+        numbers = numbered(
+            [value for at in (ask.sent, ask.answered) for value in sight.values(order, "env", at or 0.0)]
+        )
+        if shown.get("WEEKEND_N", "") not in numbers:
+            yield f"job {ask.job} is said to have WEEKEND_N={shown.get('WEEKEND_N')}, not {numbers}"
+        if SECRET in shown.values():
+            yield f"a secret of job {ask.job} is shown: {shown}"
+
+
 def bounds_hold(sight: Sight) -> Iterator[str]:
     """`max_running`: of those that certainly were in its group and certainly ran when it started."""
     groups: dict[str, list[tuple[Order, Stamp, float]]] = {}
     for order, start in sight.begun():
-        group = sight.only(order, "group", start.at)
-        if group is not None and group[0] is not None:
-            groups.setdefault(group[0], []).append((order, start, sight.end_of(start)))
+        named = sight.only(order, "group", start.at)
+        if named is not None and named[0] is not None:
+            groups.setdefault(named[0], []).append((order, start, sight.end_of(start)))
     for group, found in groups.items():
         for order, start, _ in found:
             most = sight.values(order, "max_running", start.at)
@@ -235,22 +257,23 @@ def bounds_hold(sight: Sight) -> Iterator[str]:
 
 def lanes_hold(sight: Sight) -> Iterator[str]:
     """Their pauses, by numbered events and by the clock; and their share, where they were not given less meanwhile."""
+    pauses = [ask for ask in sight.asked(0, "lane") if "paused" in ask.fields]
     lanes: dict[str, list[tuple[Stamp, float, int]]] = {}
     for order, start in sight.begun():
-        lane = sight.only(order, "lane", start.at)
-        if lane is not None:
-            lanes.setdefault(lane[0] or "default", []).append((start, sight.end_of(start), len(start.gpus)))
+        named = sight.only(order, "lane", start.at)
+        if named is not None:
+            lanes.setdefault(named[0] or "default", []).append((start, sight.end_of(start), len(start.gpus)))
     for lane, found in lanes.items():
         for start, _, gpus in found:
             most = shares(sight, lane, start)
             used = sum(n for other, end, n in found if sight.before(other, start) and start.at < end)
-            if gpus and None not in most and used + gpus > max(most):
+            if gpus and all(bound is not None and used + gpus > bound for bound in most):
                 yield f"job {start.job} started in lane {lane}, which held {used} GPUs, at most {most}"
             pending = sight.pendings.get((start.job, start.attempt))
             told = [e for e in sight.raw if e["type"] == "lane" and e["name"] == lane]
             if pending is not None and told_closed(told, pending):
                 yield f"job {start.job}, attempt {start.attempt} was taken from lane {lane} while that was paused"
-            if closed(sight, start.at, lambda a: a.op == "lane" and a.fields["name"] == lane and "paused" in a.fields):
+            if closed([ask for ask in pauses if ask.fields["name"] == lane], start.at):
                 yield f"job {start.job}, attempt {start.attempt} started while its lane {lane} was paused"
 
 
@@ -271,7 +294,7 @@ def the_queue_stands_still(sight: Sight) -> Iterator[str]:
         if event.get("state") == "pending" and event["type"] == "job" and told_closed(told, event):
             yield f"job {event['id']}, attempt {event['attempt']} was taken from the line while the queue was paused"
     for _, start in sight.begun():
-        if closed(sight, start.at, lambda ask: ask.op in {"pause", "resume"}):
+        if closed(sight.asked(0, "pause", "resume"), start.at):
             yield f"job {start.job}, attempt {start.attempt} started while the queue was paused"
 
 
@@ -282,14 +305,28 @@ def told_closed(told: list[dict[str, Any]], pending: dict[str, Any]) -> bool:
     return last is not None and bool(last["paused"] or drains)
 
 
-def closed(sight: Sight, at: float, of: Callable[[Ask], bool]) -> bool:
+def closed(asks: list[Ask], at: float) -> bool:
     """Whether that was paused for so long that nothing under way can explain a start; asked by one warden, in order."""
-    asks = [ask for ask in sight.asked(0, "pause", "resume", "lane") if of(ask) and ask.sent <= at]
-    if not asks:
-        return False
-    last = asks[-1]
-    pauses = last.op == "pause" or last.fields.get("paused") is True
-    return pauses and last.answered is not None and last.answered + LAG < at
+    last = next((ask for ask in reversed(asks) if ask.sent <= at), None)
+    pauses = last is not None and (last.op == "pause" or last.fields.get("paused") is True)
+    return pauses and last is not None and last.answered is not None and last.answered + LAG < at
+
+
+def disabled_gpus_rest(sight: Sight) -> Iterator[str]:
+    """No job is given one from the answer on until it is asked for again."""
+    asks = sight.asked(0, "disable", "enable")
+    for job, order in sight.acknowledged.items():
+        for start in sight.starts(job):
+            pending = sight.pendings.get((job, start.attempt))
+            for gpu in start.gpus if pending is not None else ():
+                mine = [ask for ask in asks if gpu in ask.fields["gpus"]]
+                if pending is not None and rests(mine, pending["at"]):
+                    yield f"job {job} ({order.key}), attempt {start.attempt} was given {gpu}, which was disabled"
+
+
+def rests(asks: list[Ask], at: float) -> bool:
+    last = next((ask for ask in reversed(asks) if ask.sent <= at + SLACK), None)
+    return last is not None and last.op == "disable" and (last.answered or FOREVER) + SLACK < at
 
 
 INVARIANTS: tuple[Callable[[Any], Iterator[str]], ...] = (
@@ -307,9 +344,12 @@ INVARIANTS: tuple[Callable[[Any], Iterator[str]], ...] = (
     not_too_early,
     holds_stick,
     edits_stick,
+    environments_are_told,
     bounds_hold,
     lanes_hold,
     the_queue_stands_still,
+    disabled_gpus_rest,
+    *weekline.INVARIANTS,
     *weekends.INVARIANTS,
     invariants.nobody_is_left,
 )

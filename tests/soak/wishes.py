@@ -19,7 +19,8 @@ SHARE = 10 * 2**30
 """Of a GPU that two such jobs share."""
 LANES = ("debug", "long")
 FOLDERS = ("a", "b")
-ENV = {"LANG": "C", "SOAK_WEEKEND": "1"}
+SECRET = "weekend-secret"  # noqa: S105
+ENV = {"LANG": "C", "SOAK_WEEKEND": "1", "WEEKEND_TOKEN": SECRET}
 CAUSES = ("exit", "signal", "time-limit", "stalled", "lost", "runner-died", "start-failed")
 MODES = ("plain", "plain", "plain", "ticks", "ticks", "saves", "deaf", "brood", "away")
 
@@ -152,6 +153,7 @@ EDITS: dict[str, list[Any]] = {
     "resume_args": [["--again"], ["--resume", "auto"], []],
     "lane": [*LANES, None],
     "umask": [None, 0o77, 0o27],
+    "env": [ENV, ENV | {"WEEKEND_N": "1"}, ENV | {"WEEKEND_N": "2"}],
     "gpu_from": [[0, 1], [2, 3], [0, 1, 2, 3], []],
     "gpu_name": ["fake", None],
     "gpu_min_memory": [2**30, None],
