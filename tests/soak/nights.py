@@ -138,12 +138,13 @@ class Warden(threading.Thread):
         if self.dice.random() < 0.5:
             return
         age = self.supervisor.age()
-        self.supervisor.expected.add(self.supervisor.life.pid)
+        self.supervisor.draining = True  # whichever daemon hears of it
         self.ask("drain")
         until = time.monotonic() + self.dice.choice([0.5, 3.0, 8.0])
         while self.supervisor.age() == age and time.monotonic() < until:
             time.sleep(0.02)
         self.ask("resume")
+        self.supervisor.draining = False
 
     def open_all(self) -> None:
         """On Monday."""

@@ -49,6 +49,8 @@ class Supervisor(threading.Thread):
         self.line: Line | None = None
         self.expected: set[int] = set()
         """Daemons that somebody told to end."""
+        self.draining = False
+        """Somebody wants that a daemon ends when nothing runs any more."""
         self.stopping = False
         self._log = os.open(home.parent / "daemon.err", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
@@ -85,7 +87,7 @@ class Supervisor(threading.Thread):
 
     def _ended(self, code: int) -> None:
         life = self.life
-        if life.pid not in self.expected:
+        if life.pid not in self.expected and not (self.draining and code == 0):
             self.history.faults.append(f"the daemon {life.pid} ended by itself with {code}; see {self.home.parent}")
         elif code not in {0, -signal.SIGKILL, -signal.SIGTERM}:
             self.history.faults.append(f"the daemon {life.pid} was told to end and ended with {code}")

@@ -38,7 +38,7 @@ def report(weekend: Weekend, seed: int, seconds: float, wrong: list[str]) -> str
         f"by shell   {counted(f'{op} ({code})' for op, code in weekend.shell.ran)}",
         "verbs      acknowledged/asked, by the state that the job was in",
         *verbs(weekend),
-        f"violations {len(wrong) or 'none'}",
+        f"violations {counted(each.partition(':')[0] for each in wrong) or 'none'}",
         *(f"  {each}" for each in wrong[:MOST]),
         *stories(weekend, wrong),
     ]
