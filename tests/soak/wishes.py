@@ -119,7 +119,7 @@ class Wishes:
                 "retry_place": dice.choice(["front", "back"]),
             }
         if name == "not_before":
-            return {"not_before": dice.choice([None, time.time() + dice.uniform(-1, 2.5)])}
+            return {"not_before": dice.choice([None, time.time() + dice.uniform(-1, 4)])}
         if name == "stall":
             return {"stall_timeout": dice.choice([0.7, 5.0]), "stall_action": dice.choice(["warn", "stop"])}
         if name == "memory_limit":
