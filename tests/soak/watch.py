@@ -18,7 +18,7 @@ LOOK = 0.2
 EVERY = 5
 """Of the looks one is at the whole line, too."""
 ALIKE = ("gpus", "group", "max_running", "lane")
-GPU_ALIKE = ("gpu_memory", "gpu_from", "gpu_name", "gpu_min_memory", "time_limit")
+GPU_ALIKE = ("gpu_memory", "gpu_from", "gpu_name", "gpu_min_memory", "time_limit", "grace")
 
 
 class Place(NamedTuple):
