@@ -86,13 +86,14 @@ class Warden(threading.Thread):
         """The reasons of queues that the crash guard has paused."""
 
     def run(self) -> None:
-        acts: list[Callable[[], None]] = [self.pause, self.pause_lane, self.pause_lane, self.bound_lane, self.drain]
-        acts.append(self.disable_gpu)
+        every = [self.pause, self.pause_lane, self.pause_lane, self.bound_lane, self.disable_gpu, self.drain]
+        acts: list[Callable[[], None]] = []
         try:
             while not self.office.stopping:
                 self.guard()
-                time.sleep(self.dice.uniform(0.5, 2.0))
-                self.dice.choice(acts)()
+                time.sleep(self.dice.uniform(0.2, 1.2))
+                acts = acts or self.dice.sample(every, len(every))
+                acts.pop()()
         except GivenUpError as error:
             self.history.faults.append(f"the warden was not answered ({error})")
         except Exception as error:  # noqa: BLE001  (nobody leaves in silence)

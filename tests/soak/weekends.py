@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from soak.history import ENDED
@@ -230,6 +231,18 @@ def preempted_jobs_come_back(sight: Sight) -> Iterator[str]:
             yield f"job {ask.job}, attempt {ran[0].attempt} was preempted and did not come back"
 
 
+def retries_are_given(sight: Sight) -> Iterator[str]:
+    """It has not ended for good with a cause of which it has a retry left, where nobody meddled."""
+    for job, order in sight.acknowledged.items():
+        rules, attempts = sight.ever(order, "retries"), sight.weekend.attempts.get(job)
+        if not attempts or len(rules) > 1 or sight.maybe(job, "retry", "cancel", "preempt"):
+            continue
+        last, causes = attempts[-1], Counter(attempt["cause"] for attempt in attempts)
+        again = (rules[0] or {}).get(last["cause"], 0)
+        if last["state"] == "failed" and causes[last["cause"]] <= again:
+            yield f"job {job} ended {last['cause']} {causes[last['cause']]} times, and had {again} retries after that"
+
+
 def retries_wait(sight: Sight) -> Iterator[str]:
     """A retry by itself comes after its delay, which grows."""
     for job, order in sight.acknowledged.items():
@@ -283,6 +296,7 @@ INVARIANTS: tuple[Callable[[Any], Iterator[str]], ...] = (
     attempts_were_asked_for,
     attempts_count,
     preempted_jobs_come_back,
+    retries_are_given,
     retries_wait,
     who_sleeps_does_nothing,
     the_guard_has_seen_it,
