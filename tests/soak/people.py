@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from soak.protocol import Line
     from soak.shell import Shell
 
-MOST_WAITING = 250
-"""Jobs in the queue beyond which nobody adds any."""
 RECENT = 150
 """The newest jobs, of which people speak."""
 PROBED = 0.15
@@ -79,6 +77,8 @@ class Office:
     numbers: itertools.count[int] = field(default_factory=itertools.count)
     stopping: bool = False
     limits_memory: bool = False
+    most_waiting: int = 250
+    """Jobs in the queue beyond which nobody adds any."""
 
     def touchable(self) -> list[Order]:
         """Each job once: copies are orders of their own."""
@@ -109,7 +109,7 @@ class Person(threading.Thread):
 
     def step(self) -> None:
         roll = self.dice.random()
-        if roll < 0.35 and self.office.waiting() < MOST_WAITING:
+        if roll < 0.35 and self.office.waiting() < self.office.most_waiting:
             self.submit_something()
         elif roll < 0.38:
             self.by_shell()
@@ -144,7 +144,8 @@ class Person(threading.Thread):
     def sweep(self) -> None:
         """A group with a bound, now and then with a job that waits for all of it."""
         name = f"sweep{next(self.office.numbers)}"
-        orders = [self.wishes.order(self.key(), short=True) for _ in range(self.dice.choice([20, 30, 60, 120, 200]))]
+        size = min(self.dice.choice([20, 30, 60, 120, 200]), self.office.most_waiting)
+        orders = [self.wishes.order(self.key(), short=True) for _ in range(size)]
         if self.wishes.maybe(0.5):
             last = self.wishes.order(self.key(), short=True)
             last.spec |= {"after_group": [name], "keep": self.wishes.maybe(0.5), "name": f"after {name}"}

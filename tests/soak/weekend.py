@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 PEOPLE = 8
 AFTER = 300.0
 """Seconds beyond the weekend until all must have ended."""
+WAITING = 8
+"""Jobs that may wait for each second that there is, so that a short weekend has a short Monday."""
 STOP = 30.0
 MOST_JOBS = 400
 SETTINGS = f"""
@@ -87,6 +89,7 @@ def lived(options: argparse.Namespace) -> Weekend:
     deadline = time.monotonic() + options.seconds
     line = supervisor.line = Line(folder / "home", supervisor.age, deadline + AFTER)
     office = Office(line, history, folder, Shell(folder / "home", config, str(ACTORS)))
+    office.most_waiting = min(office.most_waiting, int(WAITING * options.seconds))
     watch = Watch(office)
     warden = Warden(office, supervisor, f"{options.seed}-warden")
     supervisor.start()
