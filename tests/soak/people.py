@@ -244,7 +244,7 @@ class Person(threading.Thread):
         elif op == "suspend":
             self.suspend(ids)
         elif op == "preempt":
-            self.ask("preempt", ids, hold=self.wishes.maybe(0.2))
+            self.ask("preempt", ids, hold=self.wishes.maybe(0.4))
         else:
             self.ask(op, ids)
 
@@ -359,7 +359,8 @@ class Person(threading.Thread):
         if self.office.shell.ran[-1][1] == NOTHING_FOUND:
             return
         if not isinstance(answers, list):  # the daemon has died: it was done to any of them, or not
-            self.history.asks += [Ask(op, job, sent, was="?", fields={"by": by[0]}) for job in self.selected(by)]
+            doubts = [Ask(op, job, sent, now, tries=2, was="?") for job in self.selected(by)]
+            self.history.asks += doubts
             return
         for answer in answers:
             was = self.office.states.get(answer["id"], "")
