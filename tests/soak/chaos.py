@@ -27,46 +27,13 @@ LAG = 3.0
 """Seconds that a blow waits at most for the clients to catch up."""
 
 
-class Chaos:
-    """Strikes until it has struck often enough; a blow that finds nobody does not count."""
+class Blows:
+    """What can be done to a daemon and to what it has started; who says when is a subclass."""
 
-    def __init__(self, supervisor: Supervisor, client: Client, history: History, seed: int, wanted: int) -> None:
-        self.supervisor, self.client, self.history, self.wanted = supervisor, client, history, wanted
+    def __init__(self, supervisor: Supervisor, history: History, seed: int | str, wanted: int) -> None:
+        self.supervisor, self.history, self.wanted = supervisor, history, wanted
         self.dice = random.Random(seed)
         self.done = 0
-        self.blows: dict[Callable[[], bool], int] = {
-            self.daemon: 16,
-            self.commit: 18,
-            self.hand_over: 18,
-            self.frozen: 4,
-            self.house: 10,
-            self.nursery: 6,
-            self.runner: 16,
-            self.idle_runner: 5,
-            self.job: 8,
-            self.daemon_and_runner: 8,
-            self.nursery_and_runner: 6,
-            self.everything: 6,
-            self.stop: 4,
-        }
-
-    def run(self, deadline: float) -> None:
-        while self.done < self.wanted and time.monotonic() < deadline and not self.history.faults:
-            self.pace()
-            [blow] = self.dice.choices([*self.blows], [*self.blows.values()])
-            age, daemon = len(self.history.lives), self.supervisor.life.pid
-            struck = blow()
-            self.done += struck and blow != self.stop
-            if daemon in self.supervisor.expected:
-                self.again(age)
-
-    def pace(self) -> None:
-        """Let the clients do their part, then choose a moment."""
-        book, until = self.client.book, time.monotonic() + LAG
-        book.part = self.done / self.wanted
-        while book.submitted() < book.wanted * book.part and time.monotonic() < until:
-            time.sleep(0.01)
-        time.sleep(self.dice.uniform(0.0, 0.3))
 
     def again(self, age: int) -> None:
         """Wait for the next daemon, and often kill it, too, while it starts."""
@@ -120,38 +87,11 @@ class Chaos:
         time.sleep(self.dice.uniform(0.0, 0.5))
         return self.strike("daemon", self.supervisor.life.pid, "frozen")
 
-    def commit(self) -> bool:
-        """While it writes down a submit of ours, which is then repeated under its key."""
-        age = len(self.history.lives)
-        key, orders, specs = self.client.prepare(self.dice.randint(1, 8))
-        with contextlib.suppress(OSError), self.client.book.line.sent("submit", jobs=specs, key=key):
-            self.moment_of_writing()
-            struck = self.strike("daemon", self.supervisor.life.pid, "commit")
-            if struck:
-                self.until_reborn(age)
-            self.client.acknowledge(key, orders, specs)
-            return struck
-        self.client.acknowledge(key, orders, specs)
-        return False
-
-    def moment_of_writing(self) -> None:
-        """When the journal grows, or a part of the usual time of an answer."""
-        if self.dice.random() < 0.5:
-            time.sleep(self.dice.uniform(0.0, 1.3 * self.usual_answer()))
-            return
-        until_written(self.client.book.line.home / "trainq.db-wal")
-        if self.dice.random() < 0.5:
-            time.sleep(self.dice.uniform(0.0, 0.002))
-
     def hand_over(self) -> bool:
         """Just after a job has stamped its end (or start): the next one is told to go before that is written down."""
-        until_written(self.client.book.folder / "stamps")
+        until_written(self.supervisor.home.parent / "stamps")
         time.sleep(self.dice.uniform(0.0, 0.006))
         return self.strike("daemon", self.supervisor.life.pid, "hand-over")
-
-    def usual_answer(self) -> float:
-        answers = [order.answered - order.sent for order in self.history.orders[-50:] if order.answered is not None]
-        return min(statistics.median(answers), 0.05) if answers else 0.01
 
     def house(self) -> bool:
         """The daemon's process group, and all nurseries."""
@@ -209,6 +149,74 @@ class Chaos:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
         return True
+
+
+class Chaos(Blows):
+    """Strikes until it has struck often enough; a blow that finds nobody does not count."""
+
+    def __init__(self, supervisor: Supervisor, client: Client, history: History, seed: int, wanted: int) -> None:
+        super().__init__(supervisor, history, seed, wanted)
+        self.client = client
+        self.blows: dict[Callable[[], bool], int] = {
+            self.daemon: 16,
+            self.commit: 18,
+            self.hand_over: 18,
+            self.frozen: 4,
+            self.house: 10,
+            self.nursery: 6,
+            self.runner: 16,
+            self.idle_runner: 5,
+            self.job: 8,
+            self.daemon_and_runner: 8,
+            self.nursery_and_runner: 6,
+            self.everything: 6,
+            self.stop: 4,
+        }
+
+    def run(self, deadline: float) -> None:
+        while self.done < self.wanted and time.monotonic() < deadline and not self.history.faults:
+            self.pace()
+            [blow] = self.dice.choices([*self.blows], [*self.blows.values()])
+            age, daemon = len(self.history.lives), self.supervisor.life.pid
+            struck = blow()
+            self.done += struck and blow != self.stop
+            if daemon in self.supervisor.expected:
+                self.again(age)
+
+    def pace(self) -> None:
+        """Let the clients do their part, then choose a moment."""
+        book, until = self.client.book, time.monotonic() + LAG
+        book.part = self.done / self.wanted
+        while book.submitted() < book.wanted * book.part and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(self.dice.uniform(0.0, 0.3))
+
+    def commit(self) -> bool:
+        """While it writes down a submit of ours, which is then repeated under its key."""
+        age = len(self.history.lives)
+        key, orders, specs = self.client.prepare(self.dice.randint(1, 8))
+        with contextlib.suppress(OSError), self.client.book.line.sent("submit", jobs=specs, key=key):
+            self.moment_of_writing()
+            struck = self.strike("daemon", self.supervisor.life.pid, "commit")
+            if struck:
+                self.until_reborn(age)
+            self.client.acknowledge(key, orders, specs)
+            return struck
+        self.client.acknowledge(key, orders, specs)
+        return False
+
+    def moment_of_writing(self) -> None:
+        """When the journal grows, or a part of the usual time of an answer."""
+        if self.dice.random() < 0.5:
+            time.sleep(self.dice.uniform(0.0, 1.3 * self.usual_answer()))
+            return
+        until_written(self.client.book.line.home / "trainq.db-wal")
+        if self.dice.random() < 0.5:
+            time.sleep(self.dice.uniform(0.0, 0.002))
+
+    def usual_answer(self) -> float:
+        answers = [order.answered - order.sent for order in self.history.orders[-50:] if order.answered is not None]
+        return min(statistics.median(answers), 0.05) if answers else 0.01
 
 
 def until_written(path: Path) -> None:

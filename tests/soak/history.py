@@ -23,7 +23,7 @@ class Stamp:
     `runner` is 0 where that is not known: it died when the job was born, or its nursery has died.
     """
 
-    what: Literal["start", "stop", "overlap"]
+    what: Literal["start", "stop", "overlap", "tick", "told"]
     job: int
     attempt: int
     key: str
@@ -54,6 +54,11 @@ class Order:
     id: int | None = None
     sent: float = 0.0
     answered: float | None = None
+    spec: dict[str, Any] = field(default_factory=dict[str, Any])
+    """All that was asked for, where that matters (a weekend)."""
+    mode: str = "plain"
+    doubtful: bool = False
+    """Nobody knows whether it was accepted."""
 
     def code(self, attempt: int) -> int:
         return self.codes[min(attempt, len(self.codes)) - 1]
@@ -75,6 +80,14 @@ class Ask:
     edition: int = 0
     to: str = ""
     tries: int = 0
+    fields: dict[str, Any] = field(default_factory=dict[str, Any])
+    was: str = ""
+    """The job's state as far as the asker knew."""
+
+    @property
+    def may_have(self) -> bool:
+        """Whether it may have been done: nobody was told, or the first of several tries was."""
+        return self.ok or self.answered is None or self.tries > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +200,7 @@ def grouped(things: Iterable[Any], name: str) -> dict[int, list[Any]]:
 def stamp_from(line: str) -> Stamp:
     """Raises ValueError for a line that no job has written."""
     what, job, attempt, key, edition, pid, runner, at, gpus, word = line.split()
-    if what not in {"start", "stop", "overlap"}:
+    if what not in {"start", "stop", "overlap", "tick", "told"}:
         raise ValueError(line)
     held = () if gpus == "-" else tuple(gpus.split(","))
     numbers = (int(edition), int(pid), int(runner), float(at))

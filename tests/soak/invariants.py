@@ -63,7 +63,7 @@ def edition_of(command: list[str]) -> int:
 
 def an_attempt_runs_once(reading: Reading) -> Iterator[str]:
     for job, stamps in reading.stamps.items():
-        counted = Counter((stamp.what, stamp.attempt) for stamp in stamps if stamp.what != "overlap")
+        counted = Counter((stamp.what, stamp.attempt) for stamp in stamps if stamp.what in {"start", "stop"})
         for (what, attempt), count in counted.items():
             if count > 1:
                 yield f"job {job}, attempt {attempt}: {count} times {what}"

@@ -19,11 +19,14 @@ from soak.history import Life
 from soak.processes import below, kill, named
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from soak.history import History
     from soak.protocol import Line
 
 PR_SET_CHILD_SUBREAPER = 36
 ACTORS = Path(__file__).resolve().parents[2] / "actors"
+DAEMON = ("-m", "trainqueue.daemon")
 LOOK = 0.02
 """Seconds between two looks, where there is nothing to wait on."""
 
@@ -36,13 +39,18 @@ def become_subreaper() -> None:
 class Supervisor(threading.Thread):
     """Starts the daemon, and starts it again whenever it has died, until `stop`."""
 
-    def __init__(self, home: Path, gpus: str, history: History) -> None:
+    def __init__(
+        self, home: Path, gpus: str, history: History, config: str = "", program: Sequence[str] = DAEMON
+    ) -> None:
         super().__init__(name="supervisor")
         self.home, self.history = home, history
-        self.env = {**os.environ, "PYTHONPATH": str(ACTORS), "TRAINQ_CONFIG": "", "TRAINQ_FAKE_GPUS": gpus}
+        self.env = {**os.environ, "PYTHONPATH": str(ACTORS), "TRAINQ_CONFIG": config, "TRAINQ_FAKE_GPUS": gpus}
+        self.program = program
         self.line: Line | None = None
         self.expected: set[int] = set()
         """Daemons that somebody told to end."""
+        self.draining = False
+        """Somebody wants that a daemon ends when nothing runs any more."""
         self.stopping = False
         self._log = os.open(home.parent / "daemon.err", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
@@ -56,7 +64,7 @@ class Supervisor(threading.Thread):
 
     def spawn(self) -> None:
         """As its user does it; in a session of its own, since a terminal's death is not what we test."""
-        argv = [sys.executable, "-m", "trainqueue.daemon", "--home", str(self.home)]
+        argv = [sys.executable, *self.program, "--home", str(self.home)]
         null = os.open(os.devnull, os.O_RDONLY)
         actions = [(os.POSIX_SPAWN_DUP2, null, 0), (os.POSIX_SPAWN_DUP2, self._log, 1)]
         actions.append((os.POSIX_SPAWN_DUP2, self._log, 2))
@@ -79,7 +87,7 @@ class Supervisor(threading.Thread):
 
     def _ended(self, code: int) -> None:
         life = self.life
-        if life.pid not in self.expected:
+        if life.pid not in self.expected and not (self.draining and code == 0):
             self.history.faults.append(f"the daemon {life.pid} ended by itself with {code}; see {self.home.parent}")
         elif code not in {0, -signal.SIGKILL, -signal.SIGTERM}:
             self.history.faults.append(f"the daemon {life.pid} was told to end and ended with {code}")

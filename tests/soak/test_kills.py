@@ -16,10 +16,10 @@ import pytest
 TESTS = Path(__file__).resolve().parents[1]
 
 
-def drive(*options: object) -> None:
+def drive(*options: object, module: str = "soak.drive") -> None:
     """The driver as a process of its own; fails the test when anything was violated, and leaves the evidence then."""
     folder = Path(tempfile.mkdtemp(prefix="trainq-soak-"))  # pytest would soon throw its own away
-    command = [sys.executable, "-m", "soak.drive", "--folder", str(folder / "soak"), *map(str, options)]
+    command = [sys.executable, "-m", module, "--folder", str(folder / "soak"), *map(str, options)]
     with subprocess.Popen(command, cwd=TESTS, stdout=subprocess.PIPE, text=True) as driver:
         assert driver.stdout is not None
         try:
