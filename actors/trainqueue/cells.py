@@ -67,12 +67,18 @@ def settle() -> None:
             home.rmdir()
 
 
-def find() -> Place:
-    """Looked at, and tried out: a cgroup is made, given a limit, and removed."""
+def mark(home: Path) -> str:
+    """What the names of a home's cgroups have in common, and those of no other one that the same cgroup is given to."""
+    found = home.stat()
+    return f"{found.st_dev}-{found.st_ino}"
+
+
+def find(home: Path) -> Place:
+    """Looked at, and tried out: a cgroup is made, given a limit, and removed. For the daemon of this home."""
     place = examine()
     if place.base is None:
         return place
-    probe = place.base / f"{CELL}probe-{os.getpid()}"
+    probe = place.base / f"{CELL}{mark(home)}-probe"
     try:
         probe.mkdir(exist_ok=True)
         try:
@@ -81,7 +87,7 @@ def find() -> Place:
             probe.rmdir()
     except OSError as error:
         return Place(None, None, f"{error.filename or probe}: {error.strerror}", INSTALL)
-    remove_left(place.base)
+    remove_left(place.base, mark(home))
     return place
 
 
@@ -149,8 +155,11 @@ def write(path: Path, text: str) -> None:
         os.close(fd)
 
 
-def remove_left(base: Path) -> None:
-    """Of runners that were killed; those that are in use the kernel does not give."""
-    for left in base.glob(f"{CELL}*"):
+def remove_left(base: Path, mark: str) -> None:
+    """Of this home's runners that were killed; those that are in use the kernel does not give.
+
+    Another home's runner may have made one just now, and not have gone in yet.
+    """
+    for left in base.glob(f"{CELL}{mark}-*"):
         with contextlib.suppress(OSError):
             left.rmdir()
