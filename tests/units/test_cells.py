@@ -72,10 +72,10 @@ class Tree:
         (self.proc / "cgroup").write_text(f"4:memory:/elsewhere\n0::{inside}\n", encoding="utf-8")
         (self.proc / "mountinfo").write_text(MOUNT.format(root=mounted, where=self.top), encoding="utf-8")
 
-    def delegated(self) -> Path:
-        """A user's service."""
+    def delegated(self, name: str = "trainqd.scope") -> Path:
+        """To a user."""
         (self.top / "cgroup.subtree_control").write_text("memory\n", encoding="ascii")
-        service = self.top / "trainqd.service"
+        service = self.top / name
         self.born(service)
         self.live_in(service)
         return service
@@ -107,12 +107,21 @@ def test_alone_in_its_cgroup_the_daemon_goes_into_a_child_and_makes_others_besid
 
 
 def test_where_systemd_has_put_it_into_the_child_it_passes_the_controller_on(tree: Tree) -> None:
-    service = tree.delegated()
+    service = tree.delegated("trainqd.service")
     tree.born(service / "daemon")
     tree.live_in(service / "daemon")
     cells.settle()
     assert tree.own == service / "daemon"
     assert cells.find(tree.home).base == service
+
+
+def test_a_service_that_systemd_has_not_put_there_stays_where_it_can_be_started_again(tree: Tree) -> None:
+    """Of before 254, which passes over DelegateSubgroup."""
+    service = tree.delegated("trainqd.service")
+    cells.settle()
+    assert (tree.own, cells.enabled(service)) == (service, False)
+    told = f"systemd has started the daemon in the cgroup {service} itself, not below it"
+    assert trouble(tree) == (told, cells.INSTALL)
 
 
 def test_what_killed_runners_have_left_is_removed(tree: Tree) -> None:
