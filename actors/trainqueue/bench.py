@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from trainqueue import user
 from trainqueue.actor import stop_and_join
 from trainqueue.armourer import Armourer
-from trainqueue.cells import Place
+from trainqueue.cells import Place, mark
 from trainqueue.frozen.kept import marks as frozen_marks
 from trainqueue.launch import local
 from trainqueue.messages import Arm, Spare, StopAttempt, Warm
@@ -256,7 +256,7 @@ class Bench:
         """The cgroup of a job whose memory is limited; one for each attempt in this home."""
         if job.spec.memory_limit is None:
             return {}
-        name = f"{self.home.path.stat().st_ino}-{job.id}-{job.attempt}"
+        name = f"{mark(self.home.path)}-{job.id}-{job.attempt}"
         return {"memory_limit": job.spec.memory_limit, "cell": self.cells.cell(name)}
 
     def _marks(self, job: Job) -> dict[str, str]:

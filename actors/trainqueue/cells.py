@@ -4,6 +4,9 @@ Only cgroups of version 2 can be had without being root, and only below one that
 systemd gives one to a service with `Delegate=yes`; and only a cgroup without processes of its own can pass the memory
 controller on. So a daemon that finds itself alone in its cgroup goes into a child of it, OURS below, and makes those
 for jobs beside that. Another program's process (embed.py) is not moved.
+
+A service of systemd goes there only if systemd has put it there: it could not be started again in its own cgroup, once
+that passes a controller on to jobs that have outlived it. An older systemd passes over the word for that.
 """
 
 from __future__ import annotations
@@ -18,7 +21,9 @@ OURS = "daemon"
 CELL = "trainq-"
 """What the names of the others begin with."""
 PROC = Path("/proc/self")
-INSTALL = "run the daemon as a user unit: trainq-cli daemon install"
+SUBGROUP = 254
+"""The first systemd that starts a service in a cgroup below its own."""
+INSTALL = f"run the daemon as a user unit, which takes systemd {SUBGROUP} or a newer one: trainq-cli daemon install"
 OLD = "start the machine with the kernel's option systemd.unified_cgroup_hierarchy=1; a newer system does so by itself"
 
 
@@ -51,7 +56,7 @@ def settle() -> None:
     if own is None:
         return
     base, home = (own.parent, own) if own.name == OURS else (own, own / OURS)
-    if enabled(base) or "memory" not in words_in(base / "cgroup.controllers"):
+    if enabled(base) or "memory" not in words_in(base / "cgroup.controllers") or is_service(own):
         return
     with contextlib.suppress(OSError):
         if home == own:
@@ -67,12 +72,18 @@ def settle() -> None:
             home.rmdir()
 
 
-def find() -> Place:
-    """Looked at, and tried out: a cgroup is made, given a limit, and removed."""
+def mark(home: Path) -> str:
+    """What the names of a home's cgroups have in common, and those of no other one that the same cgroup is given to."""
+    found = home.stat()
+    return f"{found.st_dev}-{found.st_ino}"
+
+
+def find(home: Path) -> Place:
+    """Looked at, and tried out: a cgroup is made, given a limit, and removed. For the daemon of this home."""
     place = examine()
     if place.base is None:
         return place
-    probe = place.base / f"{CELL}probe-{os.getpid()}"
+    probe = place.base / f"{CELL}{mark(home)}-probe"
     try:
         probe.mkdir(exist_ok=True)
         try:
@@ -81,7 +92,7 @@ def find() -> Place:
             probe.rmdir()
     except OSError as error:
         return Place(None, None, f"{error.filename or probe}: {error.strerror}", INSTALL)
-    remove_left(place.base)
+    remove_left(place.base, mark(home))
     return place
 
 
@@ -95,6 +106,9 @@ def examine() -> Place:
         return without_controller(base)
     if not os.access(base, os.W_OK) or not os.access(base / "cgroup.procs", os.W_OK):
         return Place(None, None, f"the cgroup {base} belongs to somebody else", INSTALL)
+    if not enabled(base) and is_service(own):
+        told = f"systemd has started the daemon in the cgroup {base} itself, not below it"
+        return Place(None, None, told, INSTALL)
     if not enabled(base):
         return Place(None, None, f"other processes live in the cgroup {base}, beside the daemon", INSTALL)
     return Place(base, own)
@@ -105,6 +119,11 @@ def without_controller(base: Path) -> Place:
     if "memory" not in words_in(top / "cgroup.controllers"):
         return Place(None, None, f"{top} has no memory controller: version 1 of cgroups has it", OLD)
     return Place(None, None, f"the memory controller is not passed on (delegated) to the cgroup {base}", INSTALL)
+
+
+def is_service(folder: Path) -> bool:
+    """Whether systemd starts it in there."""
+    return folder.suffix == ".service"
 
 
 def enabled(folder: Path) -> bool:
@@ -149,8 +168,11 @@ def write(path: Path, text: str) -> None:
         os.close(fd)
 
 
-def remove_left(base: Path) -> None:
-    """Of runners that were killed; those that are in use the kernel does not give."""
-    for left in base.glob(f"{CELL}*"):
+def remove_left(base: Path, mark: str) -> None:
+    """Of this home's runners that were killed; those that are in use the kernel does not give.
+
+    Another home's runner may have made one just now, and not have gone in yet.
+    """
+    for left in base.glob(f"{CELL}{mark}-*"):
         with contextlib.suppress(OSError):
             left.rmdir()

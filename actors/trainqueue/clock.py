@@ -65,11 +65,6 @@ class WallClock:
         self.fd = -1
 
 
-def elapsed(began: float | None) -> float | None:
-    """Seconds on the monotonic clock, or None where nobody has noted the begin."""
-    return None if began is None else max(0.0, time.monotonic() - began)
-
-
 def ran(state: Running) -> float | None:
     """Seconds measured, without those that it was suspended; None where nobody has noted its begin."""
     if state.began is None:

@@ -100,7 +100,7 @@ class Service:
         context.set(zmq.MAX_SOCKETS, 4096)
         self._undo.callback(context.destroy, 0)
         request, events = self._moored(self.home.socket(REQUESTS)), self._moored(self.home.socket(EVENTS))
-        place = cells.find()
+        place = cells.find(self.home.path)
         identity = self._identity(f"ipc://{self.home.socket(EVENTS)}", place)
         grace = self.settings.queue.default_grace
         bench = partial(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,7 +24,6 @@ from trainqueue.vitals import Vitals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from house import House
 
@@ -248,10 +248,25 @@ def loop() -> Iterator[subprocess.Popen[bytes]]:
 def test_the_time_of_those_that_have_ended_counts(loop: subprocess.Popen[bytes]) -> None:
     assert loop.stdout is not None
     assert loop.stdout.readline() == b"done\n"
-    used = processes.tree_ticks(os.getpid(), processes.pids())
+    used = processes.tree_ticks(os.getpid())
     assert used >= 2
-    stranger = processes.tree_ticks(loop.pid, processes.pids())
+    stranger = processes.tree_ticks(loop.pid)
     assert 2 <= stranger <= used  # what it has waited for; it has no child now
+
+
+def test_nobody_but_the_job_is_looked_at(loop: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A desktop has hundreds of processes, and the daemon may watch many jobs."""
+    assert loop.stdout is not None
+    assert loop.stdout.readline() == b"done\n"
+    looked, read = set[str](), Path.read_bytes
+
+    def noted(path: Path) -> bytes:
+        looked.add(path.parts[2])
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", noted)
+    assert processes.tree_ticks(loop.pid) >= 2
+    assert looked == {str(loop.pid)}
 
 
 def test_a_stop_that_could_never_come_is_refused(house: House) -> None:

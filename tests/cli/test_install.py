@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -71,3 +73,15 @@ def test_without_systemd_nothing_is_written(world: Path, monkeypatch: pytest.Mon
     with pytest.raises(TrainqError, match="systemd does not run this machine: nothing was written"):
         unit.install(Home(world))
     assert not (world / "config").exists()
+
+
+@pytest.mark.parametrize("version", [252, 257])
+def test_the_systemd_of_this_machine_can_read_it(world: Path, version: int) -> None:
+    """What it does not know it passes over."""
+    if not (verify := shutil.which("systemd-analyze")):
+        pytest.skip("no systemd")
+    systemd(world, version)
+    path, _ = unit.install(Home(world))
+    known = subprocess.run([verify, "--user", "verify", path], capture_output=True, text=True, check=False, timeout=20)
+    ours = [line for line in known.stderr.splitlines() if path.name in line]
+    assert all("DelegateSubgroup" in line and "ignoring" in line for line in ours), known.stderr

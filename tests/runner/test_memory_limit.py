@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from trainqueue.launch import local
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,7 +80,7 @@ def test_a_cgroup_that_cannot_be_limited_is_said_and_starts_nothing(launcher: La
     told = f"cannot start 'sh': its memory cannot be limited: {cell}/memory.max: No such file or directory"
     assert record["message"] == told
     assert run.text().strip().endswith(told)
-    assert (cell.parent / "daemon" / "cgroup.procs").read_text() == "0"
+    assert (cell / "cgroup.procs").read_text() == "", "it has not been in there"
 
 
 def test_a_machine_that_cannot_is_said(launcher: Launcher) -> None:
@@ -89,6 +93,50 @@ def test_a_machine_that_cannot_is_said(launcher: Launcher) -> None:
 def test_a_program_that_is_none_leaves_no_runner_in_there(launcher: Launcher, cell: Path) -> None:
     assert launcher.start("/no/such/program", **limited(cell)).ended()["reason"] == "start-failed"
     assert (cell.parent / "daemon" / "cgroup.procs").read_text() == "0"
+
+
+def test_a_runner_that_cannot_go_out_again_ends_the_job_and_itself(launcher: Launcher, cell: Path) -> None:
+    """In there it would be killed with the job, and whatever it starts next would be born there."""
+    (cell.parent / "daemon" / "cgroup.procs").unlink()
+    run = launcher.arm("sh", "-c", "sleep 1000", **limited(cell))
+    run.runner.go({}, stay=True)
+    record = run.ended()
+    outside = cell.parent / "daemon" / "cgroup.procs"
+    why = f"its memory cannot be limited: its runner cannot leave its cgroup: {outside}: No such file or directory"
+    assert (record["reason"], record["message"]) == ("start-failed", f"cannot start 'sh': {why}")
+
+
+def test_a_cgroup_that_cannot_be_removed_at_once_delays_no_end(launcher: Launcher, tmp_path: Path) -> None:
+    """Its last process may take a moment to be gone from it."""
+    for name in ("base", "daemon"):
+        (tmp_path / name).mkdir()
+        for file in FILES:
+            (tmp_path / name / file).touch()
+    busy = tmp_path / "base"
+    if subprocess.run(["mount", "-t", "tmpfs", "none", str(busy)], capture_output=True, check=False).returncode:
+        pytest.skip("may not mount")
+    try:
+        for file in FILES:
+            (busy / file).touch()
+        run = launcher.start("true", **limited(busy))
+        run.hear("ended")
+        assert not run.runner.gone(0.3), "it tries to remove what is in use"
+        assert run.exit_of_runner() == 0
+    finally:
+        subprocess.run(["umount", "-l", str(busy)], check=True)
+
+
+def test_one_that_a_daemon_has_removed_just_then_is_the_machines_trouble_and_tried_again(tmp_path: Path) -> None:
+    error = "FileNotFoundError(2, 'No such file or directory')"
+    script = "import sys; sys.path.insert(0, sys.argv[1]); import cgroup; "
+    script += f"print(cgroup.impossible({error}, sys.argv[2]).errno in cgroup.SHORT)"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", script, local.RUNNER, str(tmp_path / "cell")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "True\n"
 
 
 def test_the_cgroup_goes_with_the_job(launcher: Launcher, cell: Path) -> None:

@@ -22,6 +22,7 @@ class Tree:
         self.top, self.proc = folder / "cgroup", folder / "proc"
         MKDIR(self.proc)
         self.monkeypatch = monkeypatch
+        self.home = folder
         self.full: set[Path] = set()
         """Those in which others live."""
         monkeypatch.setattr(cells, "PROC", self.proc)
@@ -71,10 +72,10 @@ class Tree:
         (self.proc / "cgroup").write_text(f"4:memory:/elsewhere\n0::{inside}\n", encoding="utf-8")
         (self.proc / "mountinfo").write_text(MOUNT.format(root=mounted, where=self.top), encoding="utf-8")
 
-    def delegated(self) -> Path:
-        """A user's service."""
+    def delegated(self, name: str = "trainqd.scope") -> Path:
+        """To a user."""
         (self.top / "cgroup.subtree_control").write_text("memory\n", encoding="ascii")
-        service = self.top / "trainqd.service"
+        service = self.top / name
         self.born(service)
         self.live_in(service)
         return service
@@ -85,8 +86,8 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tree:
     return Tree(tmp_path, monkeypatch)
 
 
-def trouble() -> tuple[str, str]:
-    place = cells.find()
+def trouble(tree: Tree) -> tuple[str, str]:
+    place = cells.find(tree.home)
     assert place.base is None
     assert place.sentence() == f"this machine cannot limit a job's memory: {place.trouble}; {place.advice}"
     assert place.cell("1-2-3") == {"trouble": place.sentence()}
@@ -97,7 +98,7 @@ def test_alone_in_its_cgroup_the_daemon_goes_into_a_child_and_makes_others_besid
     service = tree.delegated()
     cells.settle()
     assert tree.own == service / "daemon"
-    place = cells.find()
+    place = cells.find(tree.home)
     assert (place.base, place.outside) == (service, service / "daemon")
     assert place.cell("1-2-3") == {"folder": f"{service}/trainq-1-2-3", "outside": f"{service}/daemon"}
     assert [folder.name for folder in service.iterdir() if folder.is_dir()] == ["daemon"]
@@ -106,20 +107,31 @@ def test_alone_in_its_cgroup_the_daemon_goes_into_a_child_and_makes_others_besid
 
 
 def test_where_systemd_has_put_it_into_the_child_it_passes_the_controller_on(tree: Tree) -> None:
-    service = tree.delegated()
+    service = tree.delegated("trainqd.service")
     tree.born(service / "daemon")
     tree.live_in(service / "daemon")
     cells.settle()
     assert tree.own == service / "daemon"
-    assert cells.find().base == service
+    assert cells.find(tree.home).base == service
+
+
+def test_a_service_that_systemd_has_not_put_there_stays_where_it_can_be_started_again(tree: Tree) -> None:
+    """Of before 254, which passes over DelegateSubgroup."""
+    service = tree.delegated("trainqd.service")
+    cells.settle()
+    assert (tree.own, cells.enabled(service)) == (service, False)
+    told = f"systemd has started the daemon in the cgroup {service} itself, not below it"
+    assert trouble(tree) == (told, cells.INSTALL)
 
 
 def test_what_killed_runners_have_left_is_removed(tree: Tree) -> None:
     service = tree.delegated()
     cells.settle()
-    tree.born(service / "trainq-1-2-3")
-    assert cells.find().base == service
-    assert not (service / "trainq-1-2-3").exists()
+    ours, others = service / f"trainq-{cells.mark(tree.home)}-2-3", service / f"trainq-{cells.mark(service)}-2-3"
+    tree.born(ours)
+    tree.born(others)
+    assert cells.find(tree.home).base == service
+    assert (ours.exists(), others.exists()) == (False, True), "another home's runner may be about to go in"
 
 
 def test_where_others_live_it_stays_and_says_so(tree: Tree) -> None:
@@ -128,7 +140,7 @@ def test_where_others_live_it_stays_and_says_so(tree: Tree) -> None:
     cells.settle()
     assert tree.own == service
     assert not (service / "daemon").exists()
-    assert trouble() == (f"other processes live in the cgroup {service}, beside the daemon", cells.INSTALL)
+    assert trouble(tree) == (f"other processes live in the cgroup {service}, beside the daemon", cells.INSTALL)
 
 
 def test_a_cgroup_of_somebody_else(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +151,7 @@ def test_a_cgroup_of_somebody_else(tree: Tree, monkeypatch: pytest.MonkeyPatch) 
         return False
 
     monkeypatch.setattr(os, "access", access)
-    assert trouble() == (f"the cgroup {service} belongs to somebody else", cells.INSTALL)
+    assert trouble(tree) == (f"the cgroup {service} belongs to somebody else", cells.INSTALL)
 
 
 def test_a_controller_that_is_not_passed_on(tree: Tree) -> None:
@@ -148,20 +160,20 @@ def test_a_controller_that_is_not_passed_on(tree: Tree) -> None:
     cells.settle()
     assert tree.own == tree.top / "user.slice"
     told = f"the memory controller is not passed on (delegated) to the cgroup {tree.own}"
-    assert trouble() == (told, cells.INSTALL)
+    assert trouble(tree) == (told, cells.INSTALL)
 
 
 def test_a_machine_whose_memory_version_1_has(tree: Tree) -> None:
     (tree.top / "cgroup.controllers").write_text("pids\n", encoding="ascii")
     tree.live_in(tree.top)
-    assert trouble() == (f"{tree.top} has no memory controller: version 1 of cgroups has it", cells.OLD)
+    assert trouble(tree) == (f"{tree.top} has no memory controller: version 1 of cgroups has it", cells.OLD)
 
 
 def test_a_machine_without_cgroups(tree: Tree) -> None:
-    assert trouble() == ("it has no cgroups of version 2", cells.OLD)
+    assert trouble(tree) == ("it has no cgroups of version 2", cells.OLD)
     tree.live_in(tree.top)
     (tree.proc / "mountinfo").write_text("", encoding="utf-8")
-    assert trouble()[1] == cells.OLD
+    assert trouble(tree)[1] == cells.OLD
 
 
 def test_a_container_that_sees_its_own_part_only(tree: Tree) -> None:
@@ -169,7 +181,7 @@ def test_a_container_that_sees_its_own_part_only(tree: Tree) -> None:
     tree.live_in(tree.top)
     (tree.proc / "cgroup").write_text("0::/docker/1234\n", encoding="utf-8")
     (tree.proc / "mountinfo").write_text(MOUNT.format(root="/docker/1234", where=tree.top), encoding="utf-8")
-    assert cells.find().base == tree.top
+    assert cells.find(tree.home).base == tree.top
 
 
 def test_a_limit_that_the_kernel_refuses(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,4 +193,4 @@ def test_a_limit_that_the_kernel_refuses(tree: Tree, monkeypatch: pytest.MonkeyP
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
     monkeypatch.setattr(cells, "write", refused)
-    assert trouble()[0].endswith("/memory.max: Permission denied")
+    assert trouble(tree)[0].endswith("/memory.max: Permission denied")

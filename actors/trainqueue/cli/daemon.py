@@ -124,12 +124,13 @@ def status_(as_json: bool) -> None:  # noqa: FBT001
 @as_json
 def install_(as_json: bool) -> None:  # noqa: FBT001
     """Write a systemd user unit, so that the daemon runs from the start of the machine."""
+    from trainqueue.cells import SUBGROUP
     from trainqueue.cli import unit
 
     home = the_home()
     path, systemd = unit.install(home)
     if as_json:
-        show_json({"unit": str(path), "systemd": systemd, "memory_limits": systemd >= unit.SUBGROUP})
+        show_json({"unit": str(path), "systemd": systemd, "memory_limits": systemd >= SUBGROUP})
         return
     click.echo(f"written: {path}")
     click.echo("next:")
@@ -137,8 +138,8 @@ def install_(as_json: bool) -> None:  # noqa: FBT001
         click.echo("  trainq-cli daemon stop       # the one that runs now; running jobs run on")
     click.echo(f"  systemctl --user daemon-reload && systemctl --user enable --now {unit.NAME}")
     click.echo("  loginctl enable-linger       # so that it runs while you are not logged in")
-    if systemd < unit.SUBGROUP:
-        click.echo(f"Jobs' memory cannot be limited: that needs systemd {unit.SUBGROUP}, and this is {systemd}.")
+    if systemd < SUBGROUP:
+        click.echo(f"Jobs' memory cannot be limited: that needs systemd {SUBGROUP}, and this is {systemd}.")
 
 
 def tell(*, document: bool) -> None:

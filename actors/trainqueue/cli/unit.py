@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainqueue.cells import OURS
+from trainqueue.cells import OURS, SUBGROUP
 from trainqueue.errors import TrainqError
 
 if TYPE_CHECKING:
@@ -19,10 +19,6 @@ NAME = "trainqd.service"
 ASK = ("systemctl", "--version")
 BOOTED = Path("/run/systemd/system")
 """Is there where systemd runs the machine."""
-SUBGROUP = 254
-"""The first systemd that starts a service in a cgroup below its own. An older one could not start it again beside the
-jobs of the last daemon, once their memory can be limited, so that it is not asked to make that possible.
-"""
 TEXT = """\
 [Unit]
 Description=trainq, the job queue for this machine's GPUs
@@ -70,7 +66,7 @@ def text(home: Home, systemd: int, source: Path) -> str:
     return TEXT.format(
         command=" ".join(quoted(word).replace("$", "$$") for word in command),  # elsewhere it means nothing
         environment="".join(f"Environment={quoted(f'{name}={value}')}\n" for name, value in given.items()),
-        delegation=DELEGATION if systemd >= SUBGROUP else "",
+        delegation=DELEGATION if systemd >= SUBGROUP else "",  # why not: cells.py
     )
 
 

@@ -5,10 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +35,32 @@ def look(pid: int) -> Process | None:
     return Process(pid, fields[0].decode(), int(fields[1]), int(fields[3]), int(fields[19]))
 
 
-def tree_ticks(root: int, pids: Iterable[int]) -> int:
-    """Processor time in clock ticks of those of `pids` that descend from `root`, and of all that they have buried.
+def tree_ticks(root: int) -> int:
+    """Processor time in clock ticks of all that descend from `root`, and of all that they have buried.
 
     Those that have died count for whoever has waited for them, `root` included; its own time does not count.
     """
-    used, children = dict[int, int](), dict[int, list[int]]()
-    for pid in pids:
-        fields = _fields(pid)
-        if fields:
-            children.setdefault(int(fields[1]), []).append(pid)
-            used[pid] = sum(map(int, fields[13:15] if pid == root else fields[11:15]))
-    total, todo = used.get(root, 0), children.get(root, [])
+    total, todo, seen = 0, [root], {root}
     while todo:
         pid = todo.pop()
-        total += used[pid]
-        todo += children.get(pid, [])
+        fields = _fields(pid)
+        if fields:
+            total += sum(map(int, fields[13:15] if pid == root else fields[11:15]))
+            fresh = children(pid) - seen
+            seen |= fresh
+            todo += fresh
     return total
+
+
+def children(pid: int) -> set[int]:
+    """Of all its threads; none where it has gone. What is forked or dies just now may be missing."""
+    found = set[int]()
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208
+            found.update(map(int, Path(f"/proc/{pid}/task/{thread}/children").read_bytes().split()))
+    except OSError:
+        pass
+    return found
 
 
 def pids() -> set[int]:

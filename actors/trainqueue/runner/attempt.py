@@ -42,7 +42,8 @@ AFTER_YOU = 0.003
 def run(
     sock: socket.socket, folder: str, spec: dict[str, Any], words: dict[str, Any], gpus: dict[str, bool] | None = None
 ) -> bool:
-    """Whether it was ours to run; returns when nothing of it lives and its record is written.
+    """Whether it was ours to run, and we are good for another one; returns when nothing of it lives and its record is
+    written.
 
     `words` go into the claim; `env` among them is the part of the job's environment that its GPUs decide. The folder is
     held open and named through its descriptor, so that claim and record are in it wherever the home is moved. `gpus`
@@ -84,7 +85,7 @@ def carry(sock: socket.socket, folder: str, spec: dict[str, Any], words: dict[st
         logcap.say(spec["log"], sentence)
         locks.close()
         finish(sock, folder, record.start_failed(sentence, at), None)
-        return True
+        return not isinstance(error, cgroup.BarredError)
     life = {"pid": child, "at": at, "began": began}
     kills = memory.kills()
     tell(sock, json.dumps({"started": {**life, **words}}).encode())
@@ -100,9 +101,9 @@ def carry(sock: socket.socket, folder: str, spec: dict[str, Any], words: dict[st
         reason, sentence = cell.ran_out(main)
     if reason is None:
         reason, sentence = memory.ran_out(main, spec["log"], kills)
-    if cell is not None:
-        cell.remove()
     finish(sock, folder, record.ended(main, reason, at, seconds, sentence), cap)
+    if cell is not None:
+        cell.remove()  # which may take a moment, and nobody waits for it
     return True
 
 
@@ -142,15 +143,19 @@ def rehearse() -> None:
 def give_birth(spec: dict[str, Any], env: dict[str, str]) -> tuple[int, cgroup.Cell | None]:
     """The job's process, in a cgroup of its own where it has a memory limit. Raises OSError, ValueError."""
     cell = cgroup.cell_for(spec)
+    if cell is None:
+        return start(spec, env), None
     try:
         child = start(spec, env)
     except BaseException:
-        if cell is not None:
-            cell.leave()
-            cell.remove()
-        raise
-    if cell is not None:
         cell.leave()
+        cell.remove()
+        raise
+    try:
+        cell.leave()
+    except cgroup.BarredError:
+        tree.kill_rest()
+        raise
     return child, cell
 
 

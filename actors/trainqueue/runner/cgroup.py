@@ -23,6 +23,10 @@ class ImpossibleError(ValueError):
     """The limit cannot be set here; a sentence says why."""
 
 
+class BarredError(ImpossibleError):
+    """The runner cannot go out again: it must end, and serve no other job, which would be born in there."""
+
+
 class Cell:
     """`folder` is the cgroup; `outside`, where the runner belongs, another one beside it. `limit` in bytes."""
 
@@ -38,14 +42,17 @@ class Cell:
                     write(f"{folder}/{name}", value)
             write(folder + "/cgroup.procs", "0")
         except OSError as error:
-            self.leave()
-            self.remove()
+            self.remove()  # we are not in it: that was the last step
             raise impossible(error, folder) from None
 
     def leave(self) -> None:
-        """The runner's way out. Where it is barred it stays in, and what it needs itself counts, too."""
-        with contextlib.suppress(OSError):
+        """The runner's way out. Raises BarredError."""
+        try:
             write(self.outside + "/cgroup.procs", "0")
+        except OSError as error:
+            where = f"{error.filename or self.outside}: {error.strerror}"
+            msg = f"its memory cannot be limited: its runner cannot leave its cgroup: {where}"
+            raise BarredError(msg) from None
 
     def ran_out(self, main: Dead) -> tuple[str | None, str]:
         """The reason "out-of-memory" and a sentence, when the kernel has killed for want of memory in here."""
@@ -82,6 +89,8 @@ def cell_for(spec: dict[str, Any]) -> Cell | None:
 def impossible(error: OSError, folder: str) -> Exception:
     if error.errno in SHORT:
         return error
+    if error.errno == errno.ENOENT and os.path.isdir(os.path.dirname(folder)) and not os.path.isdir(folder):
+        return OSError(errno.EAGAIN, "its cgroup was removed by a daemon that tidied up just then")
     return ImpossibleError(f"its memory cannot be limited: {error.filename or folder}: {error.strerror}")
 
 
