@@ -70,6 +70,14 @@ def test_a_job_that_waits_is_not_asked_for_its_log(daemon: Daemon, client: Clien
         assert b"".join(read) == b"started\n"
 
 
+def test_of_a_job_that_has_not_begun_it_is_said_that_there_is_nothing(cli: Cli, client: Client) -> None:
+    client.call("pause")
+    cli("submit", "--", "true")
+    shown = cli("logs", "1")
+    assert (shown.returncode, shown.stdout) == (0, "")
+    assert "job 1 has not begun: the queue is paused" in shown.stderr
+
+
 def test_run_outlasts_a_restart_of_the_daemon(cli: Cli, daemon: Daemon) -> None:
     program = f"echo one; while [ ! -e {daemon.home.path}/go ]; do sleep 0.02; done; echo two; exit 5"
     command = [*cli.prefix, "run", "--", "sh", "-c", program]

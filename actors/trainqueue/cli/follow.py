@@ -138,8 +138,17 @@ def logs(job: int, follow: bool, lines: int | None, attempt: int | None, as_json
     if follow:
         follow_log(tail, (Documents if as_json else Raw)(tail).show)
     else:
+        say_if_waiting(tail)
         show_now(tail, document=as_json)
     return 0
+
+
+def say_if_waiting(tail: Tail) -> None:
+    """Nothing is no output: of a job that waits, or waits again, there is none yet."""
+    job = tail.client.status(tail.job)
+    if job.state == "queued" and tail.attempt in {None, job.attempt}:
+        earlier = f"; the last attempt's: --attempt {job.attempt - 1}" if job.attempt > 1 else ""
+        complain(f"job {job.id} has not begun{earlier}: {job.why}")
 
 
 def show_now(tail: Tail, *, document: bool) -> None:

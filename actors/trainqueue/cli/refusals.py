@@ -19,7 +19,7 @@ BOUNDS = (
 def in_words(message: str) -> str:
     """`$.jobs[0].memory_limit: …` is about --memory, and `$.set.gpus: …` about gpus."""
     message = SUBMITTED.sub(lambda found: option_of(found[2], int(found[1])), message)
-    message = SET.sub(lambda found: found[1], message)
+    message = SET.sub(lambda found: found[1], message).removeprefix("$.set: ")
     for jargon, plain in BOUNDS:
         message = jargon.sub(plain, message)
     return message
