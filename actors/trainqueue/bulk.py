@@ -39,9 +39,9 @@ def standing(arbiter: GPUArbiter, job_id: int) -> Answer:
 
 
 def each(arbiter: GPUArbiter, ids: Collection[int], event: Callable[[int], ev.Event], *, again: bool = False) -> Answer:
-    """`again`: also of those that have ended."""
+    """Once for each of them. `again`: also of those that have ended."""
     alive = arbiter.core.jobs.keys() & {*ids}
-    return {"jobs": [one(arbiter, job_id, event, again=again, alive=job_id in alive) for job_id in ids]}
+    return {"jobs": [one(arbiter, job_id, event, again=again, alive=job_id in alive) for job_id in dict.fromkeys(ids)]}
 
 
 def one(arbiter: GPUArbiter, job_id: int, event: Callable[[int], ev.Event], *, again: bool, alive: bool) -> Answer:

@@ -300,6 +300,9 @@ def edited(spec: JobSpec, changes: dict[str, Any]) -> JobSpec:
     """The spec with some fields set anew, its environment shared with it. Raises RequestError naming the field."""
     fields = msgspec.to_builtins(msgspec.structs.replace(spec, env=None))
     fields.update(changes)
+    if isinstance(fields.setdefault("env_extra", {}), dict):
+        own = {name: value for name, value in spec.env_extra.items() if name.startswith("TRAINQ_")}
+        fields["env_extra"] = {**own, **fields["env_extra"]}  # a job of an array goes on being the one that it was
     try:
         made = msgspec.convert(fields, JobSpec)
     except BAD_BYTES as error:

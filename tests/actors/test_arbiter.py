@@ -543,6 +543,7 @@ def test_who_ends_with_a_cancelled_job_is_cancelled_as_well_and_no_refusal(house
     answers = house.call(wire.Cancel(jobs=(first, second)))["jobs"]
     assert [(answer["ok"], answer["changed"], answer["state"]) for answer in answers] == [(True, True, "cancelled")] * 2
     assert house.verb(wire.Cancel(jobs=(second,))) == "conflict"
+    assert len(house.call(wire.Cancel(jobs=(9, 9)))["jobs"]) == 1
 
 
 def test_a_cancel_works_while_nothing_can_be_written(

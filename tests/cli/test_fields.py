@@ -24,7 +24,7 @@ SAMPLES: dict[str, Any] = {
     "cwd": "/tmp",  # noqa: S108
     "umask": 0o022,
     "env": {"A": "b,c"},
-    "env_extra": {"A": "b", "C": "d e"},
+    "env_extra": {"A": "-Da=b, C=d e"},
     "gpus": 2,
     "gpu_memory": 2**33,
     "gpu_from": [0, "GPU-8d3f"],
@@ -93,7 +93,7 @@ SET: list[tuple[list[str], dict[str, Any]]] = [
     (["resume_args=--resume auto"], {"resume_args": ["--resume", "auto"]}),
     (["tags=a=b,c=d"], {"tags": {"a": "b", "c": "d"}}),
     (["tag=a=b", "tag=c=d,e"], {"tags": {"a": "b", "c": "d,e"}}),
-    (["env=A=1,B=2"], {"env_extra": {"A": "1", "B": "2"}}),
+    (["env=A=-Da=1,b=2", "env=B=2"], {"env_extra": {"A": "-Da=1,b=2", "B": "2"}}),
     (["env_extra=A=x=y"], {"env_extra": {"A": "x=y"}}),
     (['env={"A": "1"}'], {"env": {"A": "1"}}),
     (["umask=022"], {"umask": 0o022}),

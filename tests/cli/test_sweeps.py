@@ -219,6 +219,15 @@ def test_a_sweep_is_all_or_none_and_says_its_group(cli: Cli) -> None:
     assert cli.json("queue")["counts"] == {"queued": 5}
 
 
+def test_a_job_of_an_array_keeps_its_index_whatever_variables_it_is_given(cli: Cli) -> None:
+    cli("pause")
+    cli("submit", "--array", "3,7", "--env", "A=1", "--", "sh", "-c", "echo $TRAINQ_ARRAY_INDEX $A $B")
+    assert cli("edit", "2", "--set", "env=B=2,C=3").returncode == 0
+    cli("resume")
+    cli("wait", "1", "2")
+    assert (cli("logs", "1").stdout, cli("logs", "2").stdout) == ("3 1\n", "7 1 2,C=3\n")
+
+
 def test_without_a_sweep_braces_stay(cli: Cli) -> None:
     cli("pause")
     assert cli("submit", "--", "echo", "{x}{{", "{").stdout == "1\n"

@@ -25,7 +25,8 @@ class Field(NamedTuple):
     of: str = ""
 
 
-VARIABLES = Pairs(r"[A-Za-z_]\w*", "OMP_NUM_THREADS=4,DEBUG=1")
+VARIABLES = Pairs(r"[A-Za-z_]\w*", "OMP_NUM_THREADS=4", single=True)
+"""One at a time: OPTS=-Da=1,b=2 is one."""
 FIELDS: dict[str, Field] = {
     "name": Field(Text(), "for people"),
     "command": Field(Words(), "program and arguments", option="the command"),

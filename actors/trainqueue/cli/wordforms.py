@@ -185,16 +185,19 @@ def texts(values: list[Any], looks: str) -> list[str]:
 
 
 class Pairs(Form):
-    """`a=b,c=d`. A comma belongs to the value unless a key and its = follow; a table says what this cannot."""
+    """`a=b,c=d`. A comma belongs to the value unless a key and its = follow, or to it anyway where these are `single`.
+
+    A table says what this cannot.
+    """
 
     name = "key=value"
     adds = True
 
-    def __init__(self, key: str = r"[^,=\s][^,=]*", looks: str = "set=a,lr=0.1") -> None:
-        self.key, self.looks = key, looks
+    def __init__(self, key: str = r"[^,=\s][^,=]*", looks: str = "set=a,lr=0.1", *, single: bool = False) -> None:
+        self.key, self.looks, self.single = key, looks, single
 
     def read(self, text: str) -> dict[str, Any]:
-        parts = re.split(rf",\s*(?={self.key}=)", text)
+        parts = [text] if self.single else re.split(rf",\s*(?={self.key}=)", text)
         for part in parts:
             if not re.match(rf"{self.key}=", part):
                 msg = f"{part!r} is not KEY=VALUE; they look like {self.looks}"
