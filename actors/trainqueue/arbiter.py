@@ -15,8 +15,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, assert_never
 
 from trainqueue import crashrow, laneops, wire
-from trainqueue.actor import SelectingActor, tell
-from trainqueue.attempts import note
+from trainqueue.actor import SelectingActor, stop_and_join, tell
+from trainqueue.annals import Annals
 from trainqueue.clock import ran
 from trainqueue.core import effects as fx
 from trainqueue.core import events as ev
@@ -38,7 +38,9 @@ from trainqueue.messages import (
     Flush,
     Gone,
     LookDue,
+    NoteEnd,
     Open,
+    Parting,
     Progress,
     ProofTimeOver,
     Publish,
@@ -84,6 +86,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 TRAINER_PAUSE = 1.0
 """Seconds from a trainer's crash to the next one; its job runs on meanwhile."""
+NOTED = 5.0
+"""Seconds that the annals get to finish."""
 RETRY_COMMIT = 1.0
 """Seconds between tries while the disk refuses."""
 
@@ -109,8 +113,9 @@ class GPUArbiter(SelectingActor):
         super().__init__(on_crash)
         self.core, self.journal, self.home = core, journal, home
         self.clock, self.after_reboot = clock, after_reboot
-        self.identity, self.on_exit = identity, on_exit
+        self.identity = identity
         self.bench = bench(self.actor_ref)
+        self.annals = Annals.start(home, on_exit, on_crash)
         self.starts, self.sights = Starts(self), Sights(self)
         self.past, self.secret = past, secret
         self.stalls = Stalls(self, stall)
@@ -262,7 +267,7 @@ class GPUArbiter(SelectingActor):
                 case fx.Stop(job_id, attempt, force, stalled):
                     self.bench.stop(job_id, attempt, force=force, stalled=stalled)
                 case fx.AttemptOver(job_id, attempt, state):
-                    note(self.home.attempt(job_id, attempt), state)
+                    tell(self.annals, NoteEnd(job_id, attempt, state))
                 case fx.Tell(job_id, attempt):
                     self.bench.tell(job_id, attempt, TellOrders())
                 case fx.WakeAt(at):
@@ -376,14 +381,19 @@ class GPUArbiter(SelectingActor):
         self.ledger.refused(error)
         self._answer()
         if self.leaving:
-            self.on_exit()
+            tell(self.annals, Parting())
         self._flushing = True
         self._again = self.inbox.after(RETRY_COMMIT, Flush())
         self.apply_quietly(ev.Block(f"nothing can be written ({self.ledger.error})"))
 
     def _answer(self) -> None:
-        if self.desk is not None and (answers := self.ledger.take_answers()):
+        if self.desk is None:
+            return
+        answers, unknown = self.ledger.take_answers()
+        if answers:
             tell(self.desk, Answers(answers))
+        for asked in unknown:
+            tell(self.annals, asked)
 
     def _after_commit(self) -> None:
         batch = self.ledger.take_batch()
@@ -398,7 +408,7 @@ class GPUArbiter(SelectingActor):
             self._to_janitor(Stir())
         self.starts.refill_if_unarmed()
         if self.leaving:
-            self.on_exit()
+            tell(self.annals, Parting())
 
     # -- retention
 
@@ -428,4 +438,5 @@ class GPUArbiter(SelectingActor):
         for call in waiting:
             self.ledger.answer(call, wire.refusal(call.request.id, "unavailable", sentence), promises=False)
         self._answer()
+        stop_and_join(self.annals, NOTED)
         self.bench.close()

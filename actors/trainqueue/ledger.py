@@ -17,7 +17,7 @@ from trainqueue.damage import DamagedError, is_damage, reason
 from trainqueue.errors import RequestError
 from trainqueue.frozen.kept import give_up
 from trainqueue.home import Home
-from trainqueue.messages import Clean
+from trainqueue.messages import Clean, LookUp
 from trainqueue.reserve import is_full
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+Answer = bytes | LookUp
 
 
 class Ledger:
@@ -43,7 +44,7 @@ class Ledger:
         """Why the disk refuses; None while it does not."""
         self._untidy: str | None = None
         """Why it has refused the last step of retention; logged when it changes."""
-        self._answers: list[tuple[Call, bytes, bool]] = []
+        self._answers: list[tuple[Call, Answer, bool]] = []
         """A call, its answer, and whether that promises what the batch holds."""
 
     def note(self, topic: str, body: dict[str, Any], now: float) -> None:
@@ -52,16 +53,17 @@ class Ledger:
         packed = wire.pack({"seq": self.seq, "epoch": self.epoch, "at": now, **body})
         self.batch.events.append((self.seq, now, topic, packed))
 
-    def answer(self, call: Call, answer: bytes, *, promises: bool) -> None:
+    def answer(self, call: Call, answer: Answer, *, promises: bool) -> None:
         self._answers.append((call, answer, promises))
 
     def waiting(self) -> list[Call]:
         return [call for call, _, _ in self._answers]
 
-    def take_answers(self) -> list[tuple[int, bytes]]:
-        """Slots and answers."""
+    def take_answers(self) -> tuple[list[tuple[int, bytes]], list[LookUp]]:
+        """Slots and answers, and those that are to be looked up."""
         answers, self._answers = self._answers, []
-        return [(call.slot, answer) for call, answer, _ in answers]
+        ready = [(call.slot, answer) for call, answer, _ in answers if isinstance(answer, bytes)]
+        return ready, [answer for _, answer, _ in answers if isinstance(answer, LookUp)]
 
     def commit(self) -> None:
         """Raises sqlite3.Error when the disk refuses and no reserve helps."""

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from pykka import ActorRef
 
     from trainqueue.core.events import Result
+    from trainqueue.core.job import Ended as EndedState
+    from trainqueue.core.job import Job
     from trainqueue.core.reading import Sighting
     from trainqueue.launch.local import Runner
     from trainqueue.settings import HistorySettings
@@ -38,6 +40,31 @@ class Answers:
     """Arbiter to front desk: (slot, bytes)."""
 
     answers: list[tuple[int, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class NoteEnd:
+    """Arbiter to annals: the attempt has ended so, and another one follows."""
+
+    job: int
+    attempt: int
+    state: EndedState
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """Arbiter to annals: answer a `status` with what was `found`, and all attempts of the job, which is a copy."""
+
+    desk: ActorRef[Any]
+    slot: int
+    call: Call
+    job: Job
+    found: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Parting:
+    """Arbiter to annals: the daemon may exit now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,4 +390,5 @@ ToArbiter = Open | Calls | FromTrainer | Armed | ArmFailed | Tidied | ToSelf | G
 ToGpuWatch = LookNow | Glance
 ToJanitor = Clean | Stir | TakeStep
 ToTrainer = StopAttempt | TellOrders | LookAtProgress | Decide | FeelPulse | LookAtPulse
+ToAnnals = NoteEnd | LookUp | Parting
 ToArmourer = Arm | Spare | Trim | Warm

@@ -28,6 +28,7 @@ from trainqueue.errors import RequestError
 from trainqueue.frozen import kept
 from trainqueue.gpuview import gpu_views
 from trainqueue.masked import masked
+from trainqueue.messages import LookUp
 from trainqueue.severalops import one_or_several, refuse_edit
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from trainqueue.arbiter import GPUArbiter
     from trainqueue.core.job import Job
     from trainqueue.core.spec import JobSpec
+    from trainqueue.ledger import Answer
     from trainqueue.messages import Call
 
 logger = logging.getLogger(__name__)
@@ -48,8 +50,8 @@ CHANGES = (
 """What must be on disk before it is answered; refused while nothing can be written."""
 
 
-def serve(arbiter: GPUArbiter, call: Call) -> tuple[bytes, bool]:
-    """The answer to one call, and whether it promises a change.
+def serve(arbiter: GPUArbiter, call: Call) -> tuple[Answer, bool]:
+    """The answer to one call, or who is to look it up; and whether it promises a change.
 
     Raises only what is a fault of ours in the middle of a change.
     """
@@ -58,7 +60,9 @@ def serve(arbiter: GPUArbiter, call: Call) -> tuple[bytes, bool]:
         if isinstance(request, CHANGES):
             refuse_change(arbiter, request)
             arbiter.ledger.batch.promised = True
-        return wire.answer(request.id, result(arbiter, call)), isinstance(request, CHANGES)
+        found = result(arbiter, call)
+        answer = found if isinstance(found, LookUp) else wire.answer(request.id, found)
+        return answer, isinstance(request, CHANGES)
     except RequestError as error:
         return wire.refusal(request.id, error.code, error.message), False
     except Exception:
@@ -92,7 +96,7 @@ def result(arbiter: GPUArbiter, call: Call) -> object:  # noqa: PLR0912  (one ar
         case wire.Submit() as request:
             return submit(arbiter, request, call.user)
         case wire.Status(job=job, env=env):
-            return status(arbiter, anywhere(arbiter, job), env=env)
+            return status(arbiter, call, anywhere(arbiter, job), env=env)
         case wire.Queue() as request:
             return queue(arbiter, request)
         case wire.Jobs() as request:
@@ -139,12 +143,15 @@ def result(arbiter: GPUArbiter, call: Call) -> object:  # noqa: PLR0912  (one ar
             return shutdown(arbiter, cancel=what == "cancel")
 
 
-def status(arbiter: GPUArbiter, job: Job, *, env: bool) -> object:
-    found: dict[str, Any] = {"job": arbiter.view(job), "attempts": attempts(job, arbiter.home)}
+def status(arbiter: GPUArbiter, call: Call, job: Job, *, env: bool) -> object:
+    """Of a job's first attempt all is known; of those before the current one their folders tell."""
+    found: dict[str, Any] = {"job": arbiter.view(job)}
     if env:
         given = user.plain_environment() if job.spec.env is None else job.spec.env
         found["env"] = masked({**given, **job.spec.env_extra}, arbiter.secret)
-    return found
+    if job.attempt > 1 and arbiter.desk is not None:
+        return LookUp(arbiter.desk, call.slot, call, job.snapshot(), found)
+    return {**found, "attempts": attempts(job, arbiter.home)}
 
 
 def submit(arbiter: GPUArbiter, request: wire.Submit, user: str) -> object:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from typing import TYPE_CHECKING, Any
 
 from house import House, gated, kill, rows
 from support import wait_until
 
-from trainqueue import wire
+from trainqueue import annals, wire
+from trainqueue.attempts import note
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
+
+    from trainqueue.core.job import Ended
 
 COUNTS = "case $TRAINQ_ATTEMPT in 1) exit 3;; 2) kill -TERM $$;; *) exit 0;; esac"
 
@@ -50,6 +56,34 @@ def test_the_record_tells_where_the_note_is_missing_and_nothing_where_all_is(hou
     assert brief(house, job) == EXPECTED
     shutil.rmtree(house.home.attempt(job, 1))
     assert brief(house, job)[0] == (1, None, None, None, None)
+
+
+def test_a_slow_disk_keeps_only_those_waiting_who_ask_for_what_is_on_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, written = threading.Event(), note
+
+    def slowly(folder: Path, state: Ended) -> None:
+        assert gate.wait(20)
+        written(folder, state)
+
+    monkeypatch.setattr(annals, "note", slowly)
+    job = house.submit("sh", "-c", COUNTS, retries={"exit": 1, "signal": 1})
+    wait_until(lambda: house.call(wire.Queue())["counts"] == {"completed": 1})
+    [slot] = house.ask(wire.Status(job=job))
+    house.call(wire.Ping())
+    assert slot not in house.answers(), "it is answered when all that was before it has been noted"
+    gate.set()
+    found = house.answer(slot)["result"]["attempts"]
+    assert [(one["attempt"], one["state"]) for one in found] == [(1, "failed"), (2, "failed"), (3, "completed")]
+
+
+def test_who_asks_just_before_the_end_is_answered(house: House) -> None:
+    job = house.submit("sh", "-c", COUNTS, retries={"exit": 1, "signal": 1})
+    house.until(job, "completed")
+    asked, _ = house.ask(wire.Status(job=job), wire.Shutdown(jobs="keep"))
+    assert house.on_exit.wait(10)
+    assert len(house.answer(asked)["result"]["attempts"]) == 3
 
 
 def test_a_waiting_attempt_is_none_and_a_running_one_is(house: House, tmp_path: Path) -> None:

@@ -82,6 +82,12 @@ def test_the_systemd_of_this_machine_can_read_it(world: Path, version: int) -> N
         pytest.skip("no systemd")
     systemd(world, version)
     path, _ = unit.install(Home(world))
-    known = subprocess.run([verify, "--user", "verify", path], capture_output=True, text=True, check=False, timeout=20)
-    ours = [line for line in known.stderr.splitlines() if path.name in line]
-    assert all("DelegateSubgroup" in line and "ignoring" in line for line in ours), known.stderr
+    env = {"XDG_RUNTIME_DIR": str(world), "HOME": str(world)}
+    done = subprocess.run(
+        [verify, "--user", "verify", path], env=env, capture_output=True, text=True, check=False, timeout=20
+    )
+    if "Failed to initialize manager" in done.stderr:
+        pytest.skip("systemd cannot be asked here")
+    ours = [line for line in done.stderr.splitlines() if path.name in line]
+    assert all("DelegateSubgroup" in line and "ignoring" in line for line in ours), done.stderr
+    assert done.returncode == 0, done.stderr
