@@ -248,9 +248,10 @@ class GPUArbiter(SelectingActor):
                     self._explain(job_id, attempt, error)
                 case fx.Reconsider(jobs):
                     self.actor_ref.tell(Reconsider(jobs))
-                case fx.Moved(job):
+                case fx.Moved(job, told):
                     self.ledger.batch.change(job)
-                    self.event(f"job.{job.id}", {"type": "moved", **news(job)})
+                    if told:
+                        self.event(f"job.{job.id}", {"type": "moved", **news(job)})
                 case fx.Reported(job):
                     self._publish_progress(job)
                 case fx.ModeChanged(paused, draining, reason):

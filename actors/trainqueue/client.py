@@ -228,7 +228,10 @@ class Client:
         return self.verb("release", jobs)
 
     def move(self, jobs: Sequence[int], **place: Any) -> list[dict[str, Any]]:
-        """`to="front"`, `to="back"`, `before=ID` or `position=N`; they will stand there in the order given."""
+        """`to="front"`, `to="back"`, `before=ID` or `position=N`; they will stand there in the order given.
+
+        With `order="line"` in that in which they stand among each other now.
+        """
         return self.verb("move", jobs, **place)
 
     def edit(self, jobs: Sequence[int], changes: dict[str, Any]) -> list[dict[str, Any]]:

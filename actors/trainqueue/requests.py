@@ -118,7 +118,7 @@ def result(arbiter: GPUArbiter, call: Call) -> object:  # noqa: PLR0912  (one ar
         case wire.Lane() as request:
             return laneops.change(arbiter, request)
         case wire.Move() as request:
-            return one_or_several(request, partial(move, arbiter), partial(standing, arbiter))
+            return one_or_several(in_order(arbiter, request), partial(move, arbiter), partial(standing, arbiter))
         case wire.Edit() as request:
             return one_or_several(request, partial(edit, arbiter), partial(standing, arbiter))
         case wire.Pause():
@@ -301,6 +301,13 @@ def copy(arbiter: GPUArbiter, request: wire.Copy, user: str) -> object:
 def settled(job: Job) -> dict[int, Any]:
     """What it has waited for and got: their records may have been removed since."""
     return dict.fromkeys(job.met, "completed")
+
+
+def in_order(arbiter: GPUArbiter, request: wire.Move) -> wire.Move:
+    """Its jobs in the order in which they shall stand."""
+    if request.order == "given" or not isinstance(request.jobs, tuple):
+        return request
+    return msgspec.structs.replace(request, jobs=tuple(sorted(request.jobs, key=arbiter.core.stands)))
 
 
 def move(arbiter: GPUArbiter, request: wire.Move, job_id: int) -> object:

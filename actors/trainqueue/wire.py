@@ -115,13 +115,14 @@ class Preempt(Request, frozen=True, tag="preempt"):
 
 
 class Move(Request, frozen=True, tag="move"):
-    """One `job`, or `jobs` in the order in which they will stand."""
+    """One `job`, or `jobs` in the order in which they will stand; `order` "line": in that in which they stand now."""
 
     job: JobId | UnsetType = UNSET
     jobs: Ids | UnsetType = UNSET
     to: Literal["front", "back"] | UnsetType = UNSET
     before: JobId | UnsetType = UNSET
     position: Annotated[int, Meta(ge=1, le=2**53)] | UnsetType = UNSET
+    order: Literal["given", "line"] = "given"
 
 
 class Edit(Request, frozen=True, tag="edit"):

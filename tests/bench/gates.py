@@ -1,6 +1,7 @@
 """What a hand-over costs beside jobs that their group or lane keeps out of the line: `python tests/bench/all.py gates`.
 
-Target: with 10,000 of them no more than twice what it takes without.
+Target: with 10,000 of them no more than twice what it takes without. And what moves cost that all go to one place: each
+halves the gap there, until jobs beside it have to be given other numbers.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from trainqueue.core.limits import Limits
 from trainqueue.core.spec import JobSpec
 
 BARRED = 10_000
+MOVED = 20_000
 DONE = ev.Result(0, None, None, "", 0.0, 0.0)
 
 
@@ -41,7 +43,22 @@ def hand_overs(core: Core, count: int) -> float:
     return 1000 * median(took)
 
 
+def moves(core: Core, count: int) -> tuple[float, float, float]:
+    """Milliseconds for all, and for the longest of them; jobs renumbered for each move."""
+    took: list[float] = []
+    renumbered = 0
+    for job in range(3, 3 + count):
+        began = time.perf_counter()
+        effects = core.handle(ev.Move(job, position=2), 0.0)
+        took.append(1000 * (time.perf_counter() - began))
+        renumbered += len(effects) - 1
+    return sum(took), max(took), renumbered / count
+
+
 def main() -> None:
+    whole, longest, renumbered = moves(core_with(*[job()] * MOVED), 2000)
+    sys.stdout.write(f"2000 moves to one place of {MOVED}     {whole:8.1f} ms, one {longest:.1f} ms at most")
+    sys.stdout.write(f", {renumbered:.1f} jobs renumbered for each\n")
     plain = [job()] * 1000
     base = hand_overs(core_with(*plain), 500)
     sys.stdout.write(f"a hand-over                          {base:8.3f} ms\n")

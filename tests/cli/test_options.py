@@ -181,6 +181,25 @@ def test_move_several_in_the_order_given(cli: Cli, client: Client) -> None:
     assert "there is no job 99" in refused.stderr
 
 
+def test_what_a_filter_moves_keeps_its_order(cli: Cli, client: Client) -> None:
+    client.call("pause")
+    client.submit([{"command": ["true"], "cwd": "/", "group": "a"}] * 2)
+    client.submit([{"command": ["true"], "cwd": "/", "group": "w", "hold": at > 2} for at in range(5)])
+    cli("move", "7", "--before", "3")
+    cli("move", "--group", "w", "--front")
+    cli("release", "--group", "w")
+    assert [job["id"] for job in client.queue()["queued"]] == [7, 3, 4, 5, 6, 1, 2]
+
+
+def test_the_front_is_the_front_also_while_all_are_held(cli: Cli, client: Client) -> None:
+    client.call("pause")
+    client.submit([{"command": ["true"], "cwd": "/", "hold": True, "group": "w"}] * 4)
+    cli("move", "3", "--front")
+    cli("move", "2", "4", "--front")
+    cli("release", "--all")
+    assert [job["id"] for job in client.queue()["queued"]] == [2, 4, 3, 1]
+
+
 def test_history_selects(cli: Cli) -> None:
     cli("run", "--name", "a", "--tag", "set=x", "--", "true")
     cli("run", "--name", "b", "--group", "g", "--", "false")

@@ -64,7 +64,7 @@ drain = switch("drain", "Start nothing; the daemon exits when the last running j
 @click.option("--position", metavar="N", type=click.IntRange(1, 2**53), help="1 = next.")
 @as_json
 def move(which: Selection, as_json: bool, **places: Any) -> int:  # noqa: FBT001
-    """Give waiting jobs another place; several stand there in the order given."""
+    """Give waiting jobs another place; several stand there in the order given, those of a filter in their own."""
     ends: list[dict[str, Any]] = [{"to": end} for end in ("front", "back") if places.pop(end)]
     given = [*ends, *({name: value} for name, value in filled(**places).items())]
     if len(given) != 1:
@@ -75,7 +75,8 @@ def move(which: Selection, as_json: bool, **places: Any) -> int:  # noqa: FBT001
     if not ids:
         return nothing(trainq, which, MOVE.states, document=as_json)
     if len(ids) > 1 or which.filtered:
-        return tell(MOVE, trainq.move(ids, **given[0]), document=as_json)
+        order = {"order": "line"} if which.filtered else {}
+        return tell(MOVE, trainq.move(ids, **given[0], **order), document=as_json)
     found = trainq.call("move", job=ids[0], **given[0])["job"]
     if as_json:
         show_json(found)

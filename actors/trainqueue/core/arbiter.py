@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from trainqueue.core.job import StateName
     from trainqueue.core.lanes import Choice
     from trainqueue.core.limits import Limits
+    from trainqueue.core.line import Place
     from trainqueue.core.past import Past
     from trainqueue.core.spec import JobSpec
 
@@ -224,20 +225,31 @@ class Core(Ends):
         if event.before == job.id:
             raise RequestError("bad-request", "$.before: a job cannot go before itself")
         self._leave_line(job)
-        spot = self._spot(event, job)
+        around = self._around(event)
+        spot = between(*around, job.band)
         if spot is None:
-            self._effects += [fx.Moved(other.snapshot()) for other in self.line.renumber()]
-            self.gates.renumbered()
-            spot = self._spot(event, job) or (job.band, self.next_rank)
+            assert around[0] is not None
+            self._spread(around[0])
+            spot = between(*self._around(event), job.band)
+            assert spot is not None
         job.band, job.rank = spot
         self.next_rank = max(self.next_rank, job.rank + GAP)
         self._enqueue(job, now)
         self._effects.append(fx.Moved(job.snapshot()))
 
-    def _spot(self, event: ev.Move, job: Job) -> tuple[int, int] | None:
+    def _around(self, event: ev.Move) -> tuple[Place | None, Place | None]:
+        """The places between which it is to stand."""
         if event.before is not None:
-            return between(*self.line.in_front_of(self.jobs[event.before]), job.band)
-        return between(*self.line.neighbours(event.position or len(self.line) + 1), job.band)
+            return self.line.in_front_of(self.jobs[event.before])
+        return self.line.neighbours(event.position or len(self.line) + 1)
+
+    def _spread(self, around: Place) -> None:
+        """Make room there. Who runs is renumbered with them: his next attempt may have to stand among them."""
+        ranks = self.line.spread(around, self.active())
+        self.gates.renumber(ranks)
+        for job, rank in ranks:
+            self.next_rank = max(self.next_rank, rank + GAP)
+            self._effects.append(fx.Moved(job.snapshot(), told=False))
 
     def _edit(self, event: ev.Edit, now: float) -> None:
         job, spec, deps = self._queued(event.job, "edited"), event.spec, self._dependencies

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from trainqueue.core.groups import Groups
     from trainqueue.core.job import State, StateName
     from trainqueue.core.lanes import Choice
+    from trainqueue.core.line import Place
     from trainqueue.core.past import Past
 
 
@@ -117,6 +118,11 @@ class Books:
         """Those that start next, as far as it is easy to know: the first in line, and at their gates."""
         first = self.line.next(some)
         return first + self.gates.upcoming(max(1, some - len(first)))
+
+    def stands(self, job: int) -> tuple[bool, Place]:
+        """Sorts jobs in the order in which they wait, whether they have positions or not; others come last."""
+        waits = isinstance(getattr(self.jobs.get(job), "state", None), Queued)
+        return not waits, place(self.jobs[job]) if waits else (0, 0, job)
 
     def take_effects(self) -> list[fx.Effect]:
         effects, self._effects = self._effects, []

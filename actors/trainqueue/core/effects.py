@@ -41,9 +41,10 @@ class Reconsider:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """Write the job's place down; its state is the same."""
+    """Write the job's place down; its state is the same. Not `told`: its number is another, for the same place."""
 
     job: Job
+    told: bool = True
 
 
 @dataclass(frozen=True, slots=True)

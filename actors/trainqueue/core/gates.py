@@ -88,12 +88,6 @@ class Gate:
         """How many stand in front of one that is outside, beside those inside."""
         return self.outside.index(place(job))
 
-    def renumbered(self) -> None:
-        """Their ranks are others, in the same order."""
-        self.inside, self.outside = (
-            SortedDict({place(job): job for job in part.values()}) for part in (self.inside, self.outside)
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Active:
@@ -219,11 +213,21 @@ class Gates:
         gates = [gate for gates in islice(self._gates.values(), some) for gate in gates.values()]
         return nsmallest(some, (job for gate in gates for job in islice(gate.outside.values(), some)), key=place)
 
-    def renumbered(self) -> None:
-        """The ranks of all waiting jobs are others, in the same order."""
-        for gates in self._gates.values():
-            for gate in gates.values():
-                gate.renumbered()
+    def renumber(self, ranks: list[tuple[Job, int]]) -> None:
+        """Give them other ranks, with which each stands where it has stood, here and in the line."""
+        stood = [(job, rank, self._holding(job)) for job, rank in ranks]
+        for job, _, parts in stood:
+            for part in parts:
+                del part[place(job)]
+        for job, rank, parts in stood:
+            job.rank = rank
+            for part in parts:
+                part[place(job)] = job
+        self._line.touched = ()
+
+    def _holding(self, job: Job) -> list[SortedDict[Place, Job]]:
+        of_gates = [part for gate in self._paths.get(job.id, ()) for part in (gate.inside, gate.outside)]
+        return [part for part in (*self._line.parts(), *of_gates) if place(job) in part]
 
     def all(self) -> Iterator[Gate]:
         for gates in self._gates.values():

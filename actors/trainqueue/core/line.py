@@ -7,18 +7,25 @@ beside the line: they keep their place for the day they are ready, and have no p
 
 from __future__ import annotations
 
+from heapq import merge
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from sortedcontainers import SortedDict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from trainqueue.core.job import Job
 
 Place = tuple[int, int, int]
 GAP = 1 << 32
+END = 1 << 63
+"""No rank is that large: the journal keeps 64 bits."""
+HALF = 16
+"""Jobs on either side of a place that is too narrow which are given other ranks at least."""
+ROOMY = 1 << 36
+"""The square of a gap that is wide enough for one job: 18 moves go into it."""
 STRIDE = 16
 """Jobs that a walk reads ahead: one is the rule, and more at once are cheaper."""
 
@@ -115,13 +122,12 @@ class Line:
         Those who wait beside the line are passed: who goes to the front is before them, who goes to the back behind.
         """
         at = max(0, min(position - 1, len(self._ready)))
-        before = self._ready.peekitem(at - 1)[0] if at > 0 else None
+        if position <= 1:
+            return None, min((part.peekitem(0)[0] for part in (self._ready, self._parked) if part), default=None)
         if at == len(self._ready):
-            ends = [part.peekitem(-1)[0] for part in (self._ready, self._parked) if part]
-            return max(ends, default=None), None
-        after = self._ready.peekitem(at)[0]
-        beside = next(self._parked.irange(before, after, inclusive=(False, False)), after)
-        return before, beside
+            return max((part.peekitem(-1)[0] for part in (self._ready, self._parked) if part), default=None), None
+        before, after = self._ready.peekitem(at - 1)[0], self._ready.peekitem(at)[0]
+        return before, next(self._parked.irange(before, after, inclusive=(False, False)), after)
 
     def in_front_of(self, job: Job) -> tuple[Place | None, Place]:
         """The places around the gap in front of this one, whether it has a position or not."""
@@ -129,20 +135,42 @@ class Line:
         ends = (next(part.irange(None, key, (True, False), reverse=True), None) for part in (self._ready, self._parked))
         return max((end for end in ends if end is not None), default=None), key
 
-    def renumber(self) -> list[Job]:
-        """Spread the ranks again when no number is left between two neighbours. Returns the jobs changed.
+    def parts(self) -> Iterator[SortedDict[Place, Job]]:
+        """All that know jobs by their places."""
+        yield from (self._ready, self._parked, *self._by_need.values())
 
-        The parked ones are spread with the others, else they would lose the place that they keep.
+    def spread(self, around: Place, others: Iterable[Job]) -> list[tuple[Job, int]]:
+        """Other ranks for as few jobs as will do, in the same order, with room again around this place.
+
+        The more jobs these are, the wider the gaps that they must get: so each is renumbered seldom, however many moves
+        go to one place. `others` do not wait, and may have to come back to their places.
         """
-        ready = {job.id for job in self._ready.values()}
-        jobs = sorted([*self._ready.values(), *self._parked.values()], key=place)
-        for part in (self._ready, self._parked, *self._by_need.values()):
-            part.clear()
-        self.touched = ()
-        for at, job in enumerate(jobs):
-            job.rank = at * GAP
-            self.add(job, ready=job.id in ready)
-        return jobs
+        beside = SortedDict({place(job): job for job in others})
+        half = HALF
+        while True:
+            low, jobs, high = self._stretch(around, half, beside)
+            gap = GAP if low is None or high is None else (high - low) // (len(jobs) + 1)
+            if gap * gap >= ROOMY * len(jobs):
+                break
+            half *= 2
+        if low is None:  # nobody is before them
+            low = jobs[0].rank - GAP if high is None else high - gap * (len(jobs) + 1)
+        ranks = [(job, low + gap * at) for at, job in enumerate(jobs, 1)]
+        return [(job, rank) for job, rank in ranks if job.rank != rank]
+
+    def _stretch(
+        self, around: Place, half: int, beside: SortedDict[Place, Job]
+    ) -> tuple[int | None, list[Job], int | None]:
+        """So many jobs on either side, and the ranks between which they stand; None where their band ends."""
+        parts = (self._ready, self._parked, beside)
+        first, last = (around[0], -END, 0), (around[0], END, 0)
+        before = [part.irange(first, around, reverse=True) for part in parts]
+        after = [part.irange(around, last, inclusive=(False, True)) for part in parts]
+        down = [*islice(merge(*before, reverse=True), half + 1)]
+        up = [*islice(merge(*after), half + 1)]
+        low = down.pop()[1] if len(down) > half else None
+        high = up.pop()[1] if len(up) > half else None
+        return low, [next(part[key] for part in parts if key in part) for key in [*reversed(down), *up]], high
 
 
 def between(before: Place | None, after: Place | None, band: int) -> tuple[int, int] | None:
