@@ -45,6 +45,7 @@ def jobs(client: Client) -> None:
         ]
     )
     client.wait([7, 8], 20)
+    wait_until(lambda: client.status(9).state == "running")
 
 
 SELECTED = {

@@ -100,6 +100,16 @@ def test_a_start_without_a_bound_keeps_out_the_one_behind_it_in_the_same_step() 
     core.validate()
 
 
+def test_a_start_that_keeps_one_out_and_so_lets_another_in_starts_that_in_the_same_step() -> None:
+    """Group and lane together: who may not pass his group's gate is in nobody's way at the lane's."""
+    core = Core(["a", "b"], limits=Limits(lanes={"debug": Lane(gpus=2)}))
+    core.handle(ev.SetMode(paused=True, draining=False), 0.0)
+    debug = {"lane": "debug", "group": "sweep"}
+    submitted(core, spec(**debug), spec(**debug, max_running=1, gpus=2), spec(lane="debug"))
+    assert started(core.handle(ev.SetMode(paused=False, draining=False), 1.0)) == [1, 3]
+    core.validate()
+
+
 def test_an_earlier_one_that_comes_later_takes_the_room_back() -> None:
     core = Core(["a"])
     submitted(core, spec(), spec(group="g", max_running=1, hold=True), spec(group="g", max_running=1))

@@ -112,8 +112,8 @@ class Gates:
         """Active jobs of a group, GPUs that a lane holds."""
         self.running = Counter[str]()
         """Active jobs by lane."""
-        self.taken_back = 0
-        """Rises when somebody has to leave the line again."""
+        self.turns = 0
+        """Rises when somebody is let into the line, or has to leave it again."""
 
     # -- waiting jobs
 
@@ -169,7 +169,7 @@ class Gates:
             if not (behind and inside) and self._line.has_ready(job) != inside:
                 self._line.remove(job)
                 self._line.add(job, ready=inside)
-                self.taken_back += not inside
+                self.turns += 1
 
     # -- active jobs
 

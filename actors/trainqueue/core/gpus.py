@@ -169,8 +169,8 @@ class Gpus(Books):
     def _start_on_gpus(self, now: float) -> None:
         if not self.wanted() or self.plans.newest(now) is not None:
             return
-        while True:  # again only where a start has sent somebody out of the line who was thought of (gates.py)
-            before = self.gates.taken_back
+        while True:  # again only where a start has let somebody into the line, or sent him out of it (gates.py)
+            before = self.gates.turns
             walk = Walk(self.board.slots(), self.jobs.__getitem__, now, self.past)
             for placement in [*walk.along(self.line)]:
                 if not self.line.has_ready(placement.job):
@@ -179,7 +179,7 @@ class Gpus(Books):
                     self._start(placement.job, placement.gpu_ids, placement.share, now)
                 else:
                     self.looks.want_start(placement.job.id, placement.gpu_ids)
-            if self.gates.taken_back == before:
+            if self.gates.turns == before:
                 break
         self.plans.keep(walk, now)
 
