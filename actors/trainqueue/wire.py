@@ -301,9 +301,9 @@ def edited(spec: JobSpec, changes: dict[str, Any]) -> JobSpec:
     """The spec with some fields set anew, its environment shared with it. Raises RequestError naming the field."""
     fields = msgspec.to_builtins(msgspec.structs.replace(spec, env=None))
     fields.update(changes)
-    if isinstance(fields.setdefault("env_extra", {}), dict):
-        own = {name: value for name, value in spec.env_extra.items() if name.startswith("TRAINQ_")}
-        fields["env_extra"] = {**own, **fields["env_extra"]}  # a job of an array goes on being the one that it was
+    if isinstance(on_top := changes.get("env_extra"), dict):  # a job of a sweep goes on being the one that it was
+        whole = {**spec.env_extra, **on_top}
+        fields["env_extra"] = {name: value for name, value in whole.items() if value is not None}
     try:
         made = msgspec.convert(fields, JobSpec)
     except BAD_BYTES as error:

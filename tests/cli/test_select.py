@@ -214,7 +214,7 @@ def test_what_is_so_already_is_said_and_no_error(cli: Cli) -> None:
     assert cli("hold", "4").stdout == "4\theld already\n"
     cli("pause")
     assert cli("release", "4-5").stdout == "4\tqueued (position: 1)\n5\tqueued (position: 2)\n"
-    again = cli("release", "--name", "plain", "--name", "pl*")
+    again = cli("release", "--name", "pl*")
     assert again.stderr == "trainq-cli: 2 jobs match, all are queued already\n"
     mixed = cli("hold", "1-4", "--all")
     assert (mixed.stdout, mixed.stderr) == ("4\theld\n", "trainq-cli: 3 more are held already\n")

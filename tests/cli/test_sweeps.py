@@ -88,6 +88,12 @@ def test_the_lines_of_a_csv_file_are_one_factor(tmp_path: Path) -> None:
     file.write_text('lr, seed\n"1e-3",1\n\n1e-4, 2\n', encoding="utf-8-sig")
     made = commands("x=a,b", command="t {lr} {seed} {x}", file=str(file))
     assert made == [["t", lr, seed, x] for x in "ab" for lr, seed in (("1e-3", "1"), ("1e-4", "2"))]
+    assert commands(command="t {seed}", file=str(file)) == [["t", "1"], ["t", "2"]]
+    file.write_bytes(b"lr\n\xff\n")
+    with pytest.raises(UsageError, match="it is not UTF-8"):
+        commands(command="t {lr}", file=str(file))
+    with pytest.raises(UsageError, match="more than 64 MiB"):
+        commands(command="t {lr}", file="/dev/zero")
 
 
 CSV = {
@@ -95,6 +101,7 @@ CSV = {
     "header": ("lr,seed\n", "has no lines but its header"),
     "name": ("learning rate\n1\n", "'learning rate' in its first line is no name"),
     "ragged": ("lr,seed\n1,2\n3\n", "line 3: 1 values for 2 columns"),
+    "nul": ("lr,seed\n1,\0\n", "a NUL byte"),
 }
 
 

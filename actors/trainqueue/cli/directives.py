@@ -51,7 +51,7 @@ class Scripted(click.Command):
         except OSError:
             return args  # a program that may be executed and not read
         options = [word for number, some in directives(words[0], head) for word in self.checked(words[0], number, some)]
-        if not head.strip():
+        if not (head.strip() or options):
             complain(f"{words[0]} is empty: its job does nothing")
         self.say_whose(words[0], words[1:])
         return [*options, *args[:at], "--", *how_to_run(path, head), *words[1:]]
@@ -122,7 +122,7 @@ def said(script: str, number: int, rest: str) -> list[str]:
 def how_to_run(path: str, head: bytes) -> list[str]:
     """A program by itself, a script by its #! line (also where it may not be executed), else by bash.
 
-    Raises UsageError for Python without that line.
+    Raises UsageError for what does not look like a script.
     """
     if b"\0" in head or (head.startswith(b"#!") and os.access(path, os.X_OK)):
         return [path]
@@ -131,4 +131,7 @@ def how_to_run(path: str, head: bytes) -> list[str]:
         return [*first[2:].strip().split(None, 1), path]  # as the kernel does it: all the rest is one argument
     if path.endswith(".py"):
         refuse(f"{path} has no #! line; say what runs it: -- python {path}")
+    is_meant = path.endswith((".sh", ".bash")) or MARK.encode() in head or not head.strip()
+    if not (is_meant or os.access(path, os.X_OK)):
+        refuse(f"{path} does not look like a script, without a #! line; if it is one, say what runs it: -- bash {path}")
     return ["bash", path]

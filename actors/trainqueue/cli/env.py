@@ -38,7 +38,17 @@ def environment(fields: dict[str, Any]) -> dict[str, str]:
     env = plain() if clean else captured()
     for name in files:
         env |= from_file(name)
-    return env | dict(fields["env"])
+    env |= dict(fields["env"])
+    say_ours({*dict(fields["env"])})
+    return env
+
+
+def say_ours(given: set[str]) -> None:
+    """Of variables that trainq sets itself, whatever somebody gives."""
+    ours = sorted(given & {*capture.MARKS, *capture.DEVICES})
+    if ours:
+        gpus = "; --gpu 0,2 chooses GPUs" if "CUDA_VISIBLE_DEVICES" in ours else ""
+        complain(f"{', '.join(ours)}: trainq sets this for each job, in place of what is given here{gpus}")
 
 
 def plain() -> dict[str, str]:

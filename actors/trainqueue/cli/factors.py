@@ -10,6 +10,8 @@ from trainqueue.cli.forms import Form
 
 NAME = r"[A-Za-z_][\w.-]*"
 WHOLE = r"-?\d+"
+RANGE_OF_OTHERS = re.compile(r"(\d+)(?:-(\d+)|:(\d+)|\.\.(\d+)(?=:))(?::(\d+))?", re.ASCII)
+"""As arrays, NumPy and shells have it: 0-4, 0:4, 0..9:2."""
 DIGITS = 18
 """Of a whole number in a range."""
 Values = list[str | range]
@@ -55,6 +57,10 @@ class Factor(Form):
         if not values:
             msg = f"{name} has no values; sweeps look like lr=1e-3,1e-4 or seed=0..4"
             raise ValueError(msg)
+        if (meant := RANGE_OF_OTHERS.fullmatch(values)) is not None:
+            numbers = "..".join(filter(None, meant.groups()))
+            msg = f"{values!r} would be one value; a range is {name}={numbers}"
+            raise ValueError(msg)
         return name, [some(part) for part in values.split(",")]
 
 
@@ -87,7 +93,7 @@ SWEEP_OPTIONS = [
     click.option("--array", type=Array(), help="A job for each index: 0-9 or 0-100:10; {index}, $TRAINQ_ARRAY_INDEX."),
     click.option("--sweep", type=Factor(), multiple=True, help="A job for each value, {lr} in the command: lr=1e-3,1e-4"
                  " or seed=0..4; repeated: for each combination."),
-    click.option("--from-csv", metavar="FILE", help="A job for each line; the header names the columns."),
+    click.option("--from-csv", metavar="FILE", help="A job for each line, under a header with names; -: standard input."),
     click.option("--zip", "zipped", is_flag=True, help="The first values together, then the second: no combinations."),
     click.option("--dry-run", is_flag=True, help="Print what would be queued, and queue nothing."),
 ]  # fmt: skip

@@ -59,7 +59,7 @@ def in_an_editor(trainq: Client, which: Selection, fields: dict[str, Any], *, co
 
     made = edited({**job, **fields}, heading, take)
     if made is None:
-        again = f"trainq-cli retry {'--copy ' if copy else ''}{only}"
+        again = f"trainq-cli retry {'--copy ' if copy else ''}{only}" + (" with the same --set" if fields else "")
         complain(f"nothing was changed in job {only}, and nothing queued; to queue it as it is: {again}")
         return REFUSED
     if copy:

@@ -106,6 +106,7 @@ FILTERS = [
         "--name",
         metavar="NAME",
         shell_complete=known,
+        multiple=True,
         help="Only those with this name; lr-* and the like take several.",
     ),
     click.option(
@@ -116,8 +117,8 @@ FILTERS = [
         multiple=True,
         help="Only those with it; may be repeated.",
     ),
-    click.option("--group", metavar="GROUP", shell_complete=known, help="Only those of this group."),
-    click.option("--lane", metavar="LANE", shell_complete=known, help="Only those of this lane."),
+    click.option("--group", metavar="GROUP", shell_complete=known, multiple=True, help="Only those of this group."),
+    click.option("--lane", metavar="LANE", shell_complete=known, multiple=True, help="Only those of this lane."),
     click.option(
         "--state",
         "states",
@@ -129,18 +130,30 @@ FILTERS = [
     click.option("--mine", is_flag=True, help="Only your own."),
     click.option("--all", "everything", is_flag=True, help="All that it can be done to."),
 ]
+class Some(Ids):
+    def read(self, text: str) -> list[int]:
+        try:
+            return super().read(text)
+        except ValueError as error:
+            if not text[:1].isalpha():
+                raise
+            msg = f"{error}; by their name: --name {text}"
+            raise ValueError(msg) from None
+
+
 FIELDS = ("name", "tag", "group", "lane", "states", "mine", "everything")
 
 
 def selecting(*, ids: bool = True, needed: bool = True) -> Callable[[Any], Any]:
     """Gives a command these options and hands it what they say as `which`; nothing is wrong usage if `needed`."""
-    argument = click.argument("ids", type=Ids(), nargs=-1, metavar="[ID…]")
+    argument = click.argument("ids", type=Some(), nargs=-1, metavar="[ID…]")
 
     def decorate(function: Any) -> Any:
         @functools.wraps(function)
         def command(**fields: Any) -> Any:
             given: dict[str, Any] = {name: fields.pop(name) for name in FIELDS}
             given["tag"] = dict(given["tag"]) or None
+            given |= {option: the_one(option, given[option]) for option in ("name", "group", "lane")}
             which = Selection(flat(fields.pop("ids", ())), **given)
             if needed and not which.ids and not which.filtered:
                 msg = "which jobs? Name ids (3, 3-7), or select: --name, --tag, --group, --lane, --state, --mine, --all"
@@ -154,6 +167,15 @@ def selecting(*, ids: bool = True, needed: bool = True) -> Callable[[Any], Any]:
         return wrapped
 
     return decorate
+
+
+def the_one(option: str, values: Sequence[str]) -> str | None:
+    """Raises UsageError for several: the last one alone would be a surprise, and both together is no job."""
+    if len(values) > 1:
+        more = "; lr-* and the like take several" if option == "name" else ""
+        msg = f"--{option} is given {len(values)} times, and a job has one {option}{more}; else call the verb for each"
+        raise click.UsageError(msg)
+    return values[0] if values else None
 
 
 def look(

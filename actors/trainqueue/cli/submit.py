@@ -91,6 +91,7 @@ def hidden(option: Any) -> Any:
 def specification(fields: dict[str, Any]) -> dict[str, Any]:
     """The JobSpec; only what was given, so that the daemon's defaults hold."""
     check_usage(fields)
+    check_group(fields)
     fields = dict(fields)
     env = environment(fields)
     return filled(
@@ -124,6 +125,9 @@ def check_usage(fields: dict[str, Any]) -> None:
         if not capture.is_text(text):
             msg = f"{text!a} is not UTF-8, which all that a job is told must be"
             raise click.UsageError(msg)
+    if fields["name"] == "":
+        msg = "--name is empty; without it the job is called by its command"
+        raise click.UsageError(msg)
     if not fields["command"][0]:
         msg = "the command's program is an empty text"
         raise click.UsageError(msg)
@@ -147,7 +151,6 @@ def absolute(path: str) -> str:
 def queue_it(fields: dict[str, Any]) -> dict[str, Any]:
     from trainqueue.cli.daemon import ensure
 
-    check_group(fields)
     start = not fields.pop("no_start")
     spec = specification(fields)
     program.check([spec], {})

@@ -6,6 +6,7 @@ How many jobs that makes is known, and too many are refused, before any of them 
 from __future__ import annotations
 
 import csv
+import io
 import itertools
 import math
 import re
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from trainqueue.cli.factors import Values
 
+LARGEST = 2**26
+"""Bytes of a CSV file."""
 INDEX, INDEX_VARIABLE = "index", "TRAINQ_ARRAY_INDEX"
 
 
@@ -47,24 +50,38 @@ def axis(option: str, name: str, values: Values) -> Axis:
 def table(path: str, most: int) -> Axis:
     """A CSV file; more lines than may become jobs are only counted. Raises UsageError."""
     count, rows = 0, list[tuple[str, ...]]()
+    lines = csv.reader(io.StringIO(text_of(path), newline=""))
     try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as file:
-            lines = csv.reader(file)
-            names = tuple(name.strip() for name in next(lines, []))
-            check_names(path, names)
-            for row in lines:
-                if not row:
-                    continue
-                if len(row) != len(names):
-                    refuse(f"{path}, line {lines.line_num}: {len(row)} values for {len(names)} columns")
-                count += 1
-                if count <= most:
-                    rows.append(tuple(value.strip() for value in row))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        refuse(f"--from-csv {path}: {getattr(error, 'strerror', None) or error}")
+        names = tuple(name.strip() for name in next(lines, []))
+        check_names(path, names)
+        for row in lines:
+            if not row:
+                continue
+            if len(row) != len(names):
+                refuse(f"{path}, line {lines.line_num}: {len(row)} values for {len(names)} columns")
+            count += 1
+            if count <= most:
+                rows.append(tuple(value.strip() for value in row))
+    except csv.Error as error:
+        refuse(f"{path}, line {lines.line_num}: {error}")
     if not count:
         refuse(f"{path} has no lines but its header")
     return Axis("--from-csv", names, count, rows)
+
+
+def text_of(path: str) -> str:
+    """Of a file, or of the standard input for "-". Raises UsageError."""
+    try:
+        with Path("/dev/stdin" if path == "-" else path).open("rb") as file:
+            data = file.read(LARGEST + 1)
+        text = data.decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        refuse(f"--from-csv {path}: {error.strerror if isinstance(error, OSError) else 'it is not UTF-8'}")
+    if len(data) > LARGEST:
+        refuse(f"--from-csv {path}: it has more than {LARGEST >> 20} MiB")
+    if "\0" in text:
+        refuse(f"--from-csv {path}: there is a NUL byte in it, which no command can have")
+    return text
 
 
 def check_names(path: str, names: tuple[str, ...]) -> None:
@@ -178,10 +195,13 @@ class Templates:
         self.env = {name: Template(value, known) for name, value in fields["env"]}
         every = [*self.command, *self.resume_args, self.cwd, *self.env.values(), *([self.name] if self.name else [])]
         used = {name for template in every for name in template.names}
+        of_tables = [axis.names for axis in sweep.axes if len(axis.names) > 1]  # one of its columns used is enough
+        for names in of_tables:
+            used |= {*names} if used & {*names} else set()
         unused = [name for name in known if name not in used and name != INDEX]
         everywhere = "the command, --name, --env, --cwd or --resume-args"
         if unused:
-            refuse(f"{{{unused[0]}}} stands nowhere in {everywhere}: all its jobs were the same")
+            refuse(f"{{{unused[0]}}} stands nowhere in {everywhere}: jobs with other values of it would do the same")
 
     def fill(self, values: dict[str, str], tags: dict[str, str]) -> dict[str, Any]:
         """What only the job with these values has."""

@@ -22,7 +22,7 @@ SET = click.option(
     multiple=True,
     help="As submit's option of that name takes it: time-limit=4h, memory=32GiB, tag=a=b,c=d, gpu=0,2; "
     "lists and tables as JSON, too. FIELD= sets it back to what it is without a word about it. "
-    "env=A=B goes on top of the environment, in place of what was put there before. May be repeated.",
+    "env=A=B goes on top of the environment, and env='{\"A\": null}' takes A off again. May be repeated.",
 )
 
 
@@ -42,7 +42,10 @@ def known(name: str, text: str) -> str:
     """The field that somebody means. Raises BadParameter."""
     field = name.strip().removeprefix("--").replace("-", "_")
     field = ALIASES.get(field, field)
-    if field == "env" and text not in CLEARED and not text.startswith("{"):
+    if field in {"env", "env_extra"}:
+        if text in CLEARED:
+            msg = """say which variable: env='{"A": null}' takes A off again"""
+            raise click.BadParameter(msg, param_hint=f"--set {name}")
         return "env_extra"  # as submit's --env: nobody types all of an environment
     if field in FIELDS or field in GPU_OPTIONS:
         return field

@@ -207,7 +207,7 @@ class Pairs(Form):
     def take(self, value: object) -> object:
         if not isinstance(value, dict):
             return super().take(value)
-        texts([*value.values()], f"values: {self.looks}")
+        texts([text for text in value.values() if not (self.single and text is None)], f"values: {self.looks}")
         return value
 
     def show(self, value: Any) -> str:
