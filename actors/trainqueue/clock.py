@@ -65,6 +65,12 @@ class WallClock:
         self.fd = -1
 
 
+def shown(at: float, now: float) -> str:
+    """A moment of the wall clock as people read it here, with its day where that is not this one."""
+    local = time.localtime(at)
+    return time.strftime("%H:%M:%S" if local[:3] == time.localtime(now)[:3] else "%Y-%m-%d %H:%M:%S", local)
+
+
 def ran(state: Running) -> float | None:
     """Seconds measured, without those that it was suspended; None where nobody has noted its begin."""
     if state.began is None:

@@ -358,10 +358,7 @@ def to_row(job: Job, env: bytes | None, now: float) -> tuple[Any, ...]:
 def beside(job: Job) -> dict[str, Any]:
     """What is kept of the job in one map with its state's data."""
     kept: dict[str, Any] = {"retried": job.retried, "met": [*job.met]}
-    if job.stood:
-        kept["stood"] = job.stood
-    if job.samples:
-        kept["samples"] = job.samples
+    kept |= {name: value for name, value in (("stood", job.stood), ("samples", job.samples)) if value}
     if job.bound:
         kept["bound"], kept["groups"] = job.bound, [*job.waits_for_groups]
     return kept if job.removed is None else {**kept, "removed": job.removed}

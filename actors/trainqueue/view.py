@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trainqueue.clock import run_time
+from trainqueue.clock import run_time, shown
 from trainqueue.core.expect import share_of
 from trainqueue.core.job import Pending, Queued, Running, data_of
 from trainqueue.core.spec import title
@@ -56,6 +56,8 @@ def job_view(job: Job, core: Core, home: Home, now: float, stood: dict[str, floa
     """The contract's Job. `stood`: seconds that it stood first in line and could not start, by reason."""
     spec, state = job.spec, job.state
     why_code, sentence = why(core, job, now)
+    if why_code == "backoff" and isinstance(state, Queued) and state.until is not None:
+        sentence = f"{sentence}, at {shown(state.until, now)}"
     return {
         "id": job.id,
         "name": title(spec),

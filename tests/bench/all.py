@@ -1,6 +1,6 @@
 """All benchmarks, or those named, each in a fresh process: `python tests/bench/all.py [NAME...]`.
 
-NAMES = ("handover", "submits", "page", "idle", "cli", "history", "peers", "months", "gpus", "board", "gates", "sweep")
+NAMES, in this order: handover, submits, page, idle, cli, history, peers, months, gpus, board, gates, sweep, edits.
 """
 
 from __future__ import annotations
@@ -11,7 +11,21 @@ import sys
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
-NAMES = ("handover", "submits", "page", "idle", "cli", "history", "peers", "months", "gpus", "board", "gates", "sweep")
+NAMES = (
+    "handover",
+    "submits",
+    "page",
+    "idle",
+    "cli",
+    "history",
+    "peers",
+    "months",
+    "gpus",
+    "board",
+    "gates",
+    "sweep",
+    "edits",
+)
 
 
 def main() -> int:

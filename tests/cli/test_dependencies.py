@@ -151,3 +151,14 @@ def test_ten_thousand_jobs_take_less_than_a_second() -> None:
         assert len(rows) == lines
         assert max(len(row[0]) for row in rows) < 60
     assert [*Tree(chain).rows()][5000][0].startswith("[5000] ")
+
+
+def test_who_falls_with_another_that_is_cancelled_is_no_refusal(cli: Cli) -> None:
+    """Also where the other went with an earlier message."""
+    first = int(submit(cli, "--hold", "--", "true"))
+    last = submit(cli, "--after", str(first), "--array", "1-1002", "--", "true").split()[-1]
+    done = cli("cancel", f"{first}-{last}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {line.split("\t")[1] for line in done.stdout.splitlines()} == {"cancelled"}
+    again = cli("cancel", last)
+    assert (again.returncode, again.stderr) == (1, f"trainq-cli: job {last} has ended already (cancelled)\n")

@@ -243,6 +243,9 @@ def test_three_of_those_that_are_waited_for_are_named() -> None:
     some = [submit(made, hold=True, group="g") for _ in range(5)]
     waiter = submit(made, after=tuple(some), after_group=("g",))
     assert why(made.core, made.core.jobs[waiter], 0.0) == ("dependency", "waits for job 1, job 2, job 3 and 3 more")
+    made.do(ev.Edit(waiter, spec(gpus=0, after=(some[4], some[2]), after_group=("g",))))
+    sentence = "waits for job 3, job 5, 5 jobs of group g"
+    assert why(made.core, made.core.jobs[waiter], 0.0) == ("dependency", sentence)
 
 
 def test_ended_members_count_by_what_the_journal_says() -> None:
@@ -347,3 +350,14 @@ def test_a_retry_that_would_close_a_circle_over_a_group_is_refused() -> None:
     with pytest.raises(RequestError, match=f"job {member} would wait for itself: {member} -> {waiter} -> {member}"):
         made.do(ev.Retry(gone.snapshot()))
     assert made.state(other) == "queued"
+
+
+def test_a_long_circle_is_told_by_its_ends() -> None:
+    made = machine()
+    made.core.handle(ev.Submit((spec(gpus=0, hold=True),) * 1200, "me"), made.now)
+    for job in range(2, 1201):
+        made.core.handle(ev.Edit(job, spec(gpus=0, after=(job - 1,))), made.now)
+    with pytest.raises(RequestError) as refused:
+        made.core.handle(ev.Edit(1, spec(gpus=0, after=(1200,))), made.now)
+    links = "1 -> 1200 -> 1199 -> 1198 -> … -> 4 -> 3 -> 2 -> 1 (1,200 jobs)"
+    assert str(refused.value).endswith(f"job 1 would wait for itself: {links}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -90,10 +89,8 @@ def test_others_start_while_it_waits_and_it_has_its_old_place_then() -> None:
 
 def test_why_says_how_many_are_left_and_when() -> None:
     core = core_with(RETRIES)
-    now = time.time()
-    fail(core, 1, now)
-    shown = time.strftime("%H:%M:%S", time.localtime(now + 10))
-    assert why(core, core.jobs[1], now) == ("backoff", f"attempt 2 of at most 4 starts in 10 s, at {shown}")
+    fail(core, 1, 0.0)
+    assert why(core, core.jobs[1], 0.0) == ("backoff", "attempt 2 of at most 4 starts in 10 s")
 
 
 @pytest.mark.parametrize("verb", ["release", "retry"])

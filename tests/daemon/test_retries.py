@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from support import wait_until
@@ -35,6 +36,7 @@ def test_a_wait_survives_kill_9_and_ends_with_retry(daemon: Daemon) -> None:
         assert (shown.why_code, shown.attempt) == ("backoff", 2)
         assert shown.why is not None
         assert shown.why.startswith("attempt 2 of at most 2 starts in ")
+        assert re.fullmatch(r"attempt .*, at (\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d", shown.why)
         assert shown.why.split(" at ")[-1] == (until or "").split(" at ")[-1]
         assert client.verb("retry", [job])[0]["ok"]
         assert client.wait([job], 20)[0].attempt == 2

@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trainqueue.cli.common import NO_JOB, REFUSED, client, complain, show_json
-from trainqueue.cli.select import ENDED, LIVING, RUNNING, STARTED, WAITING, asks_on_a_terminal, chunks, look, states_of
+from trainqueue.cli.select import (
+    ENDED,
+    LIVING,
+    PAGE,
+    RUNNING,
+    STARTED,
+    WAITING,
+    asks_on_a_terminal,
+    chunks,
+    look,
+    states_of,
+)
 from trainqueue.cli.unmatched import in_ranges, nothing
 from trainqueue.core.words import number
 
@@ -96,8 +107,26 @@ def act(verb: Verb, which: Selection, *, document: bool, yes: bool = False, **fi
 
 def done(trainq: Client, verb: Verb, ids: Sequence[int], fields: dict[str, object]) -> Iterator[Answer]:
     """The answers as they come: so many at a time that the daemon is free for others in between."""
+    lived = living(trainq, ids) if verb is CANCEL and len(ids) > PAGE else set[int]()
     for some in chunks(ids):
-        yield from trainq.verb(verb.op, some, **fields)
+        for answer in trainq.verb(verb.op, some, **fields):
+            yield fallen(answer) if answer["id"] in lived else answer
+
+
+def living(trainq: Client, ids: Sequence[int]) -> set[int]:
+    """Of more than one message's jobs: who has not ended before the first of them."""
+    return {
+        job["id"]
+        for some in chunks(ids)
+        for job in trainq.call("jobs", jobs=[*some], states=[*LIVING], limit=len(some))["jobs"]
+    }
+
+
+def fallen(answer: Answer) -> Answer:
+    """One that has ended with another of an earlier message, which it waits for, has become what it was to be."""
+    if answer["ok"] or answer["state"] != "cancelled":
+        return answer
+    return {**answer, "ok": True, "changed": True, "error": None}
 
 
 def tell(verb: Verb, answers: Iterable[Answer], *, document: bool, named: bool = True) -> int:

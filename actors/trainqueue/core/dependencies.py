@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 FAILED = frozenset({"failed", "lost"})
 """What `after_failed` waits for. Somebody has wished for the end of a cancelled job: that is no failure."""
 KINDS = ("after", "after_any", "after_failed")
+SHOWN = 4
+"""So many links of a circle are named at either end."""
 
 
 def named(spec: JobSpec) -> tuple[int, ...]:
@@ -226,8 +228,12 @@ def _of_groups(spec: JobSpec, known: Known) -> tuple[int, StateName] | None:
 
 
 def chain(job: int, waiter: int, came_from: Mapping[int, int]) -> str:
-    """3 -> 5 -> 3: who waits for whom, from the job to itself."""
+    """3 -> 5 -> 3: who waits for whom, from the job to itself; of a long way both ends, and how many they are."""
     links = [job, waiter]
     while links[-1] != job:
         links.append(came_from[links[-1]])
-    return " -> ".join(map(str, [*reversed(links[1:]), job]))
+    way = [*map(str, reversed(links[1:])), str(job)]
+    if len(way) > 2 * SHOWN + 1:
+        way[SHOWN:-SHOWN] = ["…"]
+        way[-1] += f" ({len(links) - 1:,} jobs)"
+    return " -> ".join(way)

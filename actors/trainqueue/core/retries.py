@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from trainqueue.core.job import Queued
@@ -51,6 +50,4 @@ def backing_off(job: Job, now: float) -> str | None:
     if until is None or until <= now:
         return None
     left = sum(max(0, most - job.retried.get(cause, 0)) for cause, most in job.spec.retries.items())
-    form = "%H:%M:%S" if until - now < 86400 else "%Y-%m-%d %H:%M:%S"
-    shown = time.strftime(form, time.localtime(until))
-    return f"attempt {job.attempt} of at most {job.attempt + left} starts in {duration(until - now)}, at {shown}"
+    return f"attempt {job.attempt} of at most {job.attempt + left} starts in {duration(until - now)}"

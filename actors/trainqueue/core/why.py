@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heapq import nsmallest
 from typing import TYPE_CHECKING
 
 from trainqueue.core.job import Queued
@@ -68,11 +69,11 @@ def _outside(core: Core, gate: Gate, job: Job) -> tuple[str, str]:
 
 def awaited(core: Core, job: Job) -> str:
     """Jobs and groups, the first of them by name."""
-    said = [f"job {dep}" for dep in sorted(job.waits_for)]
-    groups = core.groups()
-    said += [f"{number(groups.count(job, name), 'job')} of group {name}" for name in sorted(job.waits_for_groups)]
-    others = f" and {len(said) - MOST} more" if len(said) > MOST else ""
-    return ", ".join(said[:MOST]) + others
+    said = [f"job {dep}" for dep in nsmallest(MOST, job.waits_for)]
+    groups, names = core.groups(), nsmallest(MOST - len(said), job.waits_for_groups)
+    said += [f"{number(groups.count(job, name), 'job')} of group {name}" for name in names]
+    more = len(job.waits_for) + len(job.waits_for_groups) - len(said)
+    return ", ".join(said) + (f" and {more} more" if more else "")
 
 
 def _in_line(core: Core, job: Job, position: int, now: float) -> tuple[str, str]:
