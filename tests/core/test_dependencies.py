@@ -181,6 +181,19 @@ def test_an_end_that_was_fine_for_one_wish_may_not_be_for_another() -> None:
     assert made.core.jobs[waiter].waits_for == {second}
 
 
+@pytest.mark.parametrize("field", ["after", "after_failed"])
+def test_another_wish_of_a_job_that_has_begun_again_is_waited_for(field: str) -> None:
+    """What it has got of it, which is all that is known where its record is gone, was another wish."""
+    made = machine()
+    first, second = submit(made), submit(made, hold=True)
+    waiter = submit(made, after_any=(first, second))
+    end(made, first, 1)
+    made.do(ev.Retry(next(change.job for change in reversed(made.changed) if change.job.id == first).snapshot()))
+    wish: dict[str, Any] = {field: (first,)}
+    made.do(ev.Edit(waiter, spec(gpus=0, **wish), ended={first: "completed"}))
+    assert why(made.core, made.core.jobs[waiter], 0.0) == ("dependency", f"waits for job {first}")
+
+
 def test_one_that_was_handed_over_waits_for_nothing_any_more() -> None:
     made = machine()
     first = submit(made, group="g")

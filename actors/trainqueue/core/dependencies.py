@@ -136,8 +136,8 @@ class Dependencies:
         """A job with `keep` waits also for what has ended otherwise: somebody may retry that."""
         wanted = {*named(job.spec)}
         if wanted:
-            met = {dep for dep in wanted if dep in ended and is_met(job.spec, dep, ended[dep])}
-            job.met = (job.met & wanted) | met
+            over = wanted & ended.keys() - self._jobs.keys()  # one of them may have begun again since
+            job.met = (job.met & wanted) | {dep for dep in over if is_met(job.spec, dep, ended[dep])}
             job.waits_for = set()
             for dep in wanted - job.met - {job.id}:
                 if dep in self._jobs or (job.spec.keep and dep in ended):
@@ -195,7 +195,7 @@ class Dependencies:
     def impossible(self, job: Job, known: Known) -> tuple[int, StateName] | None:
         """A job that it waits for and that has ended otherwise already."""
         for dep in (*job.spec.after, *job.spec.after_failed):
-            if dep in known.ended and dep not in job.met:
+            if dep in known.ended and dep not in job.met and dep not in self._jobs:
                 return dep, known.ended[dep]
         return _of_groups(job.spec, known)
 
