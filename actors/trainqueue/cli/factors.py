@@ -93,7 +93,7 @@ SWEEP_OPTIONS = [
     click.option("--array", type=Array(), help="A job for each index: 0-9 or 0-100:10; {index}, $TRAINQ_ARRAY_INDEX."),
     click.option("--sweep", type=Factor(), multiple=True, help="A job for each value, {lr} in the command: lr=1e-3,1e-4"
                  " or seed=0..4; repeated: for each combination."),
-    click.option("--from-csv", metavar="FILE", help="A job for each line, under a header with names; -: standard input."),
+    click.option("--from-csv", metavar="FILE", help="A job for each line, under a header with names; - is the input."),
     click.option("--zip", "zipped", is_flag=True, help="The first values together, then the second: no combinations."),
     click.option("--dry-run", is_flag=True, help="Print what would be queued, and queue nothing."),
 ]  # fmt: skip

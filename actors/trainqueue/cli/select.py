@@ -130,6 +130,8 @@ FILTERS = [
     click.option("--mine", is_flag=True, help="Only your own."),
     click.option("--all", "everything", is_flag=True, help="All that it can be done to."),
 ]
+
+
 class Some(Ids):
     def read(self, text: str) -> list[int]:
         try:
