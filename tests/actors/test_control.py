@@ -101,6 +101,20 @@ def test_a_suspended_job_can_be_cancelled_and_saves(house: House) -> None:
     assert "saved" in log(house, job)
 
 
+def test_a_suspended_job_can_be_preempted_and_saves(house: House) -> None:
+    """A signal that it was sent meanwhile comes first."""
+    job = running(house, grace=10, warn=0.1)
+    house.verb(wire.Suspend(jobs=(job,)))
+    wait_until(lambda: is_stopped(house, job))
+    [told] = house.call(wire.Signal(jobs=(job,), signal="USR1"))["jobs"]
+    assert (told["ok"], told["suspended"]) == (True, True)
+    assert house.verb(wire.Preempt(jobs=(job,), hold=True)) is None
+    shown = house.status(job)
+    assert (shown["suspended"], shown["preempting"]) == (False, True)
+    assert house.until(job, "queued")["attempt"] == 2
+    assert {"warned", "saved"} <= {*log(house, job)}
+
+
 def test_what_is_being_stopped_takes_no_more_orders(house: House) -> None:
     job = running(house, "trap '' TERM; echo ready; while :; do sleep 0.02; done", grace=1000)
     house.verb(wire.Cancel(jobs=(job,)))
