@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,8 @@ import pytest
 from house import House, gated, rows
 from support import wait_until
 
-from trainqueue import wire
+from trainqueue import annals, controlops, wire
+from trainqueue.core.job import Running
 from trainqueue.launch import orders
 
 if TYPE_CHECKING:
@@ -218,6 +220,50 @@ def test_an_order_that_the_disk_refuses_changes_nothing(house: House) -> None:
     assert (one["error"]["code"], one["state"]) == ("unavailable", "running")
     assert "cannot be written" in one["error"]["message"]
     assert house.status(job)["suspended"] is False
+
+
+def test_while_the_disk_is_slow_only_calls_wait(house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what a runner says meanwhile counts: its job has ended before the order is there."""
+    goes, stays = house.submit(*gated(tmp_path / "gate"), gpus=0), running(house)
+    house.until(goes, "running")
+    gate, written = threading.Event(), controlops.write
+
+    def slowly(job_id: int, folder: Path, order: orders.Order) -> None:
+        assert gate.wait(20)
+        written(job_id, folder, order)
+
+    monkeypatch.setattr(annals, "write", slowly)
+    slots = house.ask(wire.Suspend(jobs=(goes, stays)), wire.Continue(jobs=(stays,)), wire.Ping())
+    (tmp_path / "gate").touch()
+    wait_until(lambda: goes not in house.actor.core.jobs)
+    assert not {*slots} & house.answers().keys()
+    gate.set()
+    assert [one["ok"] for one in house.answer(slots[0])["result"]["jobs"]] == [False, True]
+    assert "has ended already" in house.answer(slots[0])["result"]["jobs"][0]["error"]["message"]
+    assert house.answer(slots[1])["result"]["jobs"][0]["changed"] is True
+    assert house.answer(slots[2])["ok"]
+    assert orders.given(house.home.attempt(stays, 1)) == [{"suspend": True}, {"continue": True}]
+
+
+def test_what_has_begun_again_meanwhile_is_not_told(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = "echo ready; while [ $TRAINQ_ATTEMPT = 1 ]; do sleep 0.02; done; exec sleep 1000"
+    job = running(house, script, retries={"signal": 1})
+    pid = house.status(job)["pid"]
+    gate, written = threading.Event(), controlops.write
+
+    def slowly(job_id: int, folder: Path, order: orders.Order) -> None:
+        assert gate.wait(20)
+        written(job_id, folder, order)
+
+    monkeypatch.setattr(annals, "write", slowly)
+    [slot] = house.ask(wire.Preempt(jobs=(job,)))
+    os.killpg(pid, signal.SIGTERM)
+    wait_until(lambda: house.actor.core.jobs[job].attempt == 2)
+    wait_until(lambda: isinstance(house.actor.core.jobs[job].state, Running))
+    gate.set()
+    [one] = house.answer(slot)["result"]["jobs"]
+    assert (one["ok"], one["error"]["code"]) == (False, "conflict")
+    assert house.status(job)["preempting"] is False
 
 
 def test_a_runner_of_an_older_daemon_is_not_told_what_it_does_not_know(house: House) -> None:
