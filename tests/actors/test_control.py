@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from house import House, gated, rows
-from support import wait_until
+from support import unpacked, wait_until
 
 from trainqueue import annals, controlops, wire
 from trainqueue.core.job import Running
 from trainqueue.launch import orders
+from trainqueue.messages import Publish
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +34,12 @@ def running(house: House, script: str = SAVES, **fields: Any) -> int:
     wait_until(lambda: "ready" in log(house, job))
     house.until(job, "running")
     return job
+
+
+def was(house: House, job: int, fact: str) -> bool:
+    """Whether an event has said so; it may be over by now."""
+    bodies = [body for publish in house.feed.of(Publish) for topic, body in publish.events if topic == f"job.{job}"]
+    return any(unpacked(body).get(fact) for body in bodies)
 
 
 def is_stopped(house: House, job: int) -> bool:
@@ -111,8 +118,7 @@ def test_a_suspended_job_can_be_preempted_and_saves(house: House) -> None:
     [told] = house.call(wire.Signal(jobs=(job,), signal="USR1"))["jobs"]
     assert (told["ok"], told["suspended"]) == (True, True)
     assert house.verb(wire.Preempt(jobs=(job,), hold=True)) is None
-    shown = house.status(job)
-    assert (shown["suspended"], shown["preempting"]) == (False, True)
+    wait_until(lambda: was(house, job, "preempting"))
     assert house.until(job, "queued")["attempt"] == 2
     assert {"warned", "saved"} <= {*log(house, job)}
 
@@ -130,7 +136,7 @@ def test_a_preempted_job_goes_to_the_end_and_comes_again(house: House) -> None:
     job = running(house, SAVES.replace("ready", "ready resume=$TRAINQ_RESUME"), warn=0.1, grace=10, retries={"exit": 1})
     urgent = house.submit("true")
     assert house.verb(wire.Preempt(jobs=(job,))) is None
-    assert house.status(job)["preempting"] is True
+    wait_until(lambda: was(house, job, "preempting"))
     wait_until(lambda: "resume=1" in log(house, job, 2))
     assert {"warned", "saved"} <= {*log(house, job)}
     shown = house.until(job, "running")  # its log may be ahead of what the daemon has heard
