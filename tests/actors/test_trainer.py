@@ -113,7 +113,11 @@ def test_a_runner_that_has_gone_is_told_nothing_more(
     """It is the bench's to close from then on, and its descriptor may be another one's."""
     run, told = launcher.arm("true"), TrainerActor._tell
     signals: list[int] = []
-    monkeypatch.setattr(Runner, "signal", lambda _, number: signals.append(number))
+
+    def noted(_: Runner, number: int) -> None:
+        signals.append(number)
+
+    monkeypatch.setattr(Runner, "signal", noted)
 
     def late(trainer: TrainerActor, fact: object) -> None:
         if isinstance(fact, Gone):
