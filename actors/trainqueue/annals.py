@@ -1,21 +1,26 @@
-"""The Annals actor: what became of attempts that are over, written into their folders and read there.
+"""The Annals actor: what is written into attempts' folders and read there for the arbiter, which waits for no disk.
 
-The arbiter waits for no disk but the journal's. It hands on what is to be noted, and the answers that take a look at
-such folders; one after the other, so that whoever asks reads all that was noted before.
+It hands on what is to be noted of attempts that are over, orders for those that run, and the answers that take a look
+at such folders; one after the other, so that whoever asks reads all that was noted before.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from trainqueue import wire
 from trainqueue.actor import SelectingActor, tell
 from trainqueue.attempts import attempts, note
-from trainqueue.messages import Answers, LookUp, NoteEnd, Parting
+from trainqueue.controlops import write
+from trainqueue.errors import RequestError
+from trainqueue.messages import Answers, LookUp, NoteEnd, OrdersWritten, Parting, WriteOrders
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
+
+    from pykka import ActorRef
 
     from trainqueue.home import Home
     from trainqueue.messages import ToAnnals
@@ -27,10 +32,14 @@ class Annals(SelectingActor):
     """Owned by the arbiter. Answers the desk itself; `on_exit` is called behind all that was asked before."""
 
     def __init__(
-        self, home: Home, on_exit: Callable[[], None], on_crash: Callable[[BaseException | None], None]
+        self,
+        arbiter: ActorRef[Any],
+        home: Home,
+        on_exit: Callable[[], None],
+        on_crash: Callable[[BaseException | None], None],
     ) -> None:
         super().__init__(on_crash)
-        self.home, self.on_exit = home, on_exit
+        self.arbiter, self.home, self.on_exit = arbiter, home, on_exit
 
     def receive(self, message: ToAnnals) -> None:
         match message:
@@ -38,10 +47,22 @@ class Annals(SelectingActor):
                 note(self.home.attempt(job, attempt), state)
             case LookUp(desk, slot):
                 tell(desk, Answers([(slot, self._answer(message))]))
+            case WriteOrders(wanted):
+                tell(self.arbiter, OrdersWritten(self._refused(wanted)))
             case Parting():
                 self.on_exit()
             case _:
                 assert_never(message)
+
+    @staticmethod
+    def _refused(wanted: list[tuple[int, Path, dict[str, Any]]]) -> dict[int, RequestError]:
+        refused: dict[int, RequestError] = {}
+        for job, folder, order in wanted:
+            try:
+                write(job, folder, order)
+            except RequestError as refusal:
+                refused[job] = refusal
+        return refused
 
     def _answer(self, asked: LookUp) -> bytes:
         request = asked.call.request

@@ -18,6 +18,7 @@ from trainqueue import crashrow, laneops, wire
 from trainqueue.actor import SelectingActor, stop_and_join, tell
 from trainqueue.annals import Annals
 from trainqueue.clock import ran
+from trainqueue.controlops import Orders
 from trainqueue.core import effects as fx
 from trainqueue.core import events as ev
 from trainqueue.core.groups import is_let_down
@@ -40,6 +41,7 @@ from trainqueue.messages import (
     LookDue,
     NoteEnd,
     Open,
+    OrdersWritten,
     Parting,
     Progress,
     ProofTimeOver,
@@ -60,7 +62,7 @@ from trainqueue.messages import (
 )
 from trainqueue.meter import Meter
 from trainqueue.recovery import recover
-from trainqueue.requests import reconsidered, serve
+from trainqueue.requests import may_change, reconsidered, serve
 from trainqueue.reserve import Reserve
 from trainqueue.sights import Sights
 from trainqueue.stall import Rule, Stalls
@@ -115,7 +117,8 @@ class GPUArbiter(SelectingActor):
         self.clock, self.after_reboot = clock, after_reboot
         self.identity = identity
         self.bench = bench(self.actor_ref)
-        self.annals = Annals.start(home, on_exit, on_crash)
+        self.annals = Annals.start(self.actor_ref, home, on_exit, on_crash)
+        self.orders = Orders(self)
         self.starts, self.sights = Starts(self), Sights(self)
         self.past, self.secret = past, secret
         self.stalls = Stalls(self, stall)
@@ -146,6 +149,9 @@ class GPUArbiter(SelectingActor):
                 self._calls += calls
                 if self.desk is not None:  # before `Open` nobody knows what runs: they wait
                     self._serve()
+            case OrdersWritten(refused):
+                self.orders.written(refused)
+                self._serve()
             case Flush():
                 self._flush()
             case Started(job, attempt, pid, at, began):
@@ -221,8 +227,11 @@ class GPUArbiter(SelectingActor):
         self._to_janitor(Clean([], [], more=True))
 
     def _serve(self) -> None:
-        while self._calls:
+        while self._calls and not self.orders.waiting:
+            if may_change(self) and self.orders.begin(self._calls[0].request):
+                break
             answer, promises = serve(self, self._calls[0])
+            self.orders.end()
             self.ledger.answer(self._calls.popleft(), answer, promises=promises)
         self.changed()
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from trainqueue.core.job import Ended as EndedState
     from trainqueue.core.job import Job
     from trainqueue.core.reading import Sighting
+    from trainqueue.errors import RequestError
     from trainqueue.launch.local import Runner
     from trainqueue.settings import HistorySettings
     from trainqueue.wire import AnyRequest
@@ -60,6 +61,20 @@ class LookUp:
     call: Call
     job: Job
     found: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOrders:
+    """Arbiter to annals: job, its attempt's folder, and what its runner shall read there."""
+
+    orders: list[tuple[int, Path, dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class OrdersWritten:
+    """Annals to arbiter: all but these."""
+
+    refused: dict[int, RequestError]
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,9 +401,9 @@ class Reconsider:
 FromTrainer = Started | Ended | Gone | TrainerFailed | Progress | Pulse
 ToSelf = Flush | Refill | Reconsider | FillReserve | WatchAgain | Due | BlockOver
 GpuNews = Sighted | WatchSilent | LookDue | ProofTimeOver | SettleTimeOver
-ToArbiter = Open | Calls | FromTrainer | Armed | ArmFailed | Tidied | ToSelf | GpuNews
+ToArbiter = Open | Calls | OrdersWritten | FromTrainer | Armed | ArmFailed | Tidied | ToSelf | GpuNews
 ToGpuWatch = LookNow | Glance
 ToJanitor = Clean | Stir | TakeStep
 ToTrainer = StopAttempt | TellOrders | LookAtProgress | Decide | FeelPulse | LookAtPulse
-ToAnnals = NoteEnd | LookUp | Parting
+ToAnnals = NoteEnd | LookUp | WriteOrders | Parting
 ToArmourer = Arm | Spare | Trim | Warm

@@ -72,11 +72,18 @@ def serve(arbiter: GPUArbiter, call: Call) -> tuple[Answer, bool]:
         return wire.refusal(request.id, "internal", "a fault of trainq's own; see trainqd.log"), False
 
 
+def may_change(arbiter: GPUArbiter) -> bool:
+    """Whether an order may be given; else nothing is written for it, and its refusal says why."""
+    return not arbiter.closing and arbiter.ledger.error is None
+
+
 def refuse_change(arbiter: GPUArbiter, request: object) -> None:
     """Raises RequestError while nothing can be written, and once a shutdown has been answered.
 
     A job that fills the disk must be stopped even so; what needs little space may use the reserve.
     """
+    if arbiter.orders.given():
+        return
     if arbiter.closing:
         raise RequestError("unavailable", "the daemon is shutting down; nothing was changed")
     if isinstance(request, wire.Cancel):

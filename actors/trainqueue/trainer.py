@@ -190,6 +190,7 @@ class TrainerActor(SelectingActor):
         if isinstance(found, Result):
             self._tell_ended(found)
             found = None
+        self.runner = None  # the bench closes it when it hears that, whatever we are still told to do with it
         self._tell(Gone(self.job, self.attempt, found, refused=self.refused))
         self.actor_ref.stop(block=False)
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from house import House, gated, rows
-from support import wait_until
+from support import unpacked, wait_until
 
-from trainqueue import wire
+from trainqueue import annals, controlops, wire
+from trainqueue.core.job import Running
 from trainqueue.launch import orders
+from trainqueue.messages import Publish
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +34,12 @@ def running(house: House, script: str = SAVES, **fields: Any) -> int:
     wait_until(lambda: "ready" in log(house, job))
     house.until(job, "running")
     return job
+
+
+def was(house: House, job: int, fact: str) -> bool:
+    """Whether an event has said so; it may be over by now."""
+    bodies = [body for publish in house.feed.of(Publish) for topic, body in publish.events if topic == f"job.{job}"]
+    return any(unpacked(body).get(fact) for body in bodies)
 
 
 def is_stopped(house: House, job: int) -> bool:
@@ -101,6 +110,19 @@ def test_a_suspended_job_can_be_cancelled_and_saves(house: House) -> None:
     assert "saved" in log(house, job)
 
 
+def test_a_suspended_job_can_be_preempted_and_saves(house: House) -> None:
+    """A signal that it was sent meanwhile comes first."""
+    job = running(house, grace=10, warn=0.1)
+    house.verb(wire.Suspend(jobs=(job,)))
+    wait_until(lambda: is_stopped(house, job))
+    [told] = house.call(wire.Signal(jobs=(job,), signal="USR1"))["jobs"]
+    assert (told["ok"], told["suspended"]) == (True, True)
+    assert house.verb(wire.Preempt(jobs=(job,), hold=True)) is None
+    wait_until(lambda: was(house, job, "preempting"))
+    assert house.until(job, "queued")["attempt"] == 2
+    assert {"warned", "saved"} <= {*log(house, job)}
+
+
 def test_what_is_being_stopped_takes_no_more_orders(house: House) -> None:
     job = running(house, "trap '' TERM; echo ready; while :; do sleep 0.02; done", grace=1000)
     house.verb(wire.Cancel(jobs=(job,)))
@@ -114,13 +136,13 @@ def test_a_preempted_job_goes_to_the_end_and_comes_again(house: House) -> None:
     job = running(house, SAVES.replace("ready", "ready resume=$TRAINQ_RESUME"), warn=0.1, grace=10, retries={"exit": 1})
     urgent = house.submit("true")
     assert house.verb(wire.Preempt(jobs=(job,))) is None
-    assert house.status(job)["preempting"] is True
+    wait_until(lambda: was(house, job, "preempting"))
     wait_until(lambda: "resume=1" in log(house, job, 2))
     assert {"warned", "saved"} <= {*log(house, job)}
-    shown = house.status(job)
+    shown = house.until(job, "running")  # its log may be ahead of what the daemon has heard
     assert (shown["attempt"], shown["preempting"]) == (2, False)
     assert house.status(urgent)["state"] == "completed"
-    house.verb(wire.Signal(jobs=(job,), signal="TERM"))
+    assert house.verb(wire.Signal(jobs=(job,), signal="TERM")) is None
     wait_until(lambda: "ready" in log(house, job, 3))  # its retry has not been used up
 
 
@@ -204,6 +226,50 @@ def test_an_order_that_the_disk_refuses_changes_nothing(house: House) -> None:
     assert (one["error"]["code"], one["state"]) == ("unavailable", "running")
     assert "cannot be written" in one["error"]["message"]
     assert house.status(job)["suspended"] is False
+
+
+def test_while_the_disk_is_slow_only_calls_wait(house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what a runner says meanwhile counts: its job has ended before the order is there."""
+    goes, stays = house.submit(*gated(tmp_path / "gate"), gpus=0), running(house)
+    house.until(goes, "running")
+    gate, written = threading.Event(), controlops.write
+
+    def slowly(job_id: int, folder: Path, order: orders.Order) -> None:
+        assert gate.wait(20)
+        written(job_id, folder, order)
+
+    monkeypatch.setattr(annals, "write", slowly)
+    slots = house.ask(wire.Suspend(jobs=(goes, stays)), wire.Continue(jobs=(stays,)), wire.Ping())
+    (tmp_path / "gate").touch()
+    wait_until(lambda: goes not in house.actor.core.jobs)
+    assert not {*slots} & house.answers().keys()
+    gate.set()
+    assert [one["ok"] for one in house.answer(slots[0])["result"]["jobs"]] == [False, True]
+    assert "has ended already" in house.answer(slots[0])["result"]["jobs"][0]["error"]["message"]
+    assert house.answer(slots[1])["result"]["jobs"][0]["changed"] is True
+    assert house.answer(slots[2])["ok"]
+    assert orders.given(house.home.attempt(stays, 1)) == [{"suspend": True}, {"continue": True}]
+
+
+def test_what_has_begun_again_meanwhile_is_not_told(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = "echo ready; while [ $TRAINQ_ATTEMPT = 1 ]; do sleep 0.02; done; exec sleep 1000"
+    job = running(house, script, retries={"signal": 1})
+    pid = house.status(job)["pid"]
+    gate, written = threading.Event(), controlops.write
+
+    def slowly(job_id: int, folder: Path, order: orders.Order) -> None:
+        assert gate.wait(20)
+        written(job_id, folder, order)
+
+    monkeypatch.setattr(annals, "write", slowly)
+    [slot] = house.ask(wire.Preempt(jobs=(job,)))
+    os.killpg(pid, signal.SIGTERM)
+    wait_until(lambda: house.actor.core.jobs[job].attempt == 2)
+    wait_until(lambda: isinstance(house.actor.core.jobs[job].state, Running))
+    gate.set()
+    [one] = house.answer(slot)["result"]["jobs"]
+    assert (one["ok"], one["error"]["code"]) == (False, "conflict")
+    assert house.status(job)["preempting"] is False
 
 
 def test_a_runner_of_an_older_daemon_is_not_told_what_it_does_not_know(house: House) -> None:

@@ -14,6 +14,7 @@ from support import wait_until
 
 from trainqueue.actor import stop_and_join
 from trainqueue.launch import verdict
+from trainqueue.launch.local import Runner
 from trainqueue.messages import Ended, Gone, Progress, Started, StopAttempt, TrainerFailed
 from trainqueue.trainer import TrainerActor
 
@@ -104,6 +105,31 @@ def test_a_stop_that_overtakes_the_start_is_not_forgotten(
     run.runner.signal(signal.SIGCONT)
     assert arbiter.hear(Ended).result.reason == "cancel"
     arbiter.hear(Gone)
+
+
+def test_a_runner_that_has_gone_is_told_nothing_more(
+    launcher: Launcher, trainers: Trainers, arbiter: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the bench's to close from then on, and its descriptor may be another one's."""
+    run, told = launcher.arm("true"), TrainerActor._tell
+    signals: list[int] = []
+
+    def noted(_: Runner, number: int) -> None:
+        signals.append(number)
+
+    monkeypatch.setattr(Runner, "signal", noted)
+
+    def late(trainer: TrainerActor, fact: object) -> None:
+        if isinstance(fact, Gone):
+            trainer.actor_ref.tell(StopAttempt(force=True))
+        told(trainer, fact)
+
+    monkeypatch.setattr(TrainerActor, "_tell", late)
+    ref = trainers.start(run)
+    run.runner.go({})
+    arbiter.hear(Gone)
+    wait_until(lambda: not ref.is_alive())
+    assert signals == []
 
 
 def fault(*_: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -11,19 +12,24 @@ if TYPE_CHECKING:
     from types import FrameType
 
 
+def say(*words: object) -> None:
+    """Not by print: a signal may come in the middle of one."""
+    os.write(1, (" ".join(map(str, words)) + "\n").encode())
+
+
 def save(_number: int, _frame: FrameType | None) -> None:
-    print("saving", flush=True)
+    say("saving")
     time.sleep(0.15)
-    print("saved", flush=True)
+    say("saved")
     sys.exit(0)
 
 
 def warned(_number: int, _frame: FrameType | None) -> None:
-    print("warned", time.time(), flush=True)
+    say("warned", time.time())
 
 
 signal.signal(signal.SIGTERM, save)
 signal.signal(signal.SIGUSR1, warned)
-print("ready", flush=True)
+say("ready")
 while True:
     signal.pause()

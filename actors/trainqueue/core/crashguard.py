@@ -30,6 +30,7 @@ class CrashGuard:
     def ended(self, job: int, end: Ended) -> str | None:
         """An attempt is over, by itself: why to pause now, as the end of "paused since ...", or None."""
         if not self.jobs:
+            self.reset()  # of a daemon with other settings: nobody counts on from that later
             return None
         lasted = ran(end)
         if isinstance(end, Completed) or (lasted is not None and lasted > self.seconds):
