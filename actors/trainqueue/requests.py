@@ -24,6 +24,7 @@ from trainqueue.core.dependencies import named
 from trainqueue.core.groups import is_let_down
 from trainqueue.core.job import Pending, Running
 from trainqueue.core.spec import check, check_all
+from trainqueue.core.words import number
 from trainqueue.errors import RequestError
 from trainqueue.frozen import kept
 from trainqueue.gpuview import gpu_views
@@ -358,7 +359,9 @@ def log(arbiter: GPUArbiter, request: wire.Log) -> object:
     job = anywhere(arbiter, request.job)
     attempt = request.attempt or job.attempt
     if attempt > job.attempt:
-        raise RequestError("not-found", f"$.attempt: job {job.id} has had {job.attempt} attempts, not {attempt}")
+        raise RequestError(
+            "not-found", f"$.attempt: job {job.id} has had {number(job.attempt, 'attempt')}, not {attempt}"
+        )
     over = job.ended or attempt < job.attempt
     data, start, size = b"", 0, 0
     try:

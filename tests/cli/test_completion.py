@@ -118,3 +118,16 @@ def test_a_real_shell(cli: Cli, tmp_path: Path, shell: str) -> None:
         terminal.type("trainq-cli queue --grou\tsw\t\n")
         terminal.expect("lr-1")
         terminal.type("exit\n")
+
+
+@pytest.mark.usefixtures("jobs")
+def test_files_and_folders_are_left_to_the_shell_and_what_jobs_have_is_offered(cli: Cli) -> None:
+    for line, kind in {
+        "trainq-cli submit tra": "file",
+        "trainq-cli submit -- python tra": "file",
+        "trainq-cli submit --gpus 1 python tra": "file",
+        "trainq-cli run --cwd tra": "dir",
+    }.items():
+        assert asked_for(cli, line).stdout == f"{kind},{line.split()[-1]}\n", line
+    offers(cli, "trainq-cli submit --after-group sw", ["sweep"])
+    offers(cli, "trainq-cli submit --lane d", ["default"])

@@ -56,7 +56,7 @@ def test_a_script_runs_with_its_options_and_its_arguments(cli: Cli, daemon: Daem
     assert made.stderr.splitlines() == [
         "trainq-cli: job.sh, line 7: passed over; a line with options begins with #TRAINQ and a blank",
         "trainq-cli: job.sh, line 9: passed over, since a command stands before it (line 8)",
-        "trainq-cli: --gpus goes to the script; put it before job.sh for trainq",
+        "trainq-cli: --gpus goes to job.sh; put it before job.sh for trainq",
     ]
     with Client(daemon.home) as client:
         job = client.wait([1], 20)[0]
@@ -142,7 +142,7 @@ def test_whose_an_option_behind_the_script_is(alone: Cli, tmp_path: Path) -> Non
             "3",
             "--",
             "--gpus",
-        ): "--hold, --name go to the script; put them before",
+        ): "--hold, --name go to ./job.sh; put them before",
         ("--epochs", "3"): "",
         ("--", "--hold"): "",
     }.items():

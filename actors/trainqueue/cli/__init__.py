@@ -118,7 +118,8 @@ def have_streams() -> None:
 
 def run() -> int:
     try:
-        return cli.main(standalone_mode=False, prog_name="trainq-cli") or 0
+        plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+        return cli.main(standalone_mode=False, prog_name="trainq-cli", color=False if plain else None) or 0
     except click.exceptions.Exit as leave:
         return leave.exit_code
     except click.Abort:

@@ -9,6 +9,7 @@ import click
 from trainqueue.cli.common import flat
 from trainqueue.cli.demand import refuse
 from trainqueue.cli.fields import form
+from trainqueue.cli.offers import known
 
 JOBS = ("after", "after_any", "after_failed")
 AWAIT_OPTIONS = [
@@ -27,6 +28,7 @@ AWAIT_OPTIONS = [
     ),
     click.option(
         "--after-group",
+        shell_complete=known,
         metavar="GROUP",
         multiple=True,
         help="Start after all jobs that this group has now have completed; may be repeated.",

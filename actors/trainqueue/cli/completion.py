@@ -94,12 +94,13 @@ def texts(context: click.Context, parameter: click.Parameter, incomplete: str) -
     from click.shell_completion import CompletionItem
 
     found: dict[str, None] = {}
+    name = (parameter.name or "").removeprefix("after_")
     for job in newest(context):
-        if parameter.name == "tag":
+        if name in {"tag", "tags"}:
             found |= dict.fromkeys(f"{key}={value}" for key, value in job["tags"].items())
         else:
-            found[job[parameter.name or ""] or ""] = None
-    if parameter.name == "lane":
+            found[job[name] or ""] = None
+    if name == "lane":
         found |= dict.fromkeys(lanes(context))
     return [CompletionItem(text) for text in sorted(found) if text.startswith(incomplete) and PLAIN.fullmatch(text)]
 

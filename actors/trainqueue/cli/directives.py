@@ -42,7 +42,10 @@ class Scripted(click.Command):
         if not isinstance(words, tuple | list) or not words:  # click has a thing of its own for "not given"
             return args
         at = len(args) - len(words)
-        if (at and args[at - 1] == "--") or not is_script(words[0]):
+        if at and args[at - 1] == "--":
+            return args
+        if not is_script(words[0]):
+            self.say_whose(words[0], words[1:])
             return args
         path = Literal(os.path.abspath(words[0]))  # noqa: PTH100  (links stay as they are)
         try:
@@ -56,14 +59,14 @@ class Scripted(click.Command):
         self.say_whose(words[0], words[1:])
         return [*options, *args[:at], "--", *how_to_run(path, head), *words[1:]]
 
-    def say_whose(self, script: str, words: Sequence[str]) -> None:
-        """Of options of ours that stand behind the script."""
+    def say_whose(self, program: str, words: Sequence[str]) -> None:
+        """Of options of ours that stand behind the program, where no -- says that they are its own."""
         own = {option for param in self.params for option in param.opts if option.startswith("--")}
         given = takewhile(lambda word: word != "--", words)
         theirs = dict.fromkeys(option for word in given if (option := word.partition("=")[0]) in own)
         if theirs:
             verb, it = ("goes", "it") if len(theirs) == 1 else ("go", "them")
-            complain(f"{', '.join(theirs)} {verb} to the script; put {it} before {script} for trainq")
+            complain(f"{', '.join(theirs)} {verb} to {program}; put {it} before {program} for trainq")
 
     def checked(self, script: str, number: int, words: list[str]) -> list[str]:
         """The words of one line. Raises UsageError naming it."""

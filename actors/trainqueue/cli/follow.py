@@ -135,10 +135,10 @@ def logs(job: int, follow: bool, lines: int | None, attempt: int | None, as_json
         return 1
     if lines is not None:
         tail.offset = last_lines(tail, lines) if lines else tail.part()["size"]
+    say_if_waiting(tail)
     if follow:
         follow_log(tail, (Documents if as_json else Raw)(tail).show)
     else:
-        say_if_waiting(tail)
         show_now(tail, document=as_json)
     return 0
 

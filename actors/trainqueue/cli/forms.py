@@ -226,7 +226,7 @@ class Share(Form):
     name = "size|auto"
 
     def read(self, text: str) -> int | str:
-        return "auto" if text == "auto" else Size().read(text)
+        return "auto" if text.lower() == "auto" else Size().read(text)
 
     def show(self, value: Any) -> str:
         return "auto" if value == "auto" else Size().show(value)

@@ -9,6 +9,7 @@ import click
 from trainqueue.cli.common import as_json, client, filled, show_json
 from trainqueue.cli.fields import form
 from trainqueue.cli.forms import Form
+from trainqueue.cli.offers import known
 from trainqueue.cli.screen import clean, table
 from trainqueue.core.words import number
 
@@ -22,6 +23,7 @@ LANE_OPTIONS = [
     ),
     click.option(
         "--lane",
+        shell_complete=known,
         metavar="LANE",
         type=form("lane"),
         help="The queue it waits in; trainq-cli lane shows them.",

@@ -19,11 +19,10 @@ import click
 from trainqueue import user
 from trainqueue.cli.common import filled, flat
 from trainqueue.cli.forms import Ids, Pair
+from trainqueue.cli.offers import known
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-    from click.shell_completion import CompletionItem
 
     from trainqueue.client import Client
 
@@ -92,13 +91,6 @@ class Selection:
 
 def is_glob(pattern: str) -> bool:
     return any(character in pattern for character in "*?[")
-
-
-def known(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """What jobs have of it, for the shell."""
-    from trainqueue.cli.completion import texts
-
-    return texts(context, parameter, incomplete)
 
 
 FILTERS = [

@@ -21,6 +21,7 @@ from trainqueue.cli.factors import SWEEP_OPTIONS
 from trainqueue.cli.fields import form
 from trainqueue.cli.forms import Pair
 from trainqueue.cli.lane import LANE_OPTIONS, check_group
+from trainqueue.cli.offers import files, folders, known
 from trainqueue.cli.retries import RETRY_OPTIONS, words
 from trainqueue.cli.screen import clean
 from trainqueue.cli.stalls import STALL_OPTIONS
@@ -35,9 +36,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 OPTIONS = [
-    click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD…"),
+    click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD…", shell_complete=files),
     click.option("--name", type=form("name"), help="A name for people."),
-    click.option("--cwd", default=".", help="Working folder (default: this one)."),
+    click.option("--cwd", default=".", shell_complete=folders, help="Working folder (default: this one)."),
     *GPU_OPTIONS,
     click.option("--priority", type=form("priority"), help="low, normal, high or a number; higher first."),
     *AWAIT_OPTIONS,
@@ -54,7 +55,7 @@ OPTIONS = [
     ),
     *RETRY_OPTIONS,
     click.option("--tag", "tags", type=Pair(), multiple=True, help="For selecting; may be repeated."),
-    click.option("--group", type=form("group"), help="A group for selecting."),
+    click.option("--group", type=form("group"), shell_complete=known, help="A group for selecting."),
     *LANE_OPTIONS,
     *ENV_OPTIONS,
     click.option("--snapshot", is_flag=True, help="Freeze the code: run in a copy of what git does not ignore here."),

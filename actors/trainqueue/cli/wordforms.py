@@ -238,7 +238,8 @@ def retry(part: str) -> tuple[str, int]:
     cause = "runner-died" if cause == "lost" else cause  # the other way to be lost, a reboot, has a name of its own
     known = get_args(Cause)
     if cause not in known:
-        msg = f"{cause!r} is no cause; the causes are {', '.join(known)}"
+        causes = ", ".join(known)
+        msg = f"{cause!r} is no cause; retries look like exit=2 (twice after a bad exit code), the causes are {causes}"
         raise ValueError(msg)
     if not re.fullmatch(r"\d{1,6}", times, re.ASCII):
         msg = f"{part!r} does not say how often; retries look like exit=2,reboot=1"
