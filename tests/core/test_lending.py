@@ -166,7 +166,9 @@ def step(core: Core, random: Random) -> None:
         if isinstance(job.state, Pending) and random.random() < 0.3:
             event = ev.AttemptVoid(job.id, job.attempt)
     elif waiting and random.random() < 0.3:
-        event = random.choice([ev.Move(random.choice(waiting), position=random.randrange(1, 5)), ev.Cancel(waiting[0])])
+        event = ev.Move(random.choice(waiting), position=random.randrange(1, 5))
+    elif waiting and random.random() < 0.1:
+        event = ev.Cancel(random.choice(waiting))
     started(core.handle(event, 1.0))
 
 

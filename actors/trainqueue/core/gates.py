@@ -142,8 +142,6 @@ class Gates:
         self._active: dict[int, Active] = {}
         self.used = Counter[Key]()
         """Active jobs of a group, GPUs that a lane holds."""
-        self.running = Counter[str]()
-        """Active jobs by lane."""
         self.lenders = set[int]()
         """Ready jobs that found no GPU, or no room at their second gate: those behind them may have their room."""
         self._owed = set[int]()
@@ -273,7 +271,7 @@ class Gates:
         """All is counted first: what one gate lets in another one may bar."""
         keys: list[Key] = [("lane", active.lane)]
         self.used[keys[0]] += sign * active.gpus
-        self.running[active.lane] += sign
+        self._lanes.count(active.lane, sign)
         if active.group is not None:
             keys.append(("group", active.group))
             self.used[keys[1]] += sign
