@@ -25,7 +25,7 @@ from sortedcontainers import SortedDict
 from trainqueue.core.line import place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from trainqueue.core.job import Job
     from trainqueue.core.lanes import Lanes
@@ -44,9 +44,9 @@ class Gate:
     not lend; but a lender may be the last that does not, until it claims its room.
     """
 
-    def __init__(self, key: Key, bound: int, lenders: set[int]) -> None:
+    def __init__(self, key: Key, bound: int, lenders: set[int], between: Mapping[int, Job]) -> None:
         self.key, self.bound = key, bound
-        self._lenders = lenders
+        self._lenders, self._between = lenders, between
         self.inside: SortedDict[Place, Job] = SortedDict()
         self.outside: SortedDict[Place, Job] = SortedDict()
         self.load = 0
@@ -106,7 +106,7 @@ class Gate:
         for at, job in enumerate(self.inside.values()):
             lends = job.id in self._lenders
             if load + self.weight(job) > room:
-                return at + lends, True
+                return at + (lends and job.id not in self._between), True
             load += 0 if lends else self.weight(job)
         return len(self.inside), False
 
@@ -180,7 +180,7 @@ class Gates:
     def _gate(self, key: Key, bound: int) -> Gate:
         gates = self._gates.setdefault(key, {})
         if bound not in gates:
-            gates[bound] = Gate(key, bound, self.lenders)
+            gates[bound] = Gate(key, bound, self.lenders, self._between)
         return gates[bound]
 
     def _drop(self, job: Job) -> tuple[Gate, ...]:
@@ -200,6 +200,7 @@ class Gates:
         return path
 
     def _settle(self, gate: Gate) -> None:
+        before = dict[int, Gate]()
         for job, inside in gate.settle(self.used[gate.key]):
             path = self._paths[job.id]
             behind = path[path.index(gate) + 1 :]
@@ -207,6 +208,8 @@ class Gates:
                 self._between[job.id] = job
             else:
                 self._between.pop(job.id, None)
+            if job.id in self._between and not behind:
+                before[id(path[0])] = path[0]
             if behind:
                 (behind[0].add if inside else behind[0].remove)(job)
                 self._settle(behind[0])
@@ -214,6 +217,8 @@ class Gates:
                 self._line.remove(job)
                 self._line.add(job, ready=inside)
                 self.turns += 1
+        for other in before.values():  # where it may not stay that has left the line
+            self._settle(other)
 
     # -- room that is lent
 
