@@ -39,6 +39,7 @@ def view(core: Core, name: str) -> dict[str, Any]:
         "name": name,
         "gpus": lane.gpus,
         "paused": lane.paused,
+        "paused_since": lane.paused_since,
         "held": core.gates.used["lane", name],
         "running": core.lanes.running[name],
         "waiting": len(core.lanes.waiting.get(name, ())),

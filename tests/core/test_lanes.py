@@ -195,6 +195,17 @@ def test_a_lane_that_was_there_for_its_jobs_alone_goes_with_the_last_of_them() -
     assert {*again.lanes.all} == {"default", "night"}, "what people have spoken of stays"
 
 
+def test_it_is_known_since_when_a_lane_is_paused() -> None:
+    core = core_with(1, debug=Lane(), night=Lane(paused=True))
+    for at, paused in ((5.0, True), (6.0, True), (7.0, None)):
+        choice = Choice(gpus=1) if paused is None else Choice(paused=paused)
+        core.handle(ev.SetLane("debug", choice), at)
+    assert restarted(core, core.limits).lanes.all["debug"].paused_since == 5.0
+    core.handle(ev.SetLane("debug", Choice(paused=False)), 8.0)
+    assert core.lanes.all["debug"].paused_since is None
+    assert core.lanes.all["night"].paused_since is None
+
+
 def test_nothing_is_told_of_a_lane_that_is_so_already() -> None:
     core = core_with(1, debug=Lane(gpus=1))
     submitted(core, *some(2, lane="debug"))

@@ -9,7 +9,7 @@ import click
 from trainqueue.cli.common import as_json, client, complain, filled, show_json
 from trainqueue.cli.fields import form
 from trainqueue.cli.forms import Form
-from trainqueue.cli.screen import clean, table
+from trainqueue.cli.screen import clean, clock, table
 from trainqueue.core.words import number
 from trainqueue.errors import RequestError
 
@@ -105,11 +105,18 @@ def row(lane: dict[str, Any]) -> tuple[object, ...]:
 
 def banners(found: dict[str, Any]) -> list[str]:
     """A sentence for each paused lane of what `queue` tells; a daemon of before tells nothing of lanes."""
-    return [
-        clean(f"Lane {lane['name']} is PAUSED: {standing(lane)}. trainq-cli lane {lane['name']} --resume ends it.")
-        for lane in found.get("lanes") or ()
-        if lane["paused"]
-    ]
+    return [clean(paused(lane)) for lane in found.get("lanes") or () if lane["paused"]]
+
+
+def paused(lane: dict[str, Any]) -> str:
+    name = lane["name"]
+    return f"Lane {name} is PAUSED{since(lane)}: {standing(lane)}. trainq-cli lane {name} --resume ends it."
+
+
+def since(lane: dict[str, Any]) -> str:
+    """Nothing where nobody knows: the settings have paused it, or it was said to a daemon of before."""
+    at = lane.get("paused_since")
+    return "" if at is None else f" since {clock(at)}"
 
 
 def standing(lane: dict[str, Any]) -> str:

@@ -117,7 +117,10 @@ class Books:
         return self._dependencies.groups
 
     def next(self, some: int) -> list[Job]:
-        """Those that start next, as far as it is easy to know: the first in line, and at their gates."""
+        """Those that start next, as far as it is easy to know: so many at most of the line, and who waits at a gate.
+
+        One more than `some` where the line is long enough: an end in a lane or group lets in the first at its gate.
+        """
         first = self.line.next(some)
         return first + self.gates.upcoming(max(1, some - len(first)))
 
@@ -224,7 +227,7 @@ class Books:
     def _set_lane(self, name: str, choice: Choice, now: float) -> None:
         """Whoever waits in it comes to its gates anew, if that may let somebody start or keep him from it."""
         before, said = self.lanes.all.get(name), self.lanes.choices.get(name)
-        self.lanes.choose(name, choice)
+        self.lanes.choose(name, choice, now)
         if (self.lanes.all[name], self.lanes.choices.get(name)) == (before, said):
             return
         if self.lanes.all[name] != before:

@@ -7,7 +7,7 @@ what people say of a lane goes before what the settings say, and outlives a rest
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -29,6 +29,8 @@ class Lane:
 
     gpus: int | None = None
     paused: bool = False
+    paused_since: float | None = field(default=None, compare=False)
+    """Wall time; None where the settings pause it, or an older daemon has been told to."""
 
 
 class Choice(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -36,6 +38,8 @@ class Choice(msgspec.Struct, frozen=True, omit_defaults=True):
 
     gpus: int | UnsetType | None = UNSET
     paused: bool | UnsetType = UNSET
+    since: float | UnsetType = UNSET
+    """When that was said, of a lane that is paused."""
 
 
 class Lanes:
@@ -112,14 +116,15 @@ class Lanes:
         for name in choices:
             self.all[name] = self._as_chosen(name)
 
-    def choose(self, name: str, choice: Choice) -> None:
+    def choose(self, name: str, choice: Choice, now: float) -> None:
         """In addition to what was said before. What only says what the settings say is forgotten: they may change."""
         before, given = self.choices.get(name, Choice()), self.given.get(name)
         gpus = before.gpus if choice.gpus is UNSET else choice.gpus
         paused = before.paused if choice.paused is UNSET else choice.paused
         if given is not None:
             gpus, paused = UNSET if gpus == given.gpus else gpus, UNSET if paused == given.paused else paused
-        self.choices[name] = Choice(gpus, paused)
+        since = before.since if before.paused is True else now
+        self.choices[name] = Choice(gpus, paused, since if paused is True else UNSET)
         self.all[name] = self._as_chosen(name)
         if given is not None and self.choices[name] == Choice():
             del self.choices[name]
@@ -127,7 +132,8 @@ class Lanes:
     def _as_chosen(self, name: str) -> Lane:
         given, choice = self.given.get(name, Lane()), self.choices[name]
         gpus = given.gpus if choice.gpus is UNSET else choice.gpus
-        return Lane(gpus, given.paused if choice.paused is UNSET else choice.paused)
+        since = None if choice.since is UNSET else choice.since
+        return Lane(gpus, given.paused if choice.paused is UNSET else choice.paused, since)
 
     def check_removal(self, name: str) -> None:
         """Raises RequestError ("not-found", "conflict")."""
