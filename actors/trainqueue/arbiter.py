@@ -265,7 +265,8 @@ class GPUArbiter(SelectingActor):
                     self._publish_progress(job)
                 case fx.ModeChanged(paused, draining, reason):
                     modes = {"paused": "1" if paused else "", "draining": "1" if draining else ""}
-                    self.ledger.batch.settings |= {**modes, "pause_reason": reason or ""}
+                    since = str(self.core.paused_since or "")
+                    self.ledger.batch.settings |= {**modes, "pause_reason": reason or "", "paused_since": since}
                     now = {"paused": paused, "draining": draining, "pause_reason": reason}
                     self.event("queue", {"type": "queue", **now})
                 case fx.CrashesCounted(row):

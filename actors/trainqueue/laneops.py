@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from trainqueue.core import events as ev
-from trainqueue.core.lanes import DEFAULT, Choice
+from trainqueue.core.lanes import Choice
+from trainqueue.core.words import DEFAULT_LANE
 from trainqueue.errors import RequestError
 
 if TYPE_CHECKING:
@@ -19,13 +21,14 @@ if TYPE_CHECKING:
     from trainqueue.core.lanes import Lane
     from trainqueue.journal import Journal
 
+logger = logging.getLogger(__name__)
 CHOICES = "lanes"
 """Setting of the journal."""
 
 
 def views(core: Core) -> list[dict[str, Any]]:
     """All of them, the one without a name first."""
-    names = sorted(core.lanes.all, key=lambda name: (name != DEFAULT, name))
+    names = sorted(core.lanes.all, key=lambda name: (name != DEFAULT_LANE, name))
     return [view(core, name) for name in names]
 
 
@@ -36,8 +39,9 @@ def view(core: Core, name: str) -> dict[str, Any]:
         "name": name,
         "gpus": lane.gpus,
         "paused": lane.paused,
+        "paused_since": lane.paused_since,
         "held": core.gates.used["lane", name],
-        "running": core.gates.running[name],
+        "running": core.lanes.running[name],
         "waiting": len(core.lanes.waiting.get(name, ())),
         "from_settings": name in core.lanes.from_settings,
     }
@@ -63,8 +67,9 @@ def changed(arbiter: GPUArbiter, name: str, lane: Lane | None) -> None:
 
 
 def kept(journal: Journal) -> Mapping[str, Choice]:
-    """What people have said of lanes. Empty where that cannot be read."""
+    """What people have said of lanes. Where that cannot be read it is nothing, which is said in the log."""
     try:
         return msgspec.json.decode(journal.setting(CHOICES) or "{}", type=dict[str, Choice])
-    except ValueError:
+    except ValueError as error:
+        logger.warning("what was said of the lanes cannot be read, so that only the settings count: %s", error)
         return {}

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from trainqueue.messages import Call
 
 logger = logging.getLogger(__name__)
-MODES = ("paused", "draining", "pause_reason")
+MODES = ("paused", "draining", "pause_reason", "paused_since")
 CHANGES = (
     *(wire.Submit, wire.Cancel, wire.Hold, wire.Release, wire.Retry, wire.Move, wire.Edit),
     *(wire.Pause, wire.Resume, wire.Drain, wire.Enable, wire.Disable, wire.Lane),
@@ -230,9 +230,7 @@ def queue(arbiter: GPUArbiter, request: wire.Queue) -> object:
     running.sort(key=lambda job: job.id)
     waiting = core.line.page(request.offset, request.limit)
     return {
-        "paused": core.paused,
-        "pause_reason": core.pause_reason,
-        "draining": core.draining,
+        **{name: getattr(core, name) for name in MODES},
         "lanes": laneops.views(core) if core.lanes.special() else [],
         "running": [arbiter.view(job) for job in running],
         "queued": [arbiter.view(job) for job in waiting],

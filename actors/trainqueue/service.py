@@ -207,6 +207,7 @@ def restore(core: Core, journal: Journal, now: float) -> None:
         draining=draining,
         pause_reason=reason,
         crashes=crashrow.kept(journal),
+        paused_since=float(journal.setting("paused_since") or 0) or None,
         choices=gpuops.kept_choices(journal),
         lanes=laneops.kept(journal),
         traces=gpuops.kept_traces(journal, local.boot_id()),

@@ -17,7 +17,7 @@ from trainqueue.core.spec import LaneGpus, LaneName  # noqa: TC001  (msgspec loo
 from trainqueue.errors import SettingsError
 
 AfterReboot = Literal["continue", "hold"]
-GpuName = Annotated[str, Meta(pattern=r"^(\d{1,4}|[A-Za-z][\w:.-]{3,199})$")]
+GpuName = Annotated[str, Meta(pattern=r"^(\d{1,4}|[A-Za-z][\w:.-]{3,199})\Z")]
 DESKTOP = (
     *("Xorg", "Xwayland", "gnome-shell", "kwin_x11", "kwin_wayland", "plasmashell", "mutter", "sway", "Hyprland"),
     *("weston", "cosmic-comp", "cinnamon", "xfwm4", "sddm-greeter", "gnome-remote-desktop-daemon"),
@@ -137,7 +137,6 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 SECTIONS = (
-    LaneSettings,
     DaemonSettings,
     QueueSettings,
     GpuSettings,

@@ -69,12 +69,19 @@ def main() -> None:
         )
         within = hand_overs(core_with(*[spec] * BARRED), 500)
         sys.stdout.write(f"from one to the next of such a {name:<5} {within:8.3f} ms, {within / base:.1f} times that\n")
-    core = core_with(*[job(lane="debug")] * BARRED)
-    for paused in (True, False):
-        began = time.perf_counter()
-        core.handle(ev.SetLane("debug", Choice(paused=paused)), 0.0)
-        took = 1000 * (time.perf_counter() - began)
-        sys.stdout.write(f"a lane of {BARRED} is {'paused' if paused else 'resumed':<18}{took:8.1f} ms\n")
+    lanes()
+
+
+def lanes() -> None:
+    """What a word about a lane costs: it goes by the jobs that wait in it, whoever waits in others."""
+    for here, elsewhere in ((10, BARRED * 10), (BARRED, 0)):
+        core = core_with(*[job()] * elsewhere, *[job(lane="debug")] * here)
+        for paused in (True, False):
+            began = time.perf_counter()
+            core.handle(ev.SetLane("debug", Choice(paused=paused)), 0.0)
+            took = 1000 * (time.perf_counter() - began)
+            word = f"a lane of {here} beside {elsewhere} is {'paused' if paused else 'resumed'}"
+            sys.stdout.write(f"{word:<37}{took:8.1f} ms\n")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 from typing import TYPE_CHECKING
@@ -111,6 +112,37 @@ def test_secrets_reach_the_job_and_nobody_else(cli: Cli, daemon: Daemon) -> None
     assert "hush-hush" not in daemon.home.log.read_text(encoding="utf-8")
 
 
+def test_a_drain_says_that_the_daemon_leaves_and_that_what_waits_is_safe(cli: Cli) -> None:
+    running = cli("submit", "--", "sleep", "100").stdout.strip()
+    waiting = cli("submit", "--", "true").stdout.strip()
+    cli("drain")
+    leaves = "nothing starts, and the daemon exits when the running jobs have ended. trainq-cli resume ends"
+    assert f"The queue is DRAINING: {leaves} it." in cli("queue").stderr
+    cli("pause")
+    said = cli("wait", waiting, "--timeout", "0").stderr
+    assert re.search(rf"The queue is PAUSED since .* and DRAINING: {leaves} both\.", said), said
+    with subprocess.Popen([*cli.prefix, "wait", waiting], env=cli.env, stderr=subprocess.PIPE, text=True) as follower:
+        assert follower.stderr is not None
+        assert "DRAINING" in follower.stderr.readline()
+        cli("cancel", "--force", running)
+        said = follower.stderr.read()
+    assert follower.returncode == 3
+    assert (
+        "It was stopped, or has drained. What runs runs on, and what waits is safe on disk; waiting up to 5 s" in said
+    )
+    assert said.splitlines()[-1].endswith("start one with: trainq-cli daemon start")
+
+
+def test_a_list_that_is_cut_says_so(cli: Cli) -> None:
+    cli("submit", "--array", "1-4", "--hold", "--group", "g", "--", "true")
+    for words in ("queue -n 3", "queue --tree -n 3", "queue --tree -n 3 --group g"):
+        assert cli(*words.split()).stderr == "trainq-cli: 1 more waits; -n N shows so many\n", words
+    assert "2 more wait" in cli("queue", "-n", "2", "--group", "g").stderr
+    for words in ("queue", "queue -n 4", "queue --tree", "queue -n 4 --group g", "queue -n 3 --json"):
+        assert cli(*words.split()).stderr == "", words
+    assert "matching" not in cli.json("queue", "-n", "3", "--group", "g")
+
+
 def test_paused_is_impossible_to_miss(cli: Cli) -> None:
     assert cli("submit", "--hold", "--", "true").stderr == ""
     cli("cancel", "1")
@@ -118,7 +150,10 @@ def test_paused_is_impossible_to_miss(cli: Cli) -> None:
     cli("pause")
     views = ["submit -- true", "submit --array 1-2 --name x -- true", "queue", "status", "history", "gpus", "stats"]
     for words in (*views, "events", "wait 2", "wait --timeout 0 3"):
-        assert "The queue is PAUSED: nothing starts. trainq-cli resume ends it." in cli(*words.split()).stderr, words
+        said = cli(*words.split()).stderr
+        assert re.search(
+            r"The queue is PAUSED since \d\d \w+ [\d:]+: nothing starts. trainq-cli resume ends it.", said
+        ), words
     with Terminal([*cli.prefix, "run", "--", "true"], cli.env) as terminal:
         terminal.expect("The queue is PAUSED")
     assert "PAUSED" in cli.on_a_terminal("submit", "--", "true", columns=200)

@@ -172,7 +172,7 @@ def test_history_shows_the_peak(shown: Cli, pretender: Pretender) -> None:
 
 
 def test_the_queue_does_not_cut_what_a_job_waits_for(shown: Cli, pretender: Pretender) -> None:
-    queue: dict[str, Any] = {"paused": False, "pause_reason": None, "draining": False, "running": []}
+    queue: dict[str, Any] = {"paused": False, "pause_reason": None, "draining": False, "running": [], "counts": {}}
     pretender.answers["queue"] = queue | {"queued": [JOB | {"name": "long " * 20}]}
     for columns, height in ((80, 2), (60, 3)):
         lines = shown.on_a_terminal("queue", columns=columns).splitlines()

@@ -181,6 +181,38 @@ def test_a_lane_that_has_gone_from_the_settings_lives_as_long_as_it_is_needed() 
         again.handle(ev.RemoveLane("debug"), 2.0)
 
 
+def test_a_lane_that_was_there_for_its_jobs_alone_goes_with_the_last_of_them() -> None:
+    core = core_with(1, debug=Lane(), night=Lane())
+    submitted(core, *some(2, lane="debug"), spec(lane="night", hold=True))
+    again = restarted(core, Limits())
+    say(again, "night", paused=True)
+    assert {*again.lanes.all} == {"default", "debug", "night"}
+    end(again, 1)
+    again.handle(ev.AttemptVoid(2, 1), 2.0)
+    assert "debug" in again.lanes.all
+    end(again, 2)
+    again.handle(ev.Cancel(3), 2.0)
+    assert {*again.lanes.all} == {"default", "night"}, "what people have spoken of stays"
+
+
+def test_it_is_known_since_when_a_lane_is_paused() -> None:
+    core = core_with(1, debug=Lane(), night=Lane(paused=True))
+    for at, paused in ((5.0, True), (6.0, True), (7.0, None)):
+        choice = Choice(gpus=1) if paused is None else Choice(paused=paused)
+        core.handle(ev.SetLane("debug", choice), at)
+    assert restarted(core, core.limits).lanes.all["debug"].paused_since == 5.0
+    core.handle(ev.SetLane("debug", Choice(paused=False)), 8.0)
+    assert core.lanes.all["debug"].paused_since is None
+    assert core.lanes.all["night"].paused_since is None
+
+
+def test_nothing_is_told_of_a_lane_that_is_so_already() -> None:
+    core = core_with(1, debug=Lane(gpus=1))
+    submitted(core, *some(2, lane="debug"))
+    assert not core.handle(ev.SetLane("debug", Choice(gpus=1)), 1.0)
+    assert core.handle(ev.SetLane("long", Choice()), 1.0) == [fx.LaneChanged("long", Lane())]
+
+
 def test_a_retry_into_a_lane_that_is_gone_is_refused() -> None:
     core = core_with(1)
     say(core, "debug")

@@ -72,6 +72,7 @@ def test_the_bounds_hold_for_jobs_that_a_later_daemon_takes_over(daemon: Daemon)
             "name": "debug",
             "gpus": 1,
             "paused": False,
+            "paused_since": None,
             "from_settings": True,
             "held": 1,
             "running": 1,

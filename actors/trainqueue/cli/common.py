@@ -23,6 +23,7 @@ DONE, REFUSED, USAGE, NO_DAEMON, NO_JOB, TIMED_OUT, INTERRUPTED = 0, 1, 2, 3, 4,
 DIED, STOPPED, LOOK = 30.0, 5.0, 0.1
 """Seconds that a daemon may be away from those who wait: one that has died, and one that was stopped in order (to be
 restarted, say; else nobody will start it); and between looks for it."""
+SAFE = "What runs runs on, and what waits is safe on disk"
 T = TypeVar("T")
 
 as_json = click.option(
@@ -77,8 +78,9 @@ def outlast(trainq: Client, action: Callable[[], T], deadline: float = math.inf)
         try:
             return action()
         except DaemonError as error:
-            patience = DIED if trainq.home.endpoint_file.exists() else STOPPED  # who stops in order removes it
-            complain(f"{error}. Jobs run on; waiting up to {patience:.0f} s for a daemon to come back")
+            stopped = not trainq.home.endpoint_file.exists()  # who stops in order removes it
+            patience, left = (STOPPED, "It was stopped, or has drained. ") if stopped else (DIED, "")
+            complain(f"{error}. {left}{SAFE}; waiting up to {patience:.0f} s for a daemon to come back")
             await_daemon(trainq, min(deadline, time.monotonic() + patience))
 
 

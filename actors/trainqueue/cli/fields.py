@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trainqueue.cli.forms import Duration, Gpus, Ids, Moment, Priority, Share, Size
-from trainqueue.cli.wordforms import Choice, Flag, Folder, Group, Number, Pairs, Retries, Text, Umask, Words
+from trainqueue.cli.wordforms import Choice, Flag, Folder, Group, Lane, Number, Pairs, Retries, Text, Umask, Words
 
 if TYPE_CHECKING:
     from trainqueue.cli.forms import Form
@@ -63,7 +63,7 @@ FIELDS: dict[str, Field] = {
     "tags": Field(Pairs(), 'for selecting: {set = "a"}', option="--tag"),
     "group": Field(Text(), "for selecting, and for what waits for all of it"),
     "max_running": Field(Number(1, 1_000_000), "so many jobs of its group run at a time"),
-    "lane": Field(Text(), "the named queue that it waits in"),
+    "lane": Field(Lane(), "the named queue that it waits in"),
     "snapshot": Field(Text(4095), "the folder with the frozen copy of its code"),
 }
 ALIASES = {"memory": "memory_limit", "tag": "tags"}

@@ -17,8 +17,9 @@ from trainqueue.cli import banner
 from trainqueue.cli.common import TIMED_OUT, as_json, client, complain, ending, outlast, show_json
 from trainqueue.cli.forms import Duration, Id
 from trainqueue.cli.screen import clock
-from trainqueue.cli.select import selecting, shown, states_shown
+from trainqueue.cli.select import PAGE, selecting, shown, states_shown
 from trainqueue.cli.unmatched import code, unmatched
+from trainqueue.core.words import DEFAULT_LANE
 from trainqueue.errors import DaemonError
 
 if TYPE_CHECKING:
@@ -176,10 +177,8 @@ def wait(which: Selection, timeout: float | None, as_json: bool) -> int:  # noqa
     One job: its own exit code; several: 1 if any did not complete.
     """
     trainq = client()
-    found = trainq.ping()
-    if not as_json:
-        banner.say(found)
     jobs = [job["id"] for job in shown(trainq, which)] if which.filtered else which.ids
+    banner.look(trainq, document=as_json, lanes=lanes_of(trainq, jobs))
     if not jobs:
         complain(unmatched(trainq, which, states_shown(which)))
         if as_json:
@@ -198,6 +197,14 @@ def wait(which: Selection, timeout: float | None, as_json: bool) -> int:  # noqa
     else:
         say_endings([job for job in ended if job.state != "completed"])
     return ended[0].status if len(ended) == 1 else int(any(job.state != "completed" for job in ended))
+
+
+def lanes_of(trainq: Client, jobs: Sequence[int]) -> set[str]:
+    """In which those wait that have not started, as far as one question tells."""
+    if not jobs:
+        return set()
+    some = trainq.call("jobs", jobs=jobs[:PAGE], states=["queued"], limit=PAGE)["jobs"]
+    return {job.get("lane") or DEFAULT_LANE for job in some}
 
 
 def say_endings(bad: Sequence[Job]) -> None:

@@ -6,12 +6,13 @@ from typing import Any
 
 import click
 
-from trainqueue.cli.common import as_json, client, filled, show_json
+from trainqueue.cli.common import as_json, client, complain, filled, show_json
 from trainqueue.cli.fields import form
 from trainqueue.cli.forms import Form
 from trainqueue.cli.offers import known
-from trainqueue.cli.screen import clean, table
+from trainqueue.cli.screen import clean, clock, table
 from trainqueue.core.words import number
+from trainqueue.errors import RequestError
 
 HEADS = ("LANE", "GPUS", "RUNNING", "WAITING", "STATE")
 LANE_OPTIONS = [
@@ -46,24 +47,42 @@ class Bound(Form):
 
 
 @click.command()
-@click.argument("name", metavar="[LANE]", required=False)
+@click.argument("name", metavar="[LANE]", required=False, type=form("lane"))
 @click.option("--gpus", metavar="N|none", type=Bound(), default=..., help="So many at most for its jobs together.")
 @click.option("--pause", is_flag=True, help="Start none of its jobs; what runs runs on.")
 @click.option("--resume", is_flag=True, help="End that.")
 @click.option("--remove", is_flag=True, help="It must be empty, and not stand in the settings.")
 @as_json
 def lane(name: str | None, as_json: bool, **wishes: Any) -> None:  # noqa: FBT001
-    """All lanes; or one, made where there is none of that name, and changed as the options say."""
+    """All lanes, or one; with options it is changed, and made where there is none of that name."""
     wished = wishes_of(name, wishes)
     trainq = client()
-    some = [] if wished else [one for one in trainq.lanes() if name in {None, one["name"]}]
-    made = some[0] if some or name is None else trainq.lane(name, **wished)
-    if as_json:
-        show_json({"lanes": some} if name is None else {"lane": made})
-    elif made is None:
-        click.echo(f"{name}\tremoved")
+    there = trainq.lanes()
+    if name is None:
+        show(there, {"lanes": there}, document=as_json)
+        return
+    known = [one for one in there if one["name"] == name]
+    if not known and (not wished or wished == {"paused": False}):
+        raise RequestError("not-found", missing(name, there))
+    made = trainq.lane(name, **wished) if wished else known[0]
+    if not known and made is not None:
+        complain(f"lane {name} is new")
+    show([] if made is None else [made], {"lane": made}, document=as_json, removed=name)
+
+
+def show(lanes: list[dict[str, Any]], told: dict[str, Any], *, document: bool, removed: str = "") -> None:
+    """`told` is what a program reads."""
+    if document:
+        show_json(told)
+    elif lanes:
+        table(HEADS, map(row, lanes))
     else:
-        table(HEADS, map(row, some or [made]))
+        click.echo(f"{removed}\tremoved")
+
+
+def missing(name: str, there: list[dict[str, Any]]) -> str:
+    names = ", ".join(one["name"] for one in there)
+    return f"there is no lane {name}; there are: {names}. trainq-cli lane {name} --gpus N makes one"
 
 
 def wishes_of(name: str | None, wishes: dict[str, Any]) -> dict[str, Any]:
@@ -88,11 +107,18 @@ def row(lane: dict[str, Any]) -> tuple[object, ...]:
 
 def banners(found: dict[str, Any]) -> list[str]:
     """A sentence for each paused lane of what `queue` tells; a daemon of before tells nothing of lanes."""
-    return [
-        clean(f"Lane {lane['name']} is PAUSED: {standing(lane)}. trainq-cli lane {lane['name']} --resume ends it.")
-        for lane in found.get("lanes") or ()
-        if lane["paused"]
-    ]
+    return [clean(paused(lane)) for lane in found.get("lanes") or () if lane["paused"]]
+
+
+def paused(lane: dict[str, Any]) -> str:
+    name = lane["name"]
+    return f"Lane {name} is PAUSED{since(lane)}: {standing(lane)}. trainq-cli lane {name} --resume ends it."
+
+
+def since(lane: dict[str, Any]) -> str:
+    """Nothing where nobody knows: the settings have paused it, or it was said to a daemon of before."""
+    at = lane.get("paused_since")
+    return "" if at is None else f" since {clock(at)}"
 
 
 def standing(lane: dict[str, Any]) -> str:

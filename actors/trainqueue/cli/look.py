@@ -13,7 +13,6 @@ from trainqueue.cli import banner
 from trainqueue.cli.common import as_json, client, complain, outlast, show_json
 from trainqueue.cli.fields import FIELDS, applies
 from trainqueue.cli.forms import Id
-from trainqueue.cli.lane import banners
 from trainqueue.cli.lane import happened as lane_change
 from trainqueue.cli.screen import bar, clean, clock, table, took
 from trainqueue.cli.select import ENDED, LIVING, PAGE, look, selecting, states_of, states_shown
@@ -46,24 +45,31 @@ def show_queue(which: Selection, *, document: bool, limit: int | None = 100, as_
     """With no limit, all of it."""
     trainq = client()
     if which.filtered:
-        found = selected(trainq, which, limit)
+        found = selected(trainq, which, limit, document=document)
     else:
         found = whole(trainq) if limit is None else trainq.queue(limit)
     if document:
         show_json(found)
         return
     banner.say(found)
-    for sentence in banners(found):
-        click.secho(sentence, fg="yellow", bold=True, err=True)
     jobs = [*found["running"], *found["queued"]]
     if as_tree:
         from trainqueue.cli import tree
 
         tree.show(jobs)
+        say_more(found, limit)
     elif not jobs and sys.stdout.isatty():
         click.echo(clean(unmatched(trainq, which, states_of(which, LIVING))) if which.filtered else IDLE)
     else:
         table(HEADS, map(row, jobs), elastic=HEADS.index("NAME"))
+        say_more(found, limit)
+
+
+def say_more(found: dict[str, Any], limit: int | None) -> None:
+    """Of waiting jobs that are not shown; on standard error, since what is read from a pipe is jobs."""
+    more = found.get("matching", found["counts"].get("queued", 0)) - len(found["queued"])
+    if limit is not None and more > 0:
+        complain(f"{more:,} more {'waits' if more == 1 else 'wait'}; -n N shows so many")
 
 
 def whole(trainq: Client) -> dict[str, Any]:
@@ -79,12 +85,13 @@ def whole(trainq: Client) -> dict[str, Any]:
     return found | {"queued": [job for job in queued.values() if job["id"] not in running]}
 
 
-def selected(trainq: Client, which: Selection, limit: int | None) -> dict[str, Any]:
+def selected(trainq: Client, which: Selection, limit: int | None, *, document: bool) -> dict[str, Any]:
     """What the op `queue` tells, of the selected jobs alone."""
     jobs = [*look(trainq, which, states_of(which, LIVING))][::-1]
     waiting = sorted((job for job in jobs if job["state"] == "queued"), key=in_line)
     running = [job for job in jobs if job["state"] != "queued"]
-    return trainq.queue(1) | {"running": running, "queued": waiting[:limit]}
+    shown = {"running": running, "queued": waiting[:limit]}
+    return trainq.queue(1) | shown | ({} if document else {"matching": len(waiting)})
 
 
 def in_line(job: dict[str, Any]) -> tuple[bool, int, int]:

@@ -20,6 +20,7 @@ from trainqueue import user
 from trainqueue.cli.common import filled, flat
 from trainqueue.cli.forms import Ids, Pair
 from trainqueue.cli.offers import known
+from trainqueue.core.words import DEFAULT_LANE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,8 +35,6 @@ ENDED = ("completed", "failed", "cancelled", "lost")
 STATES = (*LIVING, *ENDED)
 PAGE = 1000
 """Jobs in one request: the daemon does nothing else while it answers, some 30 ms for so many."""
-DEFAULT_LANE = "default"
-"""How the lane without a name is called."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from trainqueue.cli.demand import refuse
 from trainqueue.cli.screen import clean
 from trainqueue.cli.submit import absolute, say_if_hopeless, specification, surrounding
 from trainqueue.cli.sweep import Sweep, Templates, asked, stem
+from trainqueue.core.words import DEFAULT_LANE
 
 SHOWN = 3
 """Commands that a dry run shows at either end."""
@@ -52,7 +53,7 @@ def submit(fields: dict[str, Any], options: dict[str, Any], *, as_json: bool) ->
         click.echo("\n".join(str(job["id"]) for job in made))
     if made[0]["state"] in {"queued", "cancelled"} and not made[0]["position"]:
         say_if_hopeless(trainq, made[0])
-    banner.look(trainq)
+    banner.look(trainq, lanes={fields["lane"] or DEFAULT_LANE})
 
 
 def told(ids: list[int]) -> str:

@@ -25,6 +25,7 @@ from trainqueue.cli.offers import files, folders, known
 from trainqueue.cli.retries import RETRY_OPTIONS, words
 from trainqueue.cli.screen import clean
 from trainqueue.cli.stalls import STALL_OPTIONS
+from trainqueue.core.words import DEFAULT_LANE
 from trainqueue.home import Home, current_umask
 
 if TYPE_CHECKING:
@@ -223,7 +224,7 @@ def submit(as_json: bool, **fields: Any) -> None:  # noqa: FBT001
         if made["state"] in {"queued", "cancelled"} and not made["position"]:
             say_if_hopeless(client(), made)
     if made["state"] == "queued":
-        banner.look(client(), document=as_json)
+        banner.look(client(), document=as_json, lanes={fields["lane"] or DEFAULT_LANE})
 
 
 @click.command(cls=Scripted, context_settings={"allow_interspersed_args": False})
@@ -241,7 +242,7 @@ def run(as_json: bool, **fields: Any) -> int:  # noqa: FBT001
         show_json(made)
     else:
         complain(f"job {made['id']} is {place(trainq, made)}{guess(trainq, made, fields)}")
-        banner.look(trainq)
+        banner.look(trainq, lanes={fields["lane"] or DEFAULT_LANE})
     tail = Tail(trainq, made["id"], attempt=1)
     try:
         job = to_the_end(tail, (Documents if as_json else Raw)(tail).show)

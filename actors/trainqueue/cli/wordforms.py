@@ -15,6 +15,21 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 
+class Lane(Form):
+    """The name of a lane."""
+
+    name = "lane"
+
+    def read(self, text: str) -> str:
+        if not re.fullmatch(r"[\w.:+-]{1,100}", text):
+            msg = f"{text!r} is no name of a lane: it has letters, digits and . _ : + - alone, 1 to 100 of them"
+            raise ValueError(msg)
+        return text
+
+    def take(self, value: object) -> object:
+        return self.read(value if isinstance(value, str) else json.dumps(value, default=str))
+
+
 class Text(Form):
     """Any text; as JSON, too, for the sake of one that is empty or says null."""
 

@@ -63,13 +63,15 @@ class Core(Ends):
         draining: bool,
         pause_reason: str | None = None,
         crashes: Iterable[int] = (),
+        paused_since: float | None = None,
         choices: Mapping[str, bool] | None = None,
         traces: Mapping[str, Trace] | None = None,
         lanes: Mapping[str, Choice] | None = None,
     ) -> None:
         """What the journal holds, see `load` and `recall`. Nothing is dispatched before the first event."""
-        self.paused, self.draining, self.pause_reason = paused, draining, pause_reason
         self.guard.row = [*crashes]
+        self.paused, self.draining = paused, draining
+        self.pause_reason, self.paused_since = pause_reason, paused_since
         self.lanes.recall(lanes or {})
         self.load(jobs, ended, now)
         self.recall(choices or {}, traces or {}, now)
@@ -152,7 +154,7 @@ class Core(Ends):
             self.next_id += 1
             self.next_rank += GAP
             again = spec.group in spec.after_group  # a sweep after an earlier one of its name, and not job after job
-            self._dependencies.groups.ask(job, first if again else job.id)
+            self._dependencies.groups.bind(job, first if again else job.id)
             self.jobs[job.id] = job
             self.counts["queued"] += 1
             self._dependencies.groups.join(job)
@@ -209,7 +211,7 @@ class Core(Ends):
             job.band = band(spec)
         self._dependencies.change(job, spec)
         job.spec = spec
-        self._dependencies.groups.ask(job, self.next_id)
+        self._dependencies.groups.bind(job, self.next_id)
         self._dependencies.groups.join(job)
         if isinstance(job.state, Ended):
             self._effects.append(fx.AttemptOver(job.id, job.attempt, job.state))

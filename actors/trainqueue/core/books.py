@@ -69,6 +69,8 @@ class Books:
         self.paused = False
         self.pause_reason: str | None = None
         """What has paused it, as in "paused since ..."; None for a person or program, who know it themselves."""
+        self.paused_since: float | None = None
+        """Wall time; None also where an older daemon has been paused."""
         self.draining = False
         self.blocked: str | None = None
         self.next_id = next_id
@@ -115,7 +117,10 @@ class Books:
         return self._dependencies.groups
 
     def next(self, some: int) -> list[Job]:
-        """Those that start next, as far as it is easy to know: the first in line, and at their gates."""
+        """Those that start next, as far as it is easy to know: so many at most of the line, and who waits at a gate.
+
+        One more than `some` where the line is long enough: an end in a lane or group lets in the first at its gate.
+        """
         first = self.line.next(some)
         return first + self.gates.upcoming(max(1, some - len(first)))
 
@@ -215,18 +220,22 @@ class Books:
             self.alarms.discard(at, job.id)
 
     def _remove_lane(self, name: str) -> None:
-        self.lanes.check_removal(name, self.gates.running[name])
+        self.lanes.check_removal(name)
         self.lanes.remove(name)
         self._effects.append(fx.LaneChanged(name, None))
 
     def _set_lane(self, name: str, choice: Choice, now: float) -> None:
-        """Whoever waits in it comes to its gates anew, which takes its time: that a lane changes is rare."""
-        jobs = sorted((self.jobs[job] for job in self.lanes.waiting.get(name, ())), key=place)
-        for job in reversed(jobs):
-            self.gates.remove(job)
-        self.lanes.choose(name, choice)
-        for job in jobs:
-            self.gates.add(job, ready=self.needs.met(job) and self._ready(job, now))
+        """Whoever waits in it comes to its gates anew, if that may let somebody start or keep him from it."""
+        before, said = self.lanes.all.get(name), self.lanes.choices.get(name)
+        self.lanes.choose(name, choice, now)
+        if (self.lanes.all[name], self.lanes.choices.get(name)) == (before, said):
+            return
+        if self.lanes.all[name] != before:
+            jobs = sorted((self.jobs[job] for job in self.lanes.waiting.get(name, ())), key=place)
+            for job in reversed(jobs):
+                self.gates.remove(job)
+            for job in jobs:
+                self.gates.add(job, ready=self.needs.met(job) and self._ready(job, now))
         self._effects.append(fx.LaneChanged(name, self.lanes.all[name]))
 
     def _requeue(

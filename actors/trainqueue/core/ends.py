@@ -129,6 +129,8 @@ class Ends(Gpus):
 
     def _set_mode(self, event: ev.SetMode) -> None:
         """A reason stays for as long as the queue is paused: a drain or a second pause does not take it away."""
+        if event.paused != self.paused:
+            self.paused_since = self.now if event.paused else None
         self.paused, self.draining = event.paused, event.draining
         self.pause_reason = (event.reason or self.pause_reason) if event.paused else None
         if not event.paused and self.guard.row:

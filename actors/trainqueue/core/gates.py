@@ -5,6 +5,11 @@ a group pass one gate for each `max_running` that they name, the jobs of a lane 
 passes that of the group first. All active jobs of a group, or of a lane, take up room, whatever they ask for
 themselves. Who has been let in holds room, too: so any of them may start, in any order, and no bound is ever exceeded.
 A job that comes later and stands further in front takes that room back from one that has not started.
+
+A job that has been let in and finds no GPU lends its room meanwhile: those behind it are let in as if it were not
+there, and may start on what it cannot have. Once it could start, it claims its room. Where that has been lent, it
+leaves the line, so that its GPU does not stand idle, and lends no more: the next room is its, and stays its until it
+starts. So it is passed by others of its lane or group only while it could not start, and no stream starves it.
 """
 
 from __future__ import annotations
@@ -20,12 +25,14 @@ from sortedcontainers import SortedDict
 from trainqueue.core.line import place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from trainqueue.core.job import Job
     from trainqueue.core.lanes import Lanes
     from trainqueue.core.line import Line, Place
 
+LENDERS = 100
+"""So many of those inside a gate may lend their room; then those behind them wait."""
 Key = tuple[str, str]
 """("group", its name) or ("lane", its name)."""
 
@@ -33,15 +40,19 @@ Key = tuple[str, str]
 class Gate:
     """Ready jobs in the order of their places: `inside` are the first of them, which together fit; `outside` the rest.
 
-    A job weighs one in its group, and its GPUs in its lane.
+    A job weighs one in its group, and its GPUs in its lane. Each of those inside fits beside the ones before it that do
+    not lend; but a lender may be the last that does not, until it claims its room.
     """
 
-    def __init__(self, key: Key, bound: int) -> None:
+    def __init__(self, key: Key, bound: int, lenders: set[int], between: Mapping[int, Job]) -> None:
         self.key, self.bound = key, bound
+        self._lenders, self._between = lenders, between
         self.inside: SortedDict[Place, Job] = SortedDict()
         self.outside: SortedDict[Place, Job] = SortedDict()
         self.load = 0
-        """What those inside weigh."""
+        """What those inside weigh that do not lend."""
+        self.lending = 0
+        """How many of those inside do."""
         self.users = 0
         """Jobs whose way leads through it, also those that have not come so far."""
 
@@ -54,9 +65,16 @@ class Gate:
 
     def remove(self, job: Job) -> None:
         if self.inside.pop(place(job), None) is not None:
-            self.load -= self.weight(job)
+            self.count(job, -1)
         else:
             self.outside.pop(place(job), None)
+
+    def count(self, job: Job, sign: int) -> None:
+        """One of those inside."""
+        if job.id in self._lenders:
+            self.lending += sign
+        else:
+            self.load += sign * self.weight(job)
 
     def settle(self, used: int) -> Iterator[tuple[Job, bool]]:
         """Let in and take back until it is right, where so much is used by active jobs: each job, and whether it is in.
@@ -64,24 +82,38 @@ class Gate:
         Who consumes it may change the other gates and the line meanwhile.
         """
         room = self.bound - used
-        while self.inside and self.load > room:
-            yield self._take_back(), False
-        while self.outside:
-            first, job = self.outside.peekitem(0)
-            if self.load + self.weight(job) <= room:
-                del self.outside[first]
-                self.inside[first] = job
-                self.load += self.weight(job)
-                yield job, True
-            elif self.inside and self.inside.peekitem(-1)[0] > first:
+        while True:
+            fit, full = self._fit(room)
+            if fit < len(self.inside):
                 yield self._take_back(), False
-            else:
+                continue
+            if not self.outside:
                 return
+            first, job = self.outside.peekitem(0)
+            behind = not self.inside or self.inside.peekitem(-1)[0] < first
+            if behind and (full or self.load + self.weight(job) > room):
+                return
+            del self.outside[first]
+            self.inside[first] = job
+            self.count(job, 1)
+            yield job, True
+
+    def _fit(self, room: int) -> tuple[int, bool]:
+        """How many of those inside may stay, and whether the last of them keeps out whoever is behind it."""
+        if not self.lending:
+            return len(self.inside) - (self.load > max(0, room)), False
+        load = 0
+        for at, job in enumerate(self.inside.values()):
+            lends = job.id in self._lenders
+            if load + self.weight(job) > room:
+                return at + (lends and job.id not in self._between), True
+            load += 0 if lends else self.weight(job)
+        return len(self.inside), False
 
     def _take_back(self) -> Job:
         last, job = self.inside.popitem()
         self.outside[last] = job
-        self.load -= self.weight(job)
+        self.count(job, -1)
         return job
 
     def before(self, job: Job) -> int:
@@ -110,8 +142,12 @@ class Gates:
         self._active: dict[int, Active] = {}
         self.used = Counter[Key]()
         """Active jobs of a group, GPUs that a lane holds."""
-        self.running = Counter[str]()
-        """Active jobs by lane."""
+        self.lenders = set[int]()
+        """Ready jobs that found no GPU, or no room at their second gate: those behind them may have their room."""
+        self._owed = set[int]()
+        """Those whose room was lent when they could have started: they lend no more."""
+        self._between: dict[int, Job] = {}
+        """Inside the first of their gates, outside the second."""
         self.turns = 0
         """Rises when somebody is let into the line, or has to leave it again."""
 
@@ -144,7 +180,7 @@ class Gates:
     def _gate(self, key: Key, bound: int) -> Gate:
         gates = self._gates.setdefault(key, {})
         if bound not in gates:
-            gates[bound] = Gate(key, bound)
+            gates[bound] = Gate(key, bound, self.lenders, self._between)
         return gates[bound]
 
     def _drop(self, job: Job) -> tuple[Gate, ...]:
@@ -157,12 +193,23 @@ class Gates:
                 del self._gates[gate.key][gate.bound]
                 if not self._gates[gate.key]:
                     del self._gates[gate.key]
+        if path:
+            self.lenders.discard(job.id)
+            self._owed.discard(job.id)
+            self._between.pop(job.id, None)
         return path
 
     def _settle(self, gate: Gate) -> None:
+        before = dict[int, Gate]()
         for job, inside in gate.settle(self.used[gate.key]):
             path = self._paths[job.id]
             behind = path[path.index(gate) + 1 :]
+            if inside == bool(behind):
+                self._between[job.id] = job
+            else:
+                self._between.pop(job.id, None)
+            if job.id in self._between and not behind:
+                before[id(path[0])] = path[0]
             if behind:
                 (behind[0].add if inside else behind[0].remove)(job)
                 self._settle(behind[0])
@@ -170,6 +217,43 @@ class Gates:
                 self._line.remove(job)
                 self._line.add(job, ready=inside)
                 self.turns += 1
+        for other in before.values():  # where it may not stay that has left the line
+            self._settle(other)
+
+    # -- room that is lent
+
+    def lend(self, jobs: Iterable[Job]) -> bool:
+        """These stand in the line and find no GPU. Whether somebody has come into it for their room."""
+        before, some = self.turns, [*jobs]
+        while lend := [job for job in (*some, *self._between.values()) if self._may_lend(job)]:
+            for job in lend:
+                self._switch(job, lends=True)
+        return self.turns != before
+
+    def _may_lend(self, job: Job) -> bool:
+        path = self._paths.get(job.id)
+        if path is None or job.id in self.lenders or job.id in self._owed:
+            return False
+        return all(gate.lending < LENDERS for gate in path)
+
+    def claim(self, job: Job) -> bool:
+        """One of the line could start: it needs its room from now on. Else it leaves the line, and is owed it."""
+        if job.id in self.lenders:
+            self._switch(job, lends=False)
+            if not self._line.has_ready(job):
+                self._owed.add(job.id)
+        return self._line.has_ready(job)
+
+    def _switch(self, job: Job, *, lends: bool) -> None:
+        path = self._paths[job.id]
+        inside = [gate for gate in path if place(job) in gate.inside]
+        for gate in inside:
+            gate.count(job, -1)
+        (self.lenders.add if lends else self.lenders.discard)(job.id)
+        for gate in inside:
+            gate.count(job, 1)
+        for gate in path:
+            self._settle(gate)
 
     # -- active jobs
 
@@ -192,7 +276,7 @@ class Gates:
         """All is counted first: what one gate lets in another one may bar."""
         keys: list[Key] = [("lane", active.lane)]
         self.used[keys[0]] += sign * active.gpus
-        self.running[active.lane] += sign
+        self._lanes.count(active.lane, sign)
         if active.group is not None:
             keys.append(("group", active.group))
             self.used[keys[1]] += sign
@@ -207,6 +291,10 @@ class Gates:
     def outside(self, job: Job) -> Gate | None:
         """The gate that has not let this ready job in."""
         return next((gate for gate in self._paths.get(job.id, ()) if place(job) in gate.outside), None)
+
+    def lends(self, job: Job) -> bool:
+        """Whether nobody is kept out for this one of the line, or with good reason: its room is owed to it."""
+        return job.id not in self._paths or job.id in self.lenders or job.id in self._owed
 
     def upcoming(self, some: int) -> list[Job]:
         """Those who come in next, as far as it is easy to know."""

@@ -7,6 +7,7 @@ whose answer is such a step. GPUs that are not measured are free whenever nobody
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, assert_never
 
 from trainqueue.core import effects as fx
@@ -15,7 +16,7 @@ from trainqueue.core.books import Books
 from trainqueue.core.card import Trace
 from trainqueue.core.job import Job, Pending, Running
 from trainqueue.core.looks import delay
-from trainqueue.core.placement import Walk, kept
+from trainqueue.core.placement import DEPTH, Walk, kept
 from trainqueue.core.xids import said
 
 if TYPE_CHECKING:
@@ -163,8 +164,12 @@ class Gpus(Books):
     # -- starts
 
     def _start_without_gpu(self, now: float) -> None:
-        while self.leases.room_without_gpu() and (job := self.line.first(needs_gpu=False)) is not None:
-            self._start(job, (), None, now)
+        while True:
+            while self.leases.room_without_gpu() and (job := self.line.first(needs_gpu=False)) is not None:
+                if self.gates.claim(job):
+                    self._start(job, (), None, now)
+            if not self.gates.lend(islice(self.line.walk(needs_gpu=False), DEPTH)):
+                break
 
     def _start_on_gpus(self, now: float) -> None:
         if not self.wanted() or self.plans.newest(now) is not None:
@@ -175,12 +180,16 @@ class Gpus(Books):
             for placement in [*walk.along(self.line)]:
                 if not self.line.has_ready(placement.job):
                     continue
+                if not self.gates.claim(placement.job):
+                    break  # what it was to have is free for the others
                 if self.is_fresh(placement.gpu_ids):
                     self._start(placement.job, placement.gpu_ids, placement.share, now)
                 else:
                     self.looks.want_start(placement.job.id, placement.gpu_ids)
+            self.gates.lend(walk.stuck)
             if self.gates.turns == before:
                 break
+            self._start_without_gpu(now)
         self.plans.keep(walk, now)
 
     def is_fresh(self, gpu_ids: tuple[str, ...]) -> bool:

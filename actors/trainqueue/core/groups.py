@@ -75,8 +75,8 @@ class Groups:
         return living.bisect_left(job.bound) - itself
 
     @staticmethod
-    def ask(job: Job, bound: int) -> None:
-        """It is to wait for all of its groups, as they are now."""
+    def bind(job: Job, bound: int) -> None:
+        """It is to wait for all of its groups: for those of their jobs with ids below the bound."""
         job.waits_for_groups = {*job.spec.after_group}
         job.bound = bound if job.waits_for_groups else 0
 

@@ -207,18 +207,23 @@ def _is_ready(core: Core, job: Job) -> bool:
 
 
 def bounds(core: Core, ready: list[Job], used: Counter[tuple[str, str]]) -> Iterator[str]:
-    """Going by their places, each is let in as long as all before it that have its bound fit together with it."""
+    """Going by their places, each is let in that fits with those before it that have its bound and do not lend.
+
+    The first that does not fit may be inside all the same where it lends: nobody comes in behind it.
+    """
     loads, full = Counter[object](), set[object]()
     for job in ready:
-        inside = True
+        inside, lends, outside = True, job.id in core.gates.lenders, core.gates.outside(job)
+        kept_out = outside and (outside.key, outside.bound)
         for key, bound, weight in _bounds(core, job):
-            loads[key, bound] += weight
-            if used[key] + loads[key, bound] > bound:
+            if (key, bound) in full or used[key] + loads[key, bound] + weight > bound:
+                inside = lends and (key, bound) not in full and (key, bound) != kept_out
                 full.add((key, bound))
-            inside = inside and (key, bound) not in full
-            if not inside:
-                break
-        if core.line.has_ready(job) != inside or (not inside and core.gates.outside(job) is None):
+                if not inside:
+                    break
+            elif not lends:
+                loads[key, bound] += weight
+        if core.line.has_ready(job) != inside or (not inside and outside is None):
             yield f"job {job.id} stands in line ({not inside}) against the bounds {[*_bounds(core, job)]} with {used}"
 
 

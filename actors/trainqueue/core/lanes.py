@@ -6,13 +6,14 @@ what people say of a lane goes before what the settings say, and outlives a rest
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from trainqueue.core.words import number
+from trainqueue.core.words import DEFAULT_LANE, number
 from trainqueue.errors import RequestError
 
 if TYPE_CHECKING:
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from trainqueue.core.job import Job
     from trainqueue.core.spec import JobSpec
 
-DEFAULT = "default"
-"""What people call the lane of jobs that name none."""
-
 
 @dataclass(frozen=True, slots=True)
 class Lane:
@@ -31,6 +29,8 @@ class Lane:
 
     gpus: int | None = None
     paused: bool = False
+    paused_since: float | None = field(default=None, compare=False)
+    """Wall time; None where the settings pause it, or an older daemon has been told to."""
 
 
 class Choice(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -38,6 +38,8 @@ class Choice(msgspec.Struct, frozen=True, omit_defaults=True):
 
     gpus: int | UnsetType | None = UNSET
     paused: bool | UnsetType = UNSET
+    since: float | UnsetType = UNSET
+    """When that was said, of a lane that is paused."""
 
 
 class Lanes:
@@ -45,24 +47,26 @@ class Lanes:
 
     def __init__(self, given: Mapping[str, Lane]) -> None:
         """`given` by the settings."""
-        self.given = {DEFAULT: Lane(), **given}
+        self.given = {DEFAULT_LANE: Lane(), **given}
         self.from_settings = frozenset(given)
         self.choices: dict[str, Choice] = {}
         self.all: dict[str, Lane] = dict(self.given)
         self.waiting: dict[str, dict[int, None]] = {}
+        self.running = Counter[str]()
+        """Active jobs."""
 
     # -- of a job
 
     def name(self, spec: JobSpec) -> str:
-        return spec.lane or DEFAULT
+        return spec.lane or DEFAULT_LANE
 
     def cap(self, spec: JobSpec) -> int | None:
         """GPUs that its lane may hold; None: as many as there are."""
-        return self.all[spec.lane or DEFAULT].gpus
+        return self.all[spec.lane or DEFAULT_LANE].gpus
 
     def closed(self, spec: JobSpec) -> tuple[str, str] | None:
         """Why nothing but a person can let such a job start: why_code and sentence."""
-        name = spec.lane or DEFAULT
+        name = spec.lane or DEFAULT_LANE
         lane = self.all[name]
         if lane.paused:
             return "paused", f"lane {name} is paused; `trainq-cli lane {name} --resume` goes on"
@@ -86,6 +90,19 @@ class Lanes:
         jobs.pop(job.id, None)
         if not jobs:
             self.waiting.pop(self.name(job.spec), None)
+            self._forget(self.name(job.spec))
+
+    def count(self, name: str, active: int) -> None:
+        """So many more jobs of it have become active, or fewer."""
+        self.running[name] += active
+        if not self.running[name]:
+            del self.running[name]
+            self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        """It was only there for the sake of its jobs, and the last of them has gone."""
+        if not (name in self.given or name in self.choices or name in self.waiting or self.running[name]):
+            self.all.pop(name, None)
 
     def expect(self, name: str) -> None:
         """Jobs of an earlier daemon are in it, whatever the settings say now."""
@@ -99,14 +116,15 @@ class Lanes:
         for name in choices:
             self.all[name] = self._as_chosen(name)
 
-    def choose(self, name: str, choice: Choice) -> None:
+    def choose(self, name: str, choice: Choice, now: float) -> None:
         """In addition to what was said before. What only says what the settings say is forgotten: they may change."""
         before, given = self.choices.get(name, Choice()), self.given.get(name)
         gpus = before.gpus if choice.gpus is UNSET else choice.gpus
         paused = before.paused if choice.paused is UNSET else choice.paused
         if given is not None:
             gpus, paused = UNSET if gpus == given.gpus else gpus, UNSET if paused == given.paused else paused
-        self.choices[name] = Choice(gpus, paused)
+        since = before.since if before.paused is True else now
+        self.choices[name] = Choice(gpus, paused, since if paused is True else UNSET)
         self.all[name] = self._as_chosen(name)
         if given is not None and self.choices[name] == Choice():
             del self.choices[name]
@@ -114,14 +132,15 @@ class Lanes:
     def _as_chosen(self, name: str) -> Lane:
         given, choice = self.given.get(name, Lane()), self.choices[name]
         gpus = given.gpus if choice.gpus is UNSET else choice.gpus
-        return Lane(gpus, given.paused if choice.paused is UNSET else choice.paused)
+        since = None if choice.since is UNSET else choice.since
+        return Lane(gpus, given.paused if choice.paused is UNSET else choice.paused, since)
 
-    def check_removal(self, name: str, running: int) -> None:
+    def check_removal(self, name: str) -> None:
         """Raises RequestError ("not-found", "conflict")."""
-        waiting = len(self.waiting.get(name, ()))
+        waiting, running = len(self.waiting.get(name, ())), self.running[name]
         if name not in self.all:
             raise RequestError("not-found", f"there is no lane {name}; there are: {', '.join(sorted(self.all))}")
-        if name == DEFAULT:
+        if name == DEFAULT_LANE:
             raise RequestError("conflict", "the lane default is always there")
         if name in self.from_settings:
             raise RequestError("conflict", f"lane {name} stands in the settings ([lanes.{name}]): remove it there")
@@ -135,4 +154,4 @@ class Lanes:
 
     def special(self) -> bool:
         """Whether there is more to say than that all jobs wait in one line."""
-        return len(self.all) > 1 or self.all[DEFAULT] != Lane()
+        return len(self.all) > 1 or self.all[DEFAULT_LANE] != Lane()

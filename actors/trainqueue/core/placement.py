@@ -70,6 +70,7 @@ def kept(line: Line, slots: Sequence[Slot], running: Callable[[int], Job], now: 
 class Walk:
     """One walk along the line; `reserved` says of those who found no room when they could start at the earliest.
 
+    `stuck`: they, and those for whom this machine has too few GPUs as far as is known.
     `reached`: whoever stands further back it has not looked at, since nothing was left for them.
     """
 
@@ -77,6 +78,7 @@ class Walk:
         self.spots = {slot.id: Spot(slot) for slot in slots}
         self._all = [*self.spots.values()]
         self.reserved: dict[int, float] = {}
+        self.stuck: list[Job] = []
         self.reached: tuple[float, ...] = ()
         self._slots, self._running, self._now, self._past = slots, running, now, past
         self._given: dict[int, JobSpec] = {}
@@ -91,6 +93,8 @@ class Walk:
             self.reached = place(job)
             if (found := self._place(job)) is not None:
                 yield found
+            else:
+                self.stuck.append(job)
             if self._is_over(looked):
                 return
         self.reached = (inf,)

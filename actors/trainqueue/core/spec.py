@@ -17,7 +17,7 @@ Count = Annotated[int, Meta(ge=0, le=1_000_000)]
 Name = Annotated[str, Meta(max_length=1000)]
 Bytes = Annotated[int, Meta(ge=0, le=2**60)]
 GpuName = Annotated[str, Meta(min_length=1, max_length=200)] | Annotated[int, Meta(ge=0, le=1023)]
-LaneName = Annotated[str, Meta(max_length=100, pattern=r"^[\w.:+-]+$")]
+LaneName = Annotated[str, Meta(max_length=100, pattern=r"^[\w.:+-]+\Z")]
 LaneGpus = Annotated[int, Meta(ge=1, le=1024)]
 Priority = Annotated[int, Meta(ge=-(2**31), le=2**31)] | Literal["low", "normal", "high"]
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+DEFAULT_LANE = "default"
+"""What people call the lane of jobs that name none."""
+
 
 def size(count: float) -> str:
     """Bytes: 512 MiB, 6.1 GiB, 48 GiB."""
