@@ -224,6 +224,8 @@ class Gates:
 
     def lend(self, jobs: Iterable[Job]) -> bool:
         """These stand in the line and find no GPU. Whether somebody has come into it for their room."""
+        if not self._paths:
+            return False
         before, some = self.turns, [*jobs]
         while lend := [job for job in (*some, *self._between.values()) if self._may_lend(job)]:
             for job in lend:
