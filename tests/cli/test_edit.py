@@ -69,7 +69,7 @@ def test_changes_removals_and_refusals() -> None:
         ("gpus = 3\ngpus = 4\n", "this is no TOML"),
         ("warn = 4\n", "warn: 4 what"),
         ("after_any = [true]\n", "'True' is no job id"),
-        ("lane = 3\n", "lane: 3 is no text"),
+        ("gpu_name = 3\n", "gpu_name: 3 is no text"),
         ("name = '\udcff'\n", "is not UTF-8"),
         ("warn = " + "[" * 5000, "this is no TOML"),
     ):
