@@ -10,20 +10,16 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections import deque
-from copy import copy
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, assert_never
 
-from trainqueue import crashrow, laneops, wire
+from trainqueue import wire
 from trainqueue.actor import SelectingActor, stop_and_join, tell
 from trainqueue.annals import Annals
 from trainqueue.clock import ran
 from trainqueue.controlops import Orders
-from trainqueue.core import effects as fx
 from trainqueue.core import events as ev
 from trainqueue.core.groups import is_let_down
-from trainqueue.core.job import Failed, Pending, Queued, Running
-from trainqueue.core.outcome import with_errors
+from trainqueue.core.job import Pending, Queued, Running
 from trainqueue.errors import RequestError
 from trainqueue.ledger import Ledger
 from trainqueue.messages import (
@@ -39,7 +35,6 @@ from trainqueue.messages import (
     Flush,
     Gone,
     LookDue,
-    NoteEnd,
     Open,
     OrdersWritten,
     Parting,
@@ -61,13 +56,14 @@ from trainqueue.messages import (
     WatchSilent,
 )
 from trainqueue.meter import Meter
+from trainqueue.performer import Performer
 from trainqueue.recovery import recover
 from trainqueue.requests import may_change, reconsidered, serve
 from trainqueue.reserve import Reserve
 from trainqueue.sights import Sights
 from trainqueue.stall import Rule, Stalls
 from trainqueue.starts import Starts
-from trainqueue.view import job_view, news
+from trainqueue.view import job_view
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,6 +116,7 @@ class GPUArbiter(SelectingActor):
         self.annals = Annals.start(self.actor_ref, home, on_exit, on_crash)
         self.orders = Orders(self)
         self.starts, self.sights = Starts(self), Sights(self)
+        self.performer = Performer(self)
         self.past, self.secret = past, secret
         self.stalls = Stalls(self, stall)
         self.meter = Meter(core, journal, self.bench.boot)
@@ -138,7 +135,6 @@ class GPUArbiter(SelectingActor):
         self._flushing = False
         self._again: Timer | None = None
         """For the next commit, after one that the disk has refused."""
-        self._unblock: Timer | None = None
 
     def begin(self) -> None:
         self.inbox.watch(self.clock.fd, lambda: Due() if self.clock.rang() else None)
@@ -239,81 +235,14 @@ class GPUArbiter(SelectingActor):
 
     def apply(self, event: ev.Event) -> None:
         """Raises RequestError, with nothing changed, for what cannot be had."""
-        self.perform(self.core.handle(event, self.clock.now()))
+        self.performer.perform(self.core.handle(event, self.clock.now()))
 
     def apply_quietly(self, event: ev.Event) -> None:
         """During recovery: change the state and write it down, but start nothing yet."""
-        self.perform(self.core.handle(event, self.clock.now(), dispatch=False))
-
-    def perform(self, effects: list[fx.Effect]) -> None:  # noqa: PLR0912  (one arm an effect)
-        for effect in effects:
-            if isinstance(effect, fx.Start):
-                self.starts.hot(effect.job, effect.gpu_ids)  # before all the writing: the GPU is idle
-        for effect in effects:
-            match effect:
-                case fx.Changed(job, told):
-                    self._job_changed(job, told)
-                case fx.Explained(job_id, attempt, error):
-                    self._explain(job_id, attempt, error)
-                case fx.Reconsider(jobs):
-                    self.actor_ref.tell(Reconsider(jobs))
-                case fx.Moved(job, told):
-                    self.ledger.batch.change(job)
-                    if told:
-                        self.event(f"job.{job.id}", {"type": "moved", **news(job)})
-                case fx.Reported(job):
-                    self._publish_progress(job)
-                case fx.ModeChanged(paused, draining, reason):
-                    modes = {"paused": "1" if paused else "", "draining": "1" if draining else ""}
-                    since = str(self.core.paused_since or "")
-                    self.ledger.batch.settings |= {**modes, "pause_reason": reason or "", "paused_since": since}
-                    now = {"paused": paused, "draining": draining, "pause_reason": reason}
-                    self.event("queue", {"type": "queue", **now})
-                case fx.CrashesCounted(row):
-                    crashrow.changed(self, row)
-                case fx.LaneChanged(name, lane):
-                    laneops.changed(self, name, lane)
-                case fx.Start(job, gpu_ids):
-                    self.starts.cold(job, gpu_ids)
-                case fx.Stop(job_id, attempt, force, stalled):
-                    self.bench.stop(job_id, attempt, force=force, stalled=stalled)
-                case fx.AttemptOver(job_id, attempt, state):
-                    tell(self.annals, NoteEnd(job_id, attempt, state))
-                case fx.Tell(job_id, attempt):
-                    self.bench.tell(job_id, attempt, TellOrders())
-                case fx.WakeAt(at):
-                    self.clock.wake_at(at)
-                case fx.UnblockAfter(seconds, block):
-                    self.inbox.drop(self._unblock)
-                    self._unblock = self.inbox.after(seconds, BlockOver(block))
-                case fx.Look() | fx.ProveWithin() | fx.SettleAfter() | fx.GpuChanged():
-                    self.sights.perform(effect)
-                case fx.Drained():
-                    self.ledger.batch.settings["draining"] = ""
-                    self.leaving = True
-        self.changed()
+        self.performer.perform(self.core.handle(event, self.clock.now(), dispatch=False))
 
     def view(self, job: Job) -> dict[str, Any]:
         return job_view(job, self.core, self.home, self.clock.now(), self.meter.usage.of(job))
-
-    def _job_changed(self, job: Job, told: str) -> None:
-        self.ledger.batch.change(job)
-        self.event(f"job.{job.id}", {"type": told, **news(job)})
-        self.stalls.changed(job)
-        if job.ended:
-            self.meter.ended(job, self.clock.now())
-            if self.past is not None:
-                self.past.ended(job)
-            self.bench.discard(job.id, job.attempt)
-            self.ledger.batch.rows[job.id, job.attempt] = None
-
-    def _explain(self, job_id: int, attempt: int, error: str) -> None:
-        """An error that was reported after a job had failed; not of one that has been retried or removed since."""
-        job = copy(self.ledger.batch.jobs.get(job_id) or self.journal.job(job_id))
-        if job is not None and job.attempt == attempt and isinstance(job.state, Failed):
-            job.restate(replace(job.state, message=with_errors(job.state.message, [error])))
-            self.ledger.batch.change(job)
-            self.event(f"job.{job_id}", {"type": "job", **news(job)})
 
     def _reconsider(self, jobs: tuple[int, ...]) -> None:
         """Later, while the newest ends cannot be looked up."""
@@ -361,11 +290,6 @@ class GPUArbiter(SelectingActor):
         if (self.home.attempt(job, number) / "orders").exists():
             self.bench.tell(job, number, TellOrders())
         self.stalls.watch(known)
-
-    def _publish_progress(self, job: Job) -> None:
-        if self.feed is not None:
-            body = wire.pack({"type": "progress", "at": self.clock.now(), "id": job.id, "progress": job.progress})
-            tell(self.feed, Publish([(f"progress.{job.id}", body)], self.ledger.seq))
 
     # -- the batch
 
