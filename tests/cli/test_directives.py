@@ -187,3 +187,15 @@ def test_with_a_snapshot_the_script_is_frozen_too(cli: Cli, daemon: Daemon, tmp_
         client.wait([1, 2, 3], 20)
         assert [client.log(job)["data"].decode() for job in (1, 2, 3)] == ["frozen x\n", "frozen 1\n", "frozen 2\n"]
         assert client.status(2).command == ("./inner/a.sh", "1")
+
+
+def test_what_does_not_look_like_a_script_is_refused(alone: Cli, tmp_path: Path) -> None:
+    (tmp_path / "cfg.json").write_text("{}", encoding="ascii")
+    refused = alone("submit", "--dry-run", "cfg.json", cwd=tmp_path)
+    assert (refused.returncode, "does not look like a script" in refused.stderr) == (2, True)
+
+
+def test_options_behind_a_program_are_said_unless_a_dash_says_whose_they_are(alone: Cli) -> None:
+    said = "--gpus goes to sh; put it before sh for trainq"
+    assert said in alone("submit", "--dry-run", "sh", "-c", "true", "--gpus", "2").stderr
+    assert alone("submit", "--dry-run", "--", "sh", "-c", "true", "--gpus", "2").stderr == ""

@@ -75,6 +75,14 @@ LINES = {
 }
 
 
+def test_a_variable_that_is_not_set_here_is_said(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "vars").write_text("A=1\nNOBODY_HAS_SET_THIS\n", encoding="utf-8")
+    done = cli("submit", "--env-file", str(tmp_path / "vars"), "--env", "CUDA_VISIBLE_DEVICES=3", "--", "true")
+    assert done.returncode == 0
+    assert "line 2: NOBODY_HAS_SET_THIS is not set here" in done.stderr
+    assert "CUDA_VISIBLE_DEVICES: trainq sets this for each job" in done.stderr
+
+
 @pytest.mark.parametrize("line", LINES)
 def test_a_line_is_a_variable(line: str, tmp_path: Path) -> None:
     file = tmp_path / "vars"

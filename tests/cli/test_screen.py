@@ -27,6 +27,14 @@ def test_no_line_is_longer_than_the_terminal(cli: Cli, client: Client) -> None:
     assert "long " * 30 in cli("queue").stdout
 
 
+@pytest.mark.parametrize("wish", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_who_wants_no_colours_gets_none(cli: Cli, wish: dict[str, str]) -> None:
+    cli("pause")
+    assert "\x1b[" in cli.on_a_terminal("queue")
+    cli.env |= wish
+    assert "\x1b[" not in cli.on_a_terminal("queue")
+
+
 def test_a_narrow_encoding_is_no_reason_to_fail(cli: Cli) -> None:
     cli.env |= {"PYTHONIOENCODING": "latin-1"}
     cli("submit", "--hold", "--name", "文字", "--", "true")

@@ -261,3 +261,9 @@ def test_a_view_of_nothing(cli: Cli) -> None:
     assert "no job matches --name 'typo'" in cli.on_a_terminal("queue", "--name", "typo")
     empty = cli("queue")
     assert (empty.returncode, empty.stdout.count("\n"), empty.stdout[:2]) == (0, 1, "ID")
+
+
+@pytest.mark.parametrize("option", ["--name", "--group", "--lane"])
+def test_a_filter_that_is_given_twice_is_refused(cli: Cli, option: str) -> None:
+    refused = cli("cancel", option, "a", option, "b")
+    assert (refused.returncode, f"{option} is given 2 times" in refused.stderr) == (2, True)

@@ -64,7 +64,8 @@ def edited(job: dict[str, Any], heading: str, take: Callable[[dict[str, Any]], T
             reason = str(error)
         except TrainqError as error:
             if not isinstance(error, RequestError) or error.code == "conflict":
-                complain(keeping(given))
+                sure = f"{unchanged}. " if isinstance(error, RequestError) else ""
+                complain(f"{sure}{keeping(given)}")
                 raise
             reason = in_words(str(error))
         mistaken, text = given, with_reason(given, reason)

@@ -84,14 +84,17 @@ def from_file(name: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for at, line in enumerate(text.split("\n"), 1):
         try:
-            found |= variable(line.removesuffix("\r"))
+            some = variable(line.removesuffix("\r"))
+            found |= {key: value for key, value in some.items() if value is not None}
+            for key in some.keys() - found.keys():
+                complain(f"--env-file {name}, line {at}: {key} is not set here, so the job does not get it")
         except ValueError as error:
             refuse(f"--env-file {name}, line {at}: {error}")
     return found
 
 
-def variable(line: str) -> dict[str, str]:
-    """What a line says, if anything: `KEY=VALUE`, `export KEY=VALUE`, `KEY`. Raises ValueError."""
+def variable(line: str) -> dict[str, str | None]:
+    """What a line says, if anything: `KEY=VALUE`, `export KEY=VALUE`, `KEY` (None: not set). Raises ValueError."""
     text = line.lstrip()
     if not text or text.startswith("#"):
         return {}
@@ -102,7 +105,7 @@ def variable(line: str) -> dict[str, str]:
         raise ValueError(msg)
     if equals:
         return {key: unquoted(key, value)}
-    return {key: os.environ[key]} if capture.is_text(os.environ.get(key, "\udcff")) else {}
+    return {key: os.environ[key] if capture.is_text(os.environ.get(key, "\udcff")) else None}
 
 
 def unquoted(key: str, value: str) -> str:

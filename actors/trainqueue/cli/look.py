@@ -178,11 +178,13 @@ def show_job(job: dict[str, Any]) -> None:
     facts = [
         (name, changes(job) if name == "changed_files" else shown(name, value))
         for name, value in job.items()
-        if tells(value) and applies(name, job)
+        if tells(value) and applies(name, job) and (name != "hold" or job["state"] == "queued")
     ]
     if len(attempts) > 1:
         facts += [(f"attempt {one['attempt']}", tried(one)) for one in attempts]
     for name, fact in [*facts, *(("env", f"{name}={value}") for name, value in env.items())]:
+        if fact == "":
+            continue
         click.echo((f"{name:14} " if live else f"{name}\t") + clean(fact))
 
 

@@ -282,8 +282,12 @@ def wants_cancel(job: int) -> bool:
     if not sys.stdin.isatty():
         return False
     try:
-        click.echo(f"\nCancel job {job}? (no: it goes on, and you detach) [y/N]: ", nl=False, err=True)
-        return answer().strip().lower() in {"y", "yes"}
+        click.echo(err=True)
+        while True:
+            click.echo(f"Cancel job {job}? (no: it goes on, and you detach) [y/N]: ", nl=False, err=True)
+            said = answer().strip().lower()
+            if said in {"", "y", "yes", "n", "no"}:
+                return said.startswith("y")
     except KeyboardInterrupt:
         click.echo(err=True)
         return False
