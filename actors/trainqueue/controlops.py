@@ -6,6 +6,7 @@ and a daemon that dies in between finds the order there at its next start (`reca
 
 from __future__ import annotations
 
+import logging
 import signal
 import time
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     Request = wire.Signal | wire.Suspend | wire.Continue | wire.Preempt
 
+logger = logging.getLogger(__name__)
 CONTROL = (wire.Signal, wire.Suspend, wire.Continue, wire.Preempt)
 INSTEAD = {
     signal.SIGKILL: "use `cancel` with `force`",
@@ -134,6 +136,10 @@ class Orders:
         """The disk holds some, and a later daemon would find them: they are not to be refused any more."""
         return bool(self._written)
 
+    def under_way(self, job_id: int) -> bool:
+        """Whether one for this job is being written, or has been for the call that is served now."""
+        return job_id in self._written
+
     def written(self, refused: dict[int, RequestError]) -> None:
         """All but these."""
         self.waiting = False
@@ -185,13 +191,16 @@ def number_of(name: str | int) -> int:
 def recall(arbiter: GPUArbiter, job: Job) -> None:
     """After a restart: what the last daemon has ordered and not written down."""
     for event in meant(job, orders.given(arbiter.home.attempt(job.id, job.attempt))):
-        arbiter.apply_quietly(event)
+        try:
+            arbiter.apply_quietly(event)
+        except RequestError as refusal:  # no order is worth a daemon that does not start
+            logger.warning("an order of the last daemon does not count: %s", refusal)
 
 
 def meant(job: Job, given: list[Order]) -> list[ev.Event]:
     """What the orders say and the job's state does not."""
     state, at = job.state, time.monotonic()
-    if not isinstance(state, Running) or state.stopping:
+    if not isinstance(state, Running) or state.stopping or state.stall_ends_it:
         return []
     preempt = next((order["preempt"] for order in given if "preempt" in order), None)
     if preempt is not None:

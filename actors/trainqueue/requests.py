@@ -191,10 +191,12 @@ def enter(arbiter: GPUArbiter, specs: Callable[[], tuple[JobSpec, ...]], user: s
 
 def ended_among(arbiter: GPUArbiter, specs: Iterable[JobSpec]) -> dict[int, Any]:
     """The states of the ended jobs that these specs depend on."""
-    return states(arbiter, {job for spec in specs for job in named(spec)} - arbiter.core.jobs.keys())
+    return states(arbiter, {job for spec in specs for job in named(spec)})
 
 
-def states(arbiter: GPUArbiter, wanted: set[int]) -> dict[int, Any]:
+def states(arbiter: GPUArbiter, jobs: set[int]) -> dict[int, Any]:
+    """Of those that have ended."""
+    wanted = {job for job in jobs if job not in arbiter.core.jobs}
     found: dict[int, Any] = {}
     for job in wanted:
         fresh = arbiter.ledger.batch.jobs.get(job)
@@ -220,7 +222,7 @@ def reconsidered(arbiter: GPUArbiter, jobs: Iterable[int]) -> Iterator[ev.Recons
     for job in filter(None, map(arbiter.core.jobs.get, jobs)):
         if is_let_down(job):
             by = getattr(job.state, "unmet_by", 0)
-            ended = settled(job) | states(arbiter, {*named(job.spec), by} - arbiter.core.jobs.keys())
+            ended = settled(job) | states(arbiter, {*named(job.spec), by})
             yield ev.Reconsidered(job.id, ended, groups_among(arbiter, [job.spec], job.id, job.bound))
 
 

@@ -107,6 +107,8 @@ class Stalls:
             if job.state.stalled_since is not None and not job.state.stall_ends_it:
                 self.arbiter.apply(ev.Stirred(job_id, attempt))
         silent, stop = now - watched.moved, watched.rule.action == "stop"
+        if self.arbiter.orders.under_way(job_id):
+            return  # it is being told something, which must not meet another end; the next pulse will say
         if silent > watched.rule.timeout and (stop or job.state.stalled_since is None):
             since = self.arbiter.clock.now() - silent
             self.arbiter.apply(ev.Stalled(job_id, attempt, since, silent, quiet(len(gpus)), stop))

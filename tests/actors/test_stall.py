@@ -17,7 +17,7 @@ from trainqueue import stall, wire
 from trainqueue.core import events as ev
 from trainqueue.core.spec import JobSpec
 from trainqueue.core.stalls import UNTOLD
-from trainqueue.launch import processes
+from trainqueue.launch import orders, processes
 from trainqueue.messages import Publish
 from trainqueue.stall import Rule, quiet
 from trainqueue.vitals import Vitals
@@ -163,6 +163,20 @@ def test_a_daemon_that_dies_before_it_has_written_that_down(house: House) -> Non
     house.restart()
     found = house.until(job, "failed")
     assert (found["cause"], found["message"]) == ("stalled", UNTOLD)
+
+
+def test_an_order_that_came_too_late_keeps_no_daemon_from_starting(house: House) -> None:
+    """It was being written when the watchdog ended the job, and the daemon died then."""
+    job = house.submit("sh", "-c", 'trap "" TERM; exec sleep 100', stall_timeout=0.5, stall_action="stop", grace=60)
+    house.until(job, "running")
+    wait_until(lambda: house.status(job)["stopping"])
+    for order in ({"suspend": True}, {"preempt": {"warn": 0, "hold": False}}):
+        house.stop()
+        orders.append(house.home.attempt(job, 1), order)
+        house.start()
+        assert house.status(job)["stopping"]
+    house.verb(wire.Cancel(jobs=(job,), force=True))
+    house.until(job, "failed")
 
 
 @pytest.mark.usefixtures("expected_crash")

@@ -136,7 +136,7 @@ class Dependencies:
         """A job with `keep` waits also for what has ended otherwise: somebody may retry that."""
         wanted = {*named(job.spec)}
         if wanted:
-            over = wanted & ended.keys() - self._jobs.keys()  # one of them may have begun again since
+            over = {dep for dep in wanted if dep in ended and dep not in self._jobs}  # it may have begun again since
             job.met = (job.met & wanted) | {dep for dep in over if is_met(job.spec, dep, ended[dep])}
             job.waits_for = set()
             for dep in wanted - job.met - {job.id}:
@@ -190,7 +190,7 @@ class Dependencies:
 
     def unknown(self, job: Job, known: Known) -> bool:
         """Whether the record of one that it waits for is gone: nobody knows then whether that has let it down."""
-        return not {*named(job.spec)} - job.met - self._jobs.keys() <= known.ended.keys()
+        return any(dep not in job.met and dep not in self._jobs and dep not in known.ended for dep in named(job.spec))
 
     def impossible(self, job: Job, known: Known) -> tuple[int, StateName] | None:
         """A job that it waits for and that has ended otherwise already."""
