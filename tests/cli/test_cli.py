@@ -149,11 +149,13 @@ def test_paused_is_impossible_to_miss(cli: Cli) -> None:
     cli("run", "--", "true")
     cli("pause")
     views = ["submit -- true", "submit --array 1-2 --name x -- true", "queue", "status", "history", "gpus", "stats"]
+    views += ["daemon status"]
     for words in (*views, "events", "wait 2", "wait --timeout 0 3"):
         said = cli(*words.split()).stderr
         assert re.search(
             r"The queue is PAUSED since \d\d \w+ [\d:]+: nothing starts. trainq-cli resume ends it.", said
         ), words
+    assert "The queue is PAUSED since" in cli("doctor").stdout
     with Terminal([*cli.prefix, "run", "--", "true"], cli.env) as terminal:
         terminal.expect("The queue is PAUSED")
     assert "PAUSED" in cli.on_a_terminal("submit", "--", "true", columns=200)

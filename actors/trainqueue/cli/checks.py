@@ -157,6 +157,7 @@ def clock(home: Home) -> Finding:
 
 
 def daemon(home: Home, *, startable: bool) -> Finding:
+    from trainqueue.cli.banner import modes
     from trainqueue.client import Client
 
     if not guard.is_held(home.lock):
@@ -173,6 +174,9 @@ def daemon(home: Home, *, startable: bool) -> Finding:
         older = f"it is trainqd {told['version']} (pid {told['pid']}), and this is trainq-cli {__version__}"
         then = "trainq-cli daemon stop, then trainq-cli daemon start; running jobs run on"
         return Finding("daemon", "warning", older, then)
+    if still := modes(told):
+        what, _, advice = still[0].partition(". ")
+        return Finding("daemon", "warning", f"answers, pid {told['pid']}. {what}", advice)
     return Finding("daemon", "ok", f"answers, pid {told['pid']}")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from trainqueue import capture, guard
+from trainqueue.cli import banner
 from trainqueue.cli.common import NO_DAEMON, as_json, client, show_json
 from trainqueue.errors import DaemonError, NoDaemonError
 from trainqueue.home import Home
@@ -148,3 +149,4 @@ def tell(*, document: bool) -> None:
         show_json(found)
     else:
         click.echo(f"trainqd {found['version']} (pid {found['pid']}) serves {found['home']}")
+        banner.say(found)
