@@ -338,7 +338,9 @@ def happened(event: dict[str, Any]) -> str:
     """In words; a daemon of later may tell of things that we do not know yet."""
     match event["type"]:
         case "job" | "moved":
-            return f"job {event['id']} {event['state']}"
+            more = next((word for word in ("stopping", "preempting", "suspended", "held") if event.get(word)), "")
+            more = "moved" if event["type"] == "moved" else more
+            return f"job {event['id']} {event['state']}" + (f", {more}" if more else "")
         case "stalled":
             return f"job {event['id']} has stalled: {event['quiet']}"
         case "stirred":
