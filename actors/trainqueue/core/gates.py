@@ -25,7 +25,7 @@ from sortedcontainers import SortedDict
 from trainqueue.core.line import place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from trainqueue.core.job import Job
     from trainqueue.core.lanes import Lanes
@@ -44,15 +44,17 @@ class Gate:
     not lend; but a lender may be the last that does not, until it claims its room.
     """
 
-    def __init__(self, key: Key, bound: int, lenders: set[int], between: Mapping[int, Job]) -> None:
+    def __init__(self, key: Key, bound: int, lenders: set[int]) -> None:
         self.key, self.bound = key, bound
-        self._lenders, self._between = lenders, between
+        self._lenders = lenders
         self.inside: SortedDict[Place, Job] = SortedDict()
         self.outside: SortedDict[Place, Job] = SortedDict()
+        self.between: dict[int, Job] = {}
+        """Those inside that their next gate keeps out."""
         self.load = 0
         """What those inside weigh that do not lend."""
-        self.lending = 0
-        """How many of those inside do."""
+        self.lending = self.lent = 0
+        """How many of those inside do, and what they weigh."""
         self.users = 0
         """Jobs whose way leads through it, also those that have not come so far."""
 
@@ -71,10 +73,12 @@ class Gate:
 
     def count(self, job: Job, sign: int) -> None:
         """One of those inside."""
+        weight = sign * self.weight(job)
         if job.id in self._lenders:
             self.lending += sign
+            self.lent += weight
         else:
-            self.load += sign * self.weight(job)
+            self.load += weight
 
     def settle(self, used: int) -> Iterator[tuple[Job, bool]]:
         """Let in and take back until it is right, where so much is used by active jobs: each job, and whether it is in.
@@ -102,11 +106,13 @@ class Gate:
         """How many of those inside may stay, and whether the last of them keeps out whoever is behind it."""
         if not self.lending:
             return len(self.inside) - (self.load > max(0, room)), False
+        if self.load + self.lent <= room:
+            return len(self.inside), False
         load = 0
         for at, job in enumerate(self.inside.values()):
             lends = job.id in self._lenders
             if load + self.weight(job) > room:
-                return at + (lends and job.id not in self._between), True
+                return at + (lends and job.id not in self.between), True
             load += 0 if lends else self.weight(job)
         return len(self.inside), False
 
@@ -146,8 +152,8 @@ class Gates:
         """Ready jobs that found no GPU, or no room at their second gate: those behind them may have their room."""
         self._owed = set[int]()
         """Those whose room was lent when they could have started: they lend no more."""
-        self._between: dict[int, Job] = {}
-        """Inside the first of their gates, outside the second."""
+        self._parting: dict[Gate, None] = {}
+        """Gates with somebody `between` them and the next."""
         self.turns = 0
         """Rises when somebody is let into the line, or has to leave it again."""
 
@@ -180,7 +186,7 @@ class Gates:
     def _gate(self, key: Key, bound: int) -> Gate:
         gates = self._gates.setdefault(key, {})
         if bound not in gates:
-            gates[bound] = Gate(key, bound, self.lenders, self._between)
+            gates[bound] = Gate(key, bound, self.lenders)
         return gates[bound]
 
     def _drop(self, job: Job) -> tuple[Gate, ...]:
@@ -188,6 +194,7 @@ class Gates:
         path = self._paths.pop(job.id, ())
         for gate in path:
             gate.remove(job)
+            self._part(gate, job, parts=False)
             gate.users -= 1
             if not gate.users:
                 del self._gates[gate.key][gate.bound]
@@ -196,29 +203,35 @@ class Gates:
         if path:
             self.lenders.discard(job.id)
             self._owed.discard(job.id)
-            self._between.pop(job.id, None)
         return path
 
+    def _part(self, gate: Gate, job: Job, *, parts: bool) -> None:
+        """Whether it is between this one of its gates and the next."""
+        if parts:
+            gate.between[job.id] = job
+            self._parting[gate] = None
+        elif gate.between.pop(job.id, None) is not None and not gate.between:
+            del self._parting[gate]
+
     def _settle(self, gate: Gate) -> None:
-        before = dict[int, Gate]()
+        again = dict[Gate, None]()
         for job, inside in gate.settle(self.used[gate.key]):
             path = self._paths[job.id]
-            behind = path[path.index(gate) + 1 :]
-            if inside == bool(behind):
-                self._between[job.id] = job
-            else:
-                self._between.pop(job.id, None)
-            if job.id in self._between and not behind:
-                before[id(path[0])] = path[0]
-            if behind:
-                (behind[0].add if inside else behind[0].remove)(job)
-                self._settle(behind[0])
-            if not (behind and inside) and self._line.has_ready(job) != inside:
+            if gate is not path[-1]:
+                self._part(gate, job, parts=inside)
+                (path[1].add if inside else path[1].remove)(job)
+                self._settle(path[1])
+                if inside:
+                    continue
+            elif gate is not path[0]:
+                self._part(path[0], job, parts=not inside)
+                again |= {} if inside else {path[0]: None}
+            if self._line.has_ready(job) != inside:
                 self._line.remove(job)
                 self._line.add(job, ready=inside)
                 self.turns += 1
-        for other in before.values():  # where it may not stay that has left the line
-            self._settle(other)
+        for first in again:  # where it may not stay that has left the line
+            self._settle(first)
 
     # -- room that is lent
 
@@ -227,10 +240,17 @@ class Gates:
         if not self._paths:
             return False
         before, some = self.turns, [*jobs]
-        while lend := [job for job in (*some, *self._between.values()) if self._may_lend(job)]:
+        while lend := [job for job in (*some, *self._parted()) if self._may_lend(job)]:
             for job in lend:
-                self._switch(job, lends=True)
+                if self._may_lend(job):
+                    self._switch(job, lends=True)
         return self.turns != before
+
+    def _parted(self) -> Iterator[Job]:
+        """Those that their next gate does not let in: so many that there are enough that may lend."""
+        for gate in [*self._parting]:
+            if gate.lending < LENDERS:
+                yield from islice(gate.between.values(), 2 * LENDERS)
 
     def _may_lend(self, job: Job) -> bool:
         path = self._paths.get(job.id)
