@@ -133,7 +133,7 @@ def test_random_lives_leave_no_room_unused() -> None:
             step(core, random)
             core.validate()
             check(core)
-            lent += len(core.gates.lenders)
+            lent += sum(len(gate.lenders) for gate in core.gates.all())
         for _ in range(1000):
             if not (at_work := active(core)):
                 break

@@ -44,17 +44,18 @@ class Gate:
     not lend; but a lender may be the last that does not, until it claims its room.
     """
 
-    def __init__(self, key: Key, bound: int, lenders: set[int]) -> None:
+    def __init__(self, key: Key, bound: int) -> None:
         self.key, self.bound = key, bound
-        self._lenders = lenders
         self.inside: SortedDict[Place, Job] = SortedDict()
         self.outside: SortedDict[Place, Job] = SortedDict()
         self.between: dict[int, Job] = {}
         """Those inside that their next gate keeps out."""
         self.load = 0
         """What those inside weigh that do not lend."""
-        self.lending = self.lent = 0
-        """How many of those inside do, and what they weigh."""
+        self.lenders = set[int]()
+        """Those inside that do: they found no GPU, or no room at their next gate, and those behind may have theirs."""
+        self.lent = 0
+        """What they weigh."""
         self.users = 0
         """Jobs whose way leads through it, also those that have not come so far."""
 
@@ -67,18 +68,19 @@ class Gate:
 
     def remove(self, job: Job) -> None:
         if self.inside.pop(place(job), None) is not None:
-            self.count(job, -1)
+            self.switch(job, lends=False)
+            self.load -= self.weight(job)
         else:
             self.outside.pop(place(job), None)
 
-    def count(self, job: Job, sign: int) -> None:
-        """One of those inside."""
-        weight = sign * self.weight(job)
-        if job.id in self._lenders:
-            self.lending += sign
-            self.lent += weight
-        else:
-            self.load += weight
+    def switch(self, job: Job, *, lends: bool) -> None:
+        """One of those inside lends from now on, or does not."""
+        if (job.id in self.lenders) == lends:
+            return
+        weight = self.weight(job) if lends else -self.weight(job)
+        self.load -= weight
+        self.lent += weight
+        (self.lenders.add if lends else self.lenders.discard)(job.id)
 
     def settle(self, used: int) -> Iterator[tuple[Job, bool]]:
         """Let in and take back until it is right, where so much is used by active jobs: each job, and whether it is in.
@@ -99,18 +101,18 @@ class Gate:
                 return
             del self.outside[first]
             self.inside[first] = job
-            self.count(job, 1)
+            self.load += self.weight(job)
             yield job, True
 
     def _fit(self, room: int) -> tuple[int, bool]:
         """How many of those inside may stay, and whether the last of them keeps out whoever is behind it."""
-        if not self.lending:
+        if not self.lenders:
             return len(self.inside) - (self.load > max(0, room)), False
         if self.load + self.lent <= room:
             return len(self.inside), False
         load = 0
         for at, job in enumerate(self.inside.values()):
-            lends = job.id in self._lenders
+            lends = job.id in self.lenders
             if load + self.weight(job) > room:
                 return at + (lends and job.id not in self.between), True
             load += 0 if lends else self.weight(job)
@@ -119,7 +121,8 @@ class Gate:
     def _take_back(self) -> Job:
         last, job = self.inside.popitem()
         self.outside[last] = job
-        self.count(job, -1)
+        self.switch(job, lends=False)
+        self.load -= self.weight(job)
         return job
 
     def before(self, job: Job) -> int:
@@ -148,8 +151,6 @@ class Gates:
         self._active: dict[int, Active] = {}
         self.used = Counter[Key]()
         """Active jobs of a group, GPUs that a lane holds."""
-        self.lenders = set[int]()
-        """Ready jobs that found no GPU, or no room at their second gate: those behind them may have their room."""
         self._owed = set[int]()
         """Those whose room was lent when they could have started: they lend no more."""
         self._parting: dict[Gate, None] = {}
@@ -186,7 +187,7 @@ class Gates:
     def _gate(self, key: Key, bound: int) -> Gate:
         gates = self._gates.setdefault(key, {})
         if bound not in gates:
-            gates[bound] = Gate(key, bound, self.lenders)
+            gates[bound] = Gate(key, bound)
         return gates[bound]
 
     def _drop(self, job: Job) -> tuple[Gate, ...]:
@@ -201,7 +202,6 @@ class Gates:
                 if not self._gates[gate.key]:
                     del self._gates[gate.key]
         if path:
-            self.lenders.discard(job.id)
             self._owed.discard(job.id)
         return path
 
@@ -249,32 +249,30 @@ class Gates:
     def _parted(self) -> Iterator[Job]:
         """Those that their next gate does not let in: so many that there are enough that may lend."""
         for gate in [*self._parting]:
-            if gate.lending < LENDERS:
+            if len(gate.lenders) < LENDERS:
                 yield from islice(gate.between.values(), 2 * LENDERS)
 
     def _may_lend(self, job: Job) -> bool:
-        path = self._paths.get(job.id)
-        if path is None or job.id in self.lenders or job.id in self._owed:
-            return False
-        return all(gate.lending < LENDERS for gate in path)
+        inside = [] if job.id in self._owed else self._inside(job)
+        keeps = any(job.id not in gate.lenders for gate in inside)
+        return keeps and all(len(gate.lenders) < LENDERS for gate in inside)
+
+    def _inside(self, job: Job) -> list[Gate]:
+        """The gates that have let it in."""
+        return [gate for gate in self._paths.get(job.id, ()) if place(job) in gate.inside]
 
     def claim(self, job: Job) -> bool:
         """One of the line could start: it needs its room from now on. Else it leaves the line, and is owed it."""
-        if job.id in self.lenders:
+        if any(job.id in gate.lenders for gate in self._paths.get(job.id, ())):
             self._switch(job, lends=False)
             if not self._line.has_ready(job):
                 self._owed.add(job.id)
         return self._line.has_ready(job)
 
     def _switch(self, job: Job, *, lends: bool) -> None:
-        path = self._paths[job.id]
-        inside = [gate for gate in path if place(job) in gate.inside]
-        for gate in inside:
-            gate.count(job, -1)
-        (self.lenders.add if lends else self.lenders.discard)(job.id)
-        for gate in inside:
-            gate.count(job, 1)
-        for gate in path:
+        for gate in self._inside(job):
+            gate.switch(job, lends=lends)
+        for gate in self._paths[job.id]:
             self._settle(gate)
 
     # -- active jobs
@@ -316,7 +314,11 @@ class Gates:
 
     def lends(self, job: Job) -> bool:
         """Whether nobody is kept out for this one of the line, or with good reason: its room is owed to it."""
-        return job.id not in self._paths or job.id in self.lenders or job.id in self._owed
+        return job.id in self._owed or all(job.id in gate.lenders for gate in self._inside(job))
+
+    def lends_at(self, job: Job, key: Key, bound: int) -> bool:
+        gates = [gate for gate in self._paths.get(job.id, ()) if (gate.key, gate.bound) == (key, bound)]
+        return any(job.id in gate.lenders for gate in gates)
 
     def upcoming(self, some: int) -> list[Job]:
         """Those who come in next, as far as it is easy to know."""

@@ -213,9 +213,10 @@ def bounds(core: Core, ready: list[Job], used: Counter[tuple[str, str]]) -> Iter
     """
     loads, full = Counter[object](), set[object]()
     for job in ready:
-        inside, lends, outside = True, job.id in core.gates.lenders, core.gates.outside(job)
+        inside, outside = True, core.gates.outside(job)
         kept_out = outside and (outside.key, outside.bound)
         for key, bound, weight in _bounds(core, job):
+            lends = core.gates.lends_at(job, key, bound)
             if (key, bound) in full or used[key] + loads[key, bound] + weight > bound:
                 inside = lends and (key, bound) not in full and (key, bound) != kept_out
                 full.add((key, bound))
