@@ -200,7 +200,7 @@ def recall(arbiter: GPUArbiter, job: Job) -> None:
 def meant(job: Job, given: list[Order]) -> list[ev.Event]:
     """What the orders say and the job's state does not."""
     state, at = job.state, time.monotonic()
-    if not isinstance(state, Running) or state.stopping or state.stall_ends_it:
+    if not isinstance(state, Running) or state.is_ending:
         return []
     preempt = next((order["preempt"] for order in given if "preempt" in order), None)
     if preempt is not None:

@@ -126,9 +126,11 @@ def result(arbiter: GPUArbiter, call: Call) -> object:  # noqa: PLR0912  (one ar
         case wire.Lane() as request:
             return laneops.change(arbiter, request)
         case wire.Move() as request:
-            return one_or_several(in_order(arbiter, request), partial(move, arbiter), partial(standing, arbiter))
+            return one_or_several(
+                in_order(arbiter, request), partial(move, arbiter), partial(shown, arbiter), partial(standing, arbiter)
+            )
         case wire.Edit() as request:
-            return one_or_several(request, partial(edit, arbiter), partial(standing, arbiter))
+            return one_or_several(request, partial(edit, arbiter), partial(shown, arbiter), partial(standing, arbiter))
         case wire.Pause():
             return mode(arbiter, paused=True, draining=arbiter.core.draining)
         case wire.Drain():
@@ -222,7 +224,7 @@ def reconsidered(arbiter: GPUArbiter, jobs: Iterable[int]) -> Iterator[ev.Recons
     for job in filter(None, map(arbiter.core.jobs.get, jobs)):
         if is_let_down(job):
             by = getattr(job.state, "unmet_by", 0)
-            ended = settled(job) | states(arbiter, {*named(job.spec), by})
+            ended = states(arbiter, {*named(job.spec), by})
             yield ev.Reconsidered(job.id, ended, groups_among(arbiter, [job.spec], job.id, job.bound))
 
 
@@ -281,7 +283,7 @@ def jobs(arbiter: GPUArbiter, request: wire.Jobs) -> object:
 def retry(arbiter: GPUArbiter, job_id: int, changes: dict[str, Any]) -> ev.Event:
     job = anywhere(arbiter, job_id)
     spec = changed(arbiter, job.spec, changes)
-    known = settled(job) | ended_among(arbiter, [spec]), groups_among(arbiter, [spec], job.id)
+    known = ended_among(arbiter, [spec]), groups_among(arbiter, [spec], job.id)
     return ev.Retry(job, *known, spec if changes else None, held="hold" in changes and spec.hold)
 
 
@@ -306,11 +308,6 @@ def copy(arbiter: GPUArbiter, request: wire.Copy, user: str) -> object:
     return enter(arbiter, specs, user, request.key)
 
 
-def settled(job: Job) -> dict[int, Any]:
-    """What it has waited for and got: their records may have been removed since."""
-    return dict.fromkeys(job.met, "completed")
-
-
 def in_order(arbiter: GPUArbiter, request: wire.Move) -> wire.Move:
     """Its jobs in the order in which they shall stand."""
     if request.order == "given" or not isinstance(request.jobs, tuple):
@@ -318,7 +315,7 @@ def in_order(arbiter: GPUArbiter, request: wire.Move) -> wire.Move:
     return msgspec.structs.replace(request, jobs=tuple(sorted(request.jobs, key=arbiter.core.stands)))
 
 
-def move(arbiter: GPUArbiter, request: wire.Move, job_id: int) -> object:
+def move(arbiter: GPUArbiter, request: wire.Move, job_id: int) -> None:
     given = [name for name in ("to", "before", "position") if getattr(request, name) is not msgspec.UNSET]
     if len(given) != 1:
         raise RequestError("bad-request", "$: exactly one of to, before, position is needed")
@@ -330,7 +327,10 @@ def move(arbiter: GPUArbiter, request: wire.Move, job_id: int) -> object:
         before = waiting(arbiter, request.before).id
     job = waiting(arbiter, job_id)
     arbiter.apply(ev.Move(job.id, position, before))
-    return {"job": arbiter.view(anywhere(arbiter, job.id))}
+
+
+def shown(arbiter: GPUArbiter, job_id: int) -> object:
+    return arbiter.view(anywhere(arbiter, job_id))
 
 
 def waiting(arbiter: GPUArbiter, job_id: int) -> Job:
@@ -340,14 +340,13 @@ def waiting(arbiter: GPUArbiter, job_id: int) -> Job:
     return job
 
 
-def edit(arbiter: GPUArbiter, request: wire.Edit, job_id: int) -> object:
+def edit(arbiter: GPUArbiter, request: wire.Edit, job_id: int) -> None:
     job = anywhere(arbiter, job_id)
     refuse_edit(job, request.set)
     spec = changed(arbiter, job.spec, request.set)
     hold = spec.hold if "hold" in request.set else None
-    ended = settled(job) | ended_among(arbiter, [spec])
+    ended = ended_among(arbiter, [spec])
     arbiter.apply(ev.Edit(job.id, spec, hold, ended, groups_among(arbiter, [spec], job.id)))
-    return {"job": arbiter.view(anywhere(arbiter, job.id))}
 
 
 def mode(arbiter: GPUArbiter, *, paused: bool, draining: bool) -> object:

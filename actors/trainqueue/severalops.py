@@ -19,12 +19,18 @@ R = TypeVar("R", wire.Move, wire.Edit)
 Answer = dict[str, Any]
 
 
-def one_or_several(request: R, act: Callable[[R, int], object], standing: Callable[[int], Answer]) -> object:
-    """`act` on each of them. Raises RequestError for one job, and for a request that is wrong for any."""
+def one_or_several(
+    request: R, act: Callable[[R, int], None], view: Callable[[int], object], standing: Callable[[int], Answer]
+) -> object:
+    """`act` on each of them; of one job the answer is all of it, as `view` shows it.
+
+    Raises RequestError for one job, and for a request that is wrong for any.
+    """
     if isinstance(request.jobs, tuple) == isinstance(request.job, int):
         raise RequestError("bad-request", "$: exactly one of job, jobs is needed")
     if isinstance(request.job, int):
-        return act(request, request.job)
+        act(request, request.job)
+        return {"job": view(request.job)}
     jobs = [*dict.fromkeys(cast("tuple[int, ...]", request.jobs))]
     errors: dict[int, Answer] = {}
     for step, ids in steps(request, jobs):

@@ -41,7 +41,7 @@ def is_stopping(job: Job, now: float) -> bool:
     if not isinstance(job.state, Pending | Running):
         return False
     limit, ran = job.spec.time_limit, run_time(job.state, now)
-    told = job.state.stopping or (isinstance(job.state, Running) and bool(job.state.stall_ends_it))
+    told = job.state.is_ending if isinstance(job.state, Running) else job.state.stopping
     return told or (limit is not None and ran is not None and ran >= limit)
 
 

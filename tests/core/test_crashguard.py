@@ -114,6 +114,13 @@ def test_the_row_is_told_at_each_change_and_goes_on_in_the_next_daemon() -> None
     assert not [effect for effect in end(core, code=0) if isinstance(effect, fx.CrashesCounted)]
 
 
+def test_a_drain_forgets_nothing() -> None:
+    core = core_with(3)
+    end(core)
+    core.handle(ev.SetMode(paused=False, draining=True), 3.0)
+    assert core.guard.row
+
+
 def test_what_was_counted_before_it_was_switched_off_is_forgotten_with_the_next_end() -> None:
     core = core_with(3, guard=0)
     core.guard.row = [7, 8]

@@ -156,6 +156,17 @@ def test_an_edit_of_what_was_let_down_and_released_once_does_not_hold_it_again()
     assert why(made.core, made.core.jobs[job], 0.0) == ("dependency", f"waits for job {other}")
 
 
+def test_what_ended_without_a_record_has_not_completed_for_a_new_wish() -> None:
+    made = machine()
+    first, blocker = submit(made), submit(made)
+    waiter = submit(made, after_any=(first,), after=(blocker,))
+    end(made, first, 1)
+    made.do(ev.Edit(waiter, spec(gpus=0, after_any=(first,), after=(blocker,), name="same wish, record gone")))
+    assert made.core.jobs[waiter].waits_for == {blocker}
+    with pytest.raises(RequestError, match=f"after: there is no job {first}"):
+        made.do(ev.Edit(waiter, spec(gpus=0, after=(first, blocker))))
+
+
 def test_a_retry_that_would_end_at_once_is_refused() -> None:
     made = machine()
     first = submit(made)

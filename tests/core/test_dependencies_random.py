@@ -179,7 +179,7 @@ class Life:
 
     def known(self, job: Job) -> tuple[dict[int, Any], dict[str, Any]]:
         """As requests.py finds it."""
-        return dict.fromkeys(job.met, "completed") | self.ended(), self.groups(job.id)
+        return self.ended(), self.groups(job.id)
 
     def cancel(self) -> None:
         if (job := self.job(Queued, Running)) is not None:

@@ -203,7 +203,7 @@ class Core(Ends):
         if waits is not None:
             raise RequestError("conflict", f"job {job.id} has not ended, it is {waits.state.name}")
         spec, where = event.spec or job.spec, "$.set" if event.spec is not None else f"job {job.id}"
-        self._dependencies.check(spec, event, where)
+        self._dependencies.check(spec, event, where, before=job)
         self.lanes.check(spec, where)
         self._dependencies.check_cycle(self._dependencies.wish(job, spec, self.next_id), where)
         self._refuse_hopeless(job, spec, event, where)
@@ -257,7 +257,7 @@ class Core(Ends):
         job, spec, deps = self._queued(event.job, "edited"), event.spec, self._dependencies
         assert isinstance(job.state, Queued)
         anew = spec.after_group != job.spec.after_group or bool(job.state.unmet)
-        deps.check(spec, event, "$.set")
+        deps.check(spec, event, "$.set", before=job)
         self.lanes.check(spec, "$.set")
         known = event if anew else replace(event, groups={})
         wish = deps.wish(job, spec, self.next_id if anew else None)

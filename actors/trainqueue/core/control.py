@@ -20,7 +20,7 @@ def obeyed(job: Job, event: ev.Control) -> Running:
     state, verb = job.state, DONE[type(event).__name__]
     if not isinstance(state, Running):
         raise RequestError("conflict", f"job {job.id} is {state.name}; only a running job can be {verb}")
-    if state.stopping or state.stall_ends_it:
+    if state.is_ending:
         raise RequestError("conflict", f"job {job.id} is being stopped; it cannot be {verb} any more")
     match event:
         case ev.Signal():

@@ -64,14 +64,18 @@ class Dependencies:
         self._dependents: dict[int, set[int]] = {}
         self.groups = Groups()
 
-    def check(self, spec: JobSpec, known: Known, where: str, made: Collection[str] = ()) -> None:
+    def check(
+        self, spec: JobSpec, known: Known, where: str, made: Collection[str] = (), before: Job | None = None
+    ) -> None:
         """Raises RequestError ("not-found") naming the field, for a job or a group that nobody knows.
 
-        `made` are the groups of the jobs that come with it.
+        `made` are the groups of the jobs that come with it. What the job has got `before` of one whose record is gone,
+        it keeps, as long as it asks for nothing else of that.
         """
         for field, ids in (("after", spec.after), ("after_any", spec.after_any), ("after_failed", spec.after_failed)):
             for job in ids:
-                if job not in self._jobs and job not in known.ended:
+                got = before is not None and job in before.met and same_for(before.spec, spec, job)
+                if job not in self._jobs and job not in known.ended and not got:
                     raise RequestError("not-found", f"{where}.{field}: there is no job {job}")
         for group in spec.after_group:
             if group not in self.groups and group not in known.groups and group not in made:

@@ -129,11 +129,12 @@ class Ends(Gpus):
 
     def _set_mode(self, event: ev.SetMode) -> None:
         """A reason stays for as long as the queue is paused: a drain or a second pause does not take it away."""
+        resumed = not (event.paused or event.draining)
         if event.paused != self.paused:
             self.paused_since = self.now if event.paused else None
         self.paused, self.draining = event.paused, event.draining
         self.pause_reason = (event.reason or self.pause_reason) if event.paused else None
-        if not event.paused and self.guard.row:
+        if resumed and self.guard.row:
             self.guard.reset()
             self._effects.append(fx.CrashesCounted(()))
         self._effects.append(fx.ModeChanged(self.paused, self.draining, self.pause_reason))

@@ -98,6 +98,11 @@ class Running:
     """It was told to end for that: the words for its end; "" where it was not."""
     name: StateName = field(default="running", init=False)
 
+    @property
+    def is_ending(self) -> bool:
+        """It was told to end, by somebody or by the watchdog."""
+        return self.stopping or bool(self.stall_ends_it)
+
 
 @dataclass(frozen=True, slots=True)
 class Completed:

@@ -23,9 +23,7 @@ UNTOLD = "it did nothing for longer than its stall_timeout"
 
 def is_watched(state: object) -> bool:
     """Whether quiet would mean that it hangs."""
-    return isinstance(state, Running) and not (
-        state.suspended or state.stopping or state.preempting or state.stall_ends_it
-    )
+    return isinstance(state, Running) and not (state.suspended or state.is_ending or state.preempting)
 
 
 def judge(job: Job | None, event: ev.Stalled | ev.Stirred) -> list[fx.Effect]:

@@ -7,6 +7,7 @@ may not have written down any more.
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,7 @@ def append(folder: Path, order: Order) -> None:
     """
     fd = os.open(folder / "orders", os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
+        fcntl.flock(fd, fcntl.LOCK_EX)  # the annals and a trainer may both write; a cut must not take the other's line
         size = os.fstat(fd).st_size
         torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
         line = SPOILT * torn + json.dumps(order).encode() + b"\n"
