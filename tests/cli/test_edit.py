@@ -307,3 +307,12 @@ def test_retry_with_changes_and_copies(cli: Cli, client: Client, editor: Callabl
         "retry", "--edit", "2", columns=300
     )
     assert "only an ended one" in cli.on_a_terminal("retry", "--edit", "1", columns=300)
+
+
+def test_several_that_cannot_wait_for_what_there_is_not_are_not_called_missing(cli: Cli) -> None:
+    cli("submit", "--array", "1-2", "--hold", "--", "true")
+    refused = cli("edit", "1", "2", "--set", "after=999")
+    assert (refused.returncode, refused.stdout) == (4, "")
+    assert [
+        line for line in refused.stderr.splitlines() if "there is no job 999" in line
+    ] == refused.stderr.splitlines()

@@ -173,12 +173,16 @@ def test_what_only_undoes_what_was_said_leaves_it_to_the_settings() -> None:
 
 
 def test_a_lane_that_has_gone_from_the_settings_lives_as_long_as_it_is_needed() -> None:
+    """Nobody knows its bound any more: nothing starts in it until somebody says so."""
     core = core_with(1, debug=Lane(gpus=1, paused=True))
     submitted(core, spec(lane="debug"))
     again = restarted(core, Limits())
-    assert active(again) == [1]
+    assert active(again) == []
+    assert "stands in the settings no more" in str(why(again, again.jobs[1], 1.0)[1])
     with pytest.raises(RequestError, match="in lane debug"):
         again.handle(ev.RemoveLane("debug"), 2.0)
+    say(again, "debug", paused=False)
+    assert active(again) == [1]
 
 
 def test_a_lane_that_was_there_for_its_jobs_alone_goes_with_the_last_of_them() -> None:
@@ -188,11 +192,18 @@ def test_a_lane_that_was_there_for_its_jobs_alone_goes_with_the_last_of_them() -
     say(again, "night", paused=True)
     assert {*again.lanes.all} == {"default", "debug", "night"}
     end(again, 1)
-    again.handle(ev.AttemptVoid(2, 1), 2.0)
     assert "debug" in again.lanes.all
-    end(again, 2)
+    again.handle(ev.Cancel(2), 2.0)
     again.handle(ev.Cancel(3), 2.0)
     assert {*again.lanes.all} == {"default", "night"}, "what people have spoken of stays"
+
+
+def test_a_persons_pause_outlives_the_settings_that_said_the_same() -> None:
+    core = core_with(1, debug=Lane(gpus=1, paused=True))
+    for paused in (False, True):
+        say(core, "debug", paused=paused)
+    submitted(core, spec(lane="debug"))
+    assert active(restarted(core, Limits(lanes={"debug": Lane(gpus=1)}))) == []
 
 
 def test_it_is_known_since_when_a_lane_is_paused() -> None:

@@ -109,6 +109,20 @@ def test_a_hold_and_an_edit_keep_the_wait() -> None:
     core.handle(ev.Edit(1, core.jobs[1].spec, hold=False), 2.0)
     core.validate()
     assert core.jobs[1].state == Queued(until=10.0)
+    core.handle(ev.Hold(1), 3.0)
+    core.handle(ev.Release(1), 4.0)
+    core.validate()
+    assert core.jobs[1].state == Queued(until=10.0)
+
+
+def test_who_dies_of_the_signal_of_warn_is_told_so() -> None:
+    for warn, said in ((60.0, True), (None, False)):
+        core = core_with({"time_limit": 600.0, "warn": warn})
+        result = ev.Result(None, 10, None, "", 1.0, 2.0, 1.0)
+        effects = core.handle(ev.AttemptEnded(1, 1, result), 2.0)
+        [state] = [effect.job.state for effect in effects if isinstance(effect, fx.Changed)]
+        assert isinstance(state, Failed)
+        assert ("the signal of warn" in state.message) == said
 
 
 def test_a_restart_keeps_the_wait() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 from typing import TYPE_CHECKING
 
@@ -54,9 +55,9 @@ def test_every_view_says_why_nothing_starts(machine: Daemon, tmp_path: Path) -> 
     machine.boot("two")
     for _ in range(2):
         machine.start()
-        sentence = "The queue is PAUSED since the machine was restarted: nothing starts. trainq-cli resume ends it."
-        assert sentence in cli("status").stderr
-        assert sentence in cli("queue").stderr
+        sentence = r"The queue is PAUSED since the machine was restarted \(.*:\d\d\): nothing starts. trainq-cli resume"
+        assert re.search(sentence, cli("status").stderr)
+        assert re.search(sentence, cli("queue").stderr)
         found = cli.json("queue")
         assert (found["paused"], found["pause_reason"]) == (True, "the machine was restarted")
         assert [(job["id"], job["attempt"]) for job in found["queued"]] == [(1, 2), (2, 1)]

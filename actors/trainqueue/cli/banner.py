@@ -30,7 +30,8 @@ def modes(found: dict[str, Any]) -> list[str]:
     paused, draining = found.get("paused"), found.get("draining")
     if not (paused or draining):
         return []
-    since = found.get("pause_reason") or clock(found.get("paused_since"))
+    reason, at = found.get("pause_reason"), clock(found.get("paused_since"))
+    since = f"{reason} ({at})" if reason and at else reason or at
     state = f"PAUSED{f' since {since}' if since else ''}" if paused else "DRAINING"
     also = " and DRAINING" * bool(paused and draining)
     then = f", and {LEAVES}" * bool(draining)

@@ -136,22 +136,34 @@ def tell(verb: Verb, answers: Iterable[Answer], *, document: bool, named: bool =
     """
     told: list[Answer] = []
     already: list[Answer] = []
+    errors: list[Answer] = []
+    over = 0
     for answer in answers:
         told.append(answer)
-        if document:
+        if not (named or answer["ok"]) and answer["state"] in ENDED and verb.states != ENDED:
+            over += 1  # between our look and the verb, and the filter is for those that live
             continue
+        errors += [] if answer["ok"] else [answer]
         was_so = verb.op != "signal" and answer.get("changed") is False
+        if document or is_missing(answer):
+            continue
         if answer["ok"] and was_so and not named:
             already.append(answer)
         elif answer["ok"]:
             click.echo(f"{answer['id']}\t{outcome(verb, answer)}" + (" already" if was_so else ""))
-        elif answer["error"]["code"] != "not-found":
+        else:
             complain(refused(answer))
     if document:
         show_json(told)
     else:
         say_already(verb, already, len(told))
-    return code([answer for answer in told if not answer["ok"]], document=document)
+        say_over(over)
+    return code(errors, document=document)
+
+
+def say_over(count: int) -> None:
+    if count:
+        complain(f"{number(count, 'job')} more had ended by then")
 
 
 def outcome(verb: Verb, answer: Answer) -> str:
@@ -177,6 +189,11 @@ def say_already(verb: Verb, already: Sequence[Answer], of: int) -> None:
         complain(f"1 job matches, and it is {state}" if of == 1 else f"{number(of, 'job')} match, all are {state}")
 
 
+def is_missing(answer: Answer) -> bool:
+    """The job itself, and not what it was to wait for."""
+    return not answer["ok"] and answer["error"]["code"] == "not-found" and answer["state"] is None
+
+
 def refused(answer: Answer) -> str:
     """Why, with the job named where the daemon has not."""
     from trainqueue.cli.refusals import in_words
@@ -187,10 +204,10 @@ def refused(answer: Answer) -> str:
 
 def code(errors: Sequence[Answer], *, document: bool = False) -> int:
     """The exit code; those that are not there are named in one sentence."""
-    missing = [answer for answer in errors if answer["error"]["code"] == "not-found"]
+    missing = [answer for answer in errors if is_missing(answer)]
     if missing and not document:
         several = f"no such jobs: {in_ranges(answer['id'] for answer in missing)} ({len(missing):,})"
         complain(several if len(missing) > 1 else missing[0]["error"]["message"])
-    if missing:
+    if any(answer["error"]["code"] == "not-found" for answer in errors):
         return NO_JOB
     return REFUSED if errors else 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trainqueue.cli.bulk import CANCEL, HOLD, MOVE, RELEASE, YES, Verb, act, picked, tell
-from trainqueue.cli.common import as_json, client, filled, show_json
+from trainqueue.cli.common import as_json, client, complain, filled, show_json
 from trainqueue.cli.forms import Id
 from trainqueue.cli.select import selecting
 from trainqueue.cli.unmatched import nothing
@@ -45,6 +45,10 @@ def switch(op: str, line: str) -> click.Command:
             show_json(found)
         else:
             click.echo(" and ".join(name for name in ("paused", "draining") if found[name]) or "resumed")
+            if found["draining"]:
+                complain(
+                    "the daemon exits when the running jobs have ended, at once where none runs; what waits is safe"
+                )
 
     return command
 

@@ -59,7 +59,10 @@ def lane(name: str | None, as_json: bool, **wishes: Any) -> None:  # noqa: FBT00
     trainq = client()
     there = trainq.lanes()
     if name is None:
+        from trainqueue.cli import banner
+
         show(there, {"lanes": there}, document=as_json)
+        banner.look(trainq, document=as_json)
         return
     known = [one for one in there if one["name"] == name]
     if not known and (not wished or wished == {"paused": False}):

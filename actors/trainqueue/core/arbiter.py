@@ -184,14 +184,17 @@ class Core(Ends):
         self._effects.append(fx.Tell(job.id, job.attempt))
 
     def _hold(self, job: Job, now: float, *, held: bool) -> None:
-        """A person's word. Who is released starts in spite of what can no longer be met, and waits for no back-off."""
+        """A person's word. Who is released starts in spite of what can no longer be met; his retry keeps its moment.
+
+        One that nobody holds, and that only waits for its retry, starts at once.
+        """
         assert isinstance(job.state, Queued)
         if held and not job.state.held:
             self._stand_anew(job, replace(job.state, held=True), now)
         if held or job.state == Queued():  # which has nothing to be waived
             return
         self._dependencies.waive(job)
-        self._stand_anew(job, Queued(), now)
+        self._stand_anew(job, Queued(until=job.state.until if job.state.held else None), now)
 
     def _retry(self, event: ev.Retry, now: float) -> None:
         job = event.job
@@ -223,7 +226,8 @@ class Core(Ends):
         job = self._queued(event.job, "moved")
         before = None if event.before is None else self._queued(event.before, "a place in the line")
         if before is not None and not self.line.has_ready(before) and self.gates.outside(before) is None:
-            raise RequestError("conflict", f"job {before.id} has no position: it is parked")
+            sentence = f"job {before.id} stands in no line now, since it is held or waits for something"
+            raise RequestError("conflict", f"{sentence}: name one that has a position, or a position")
         if event.before == job.id:
             raise RequestError("bad-request", "$.before: a job cannot go before itself")
         self._leave_line(job)

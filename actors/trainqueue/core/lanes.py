@@ -68,6 +68,9 @@ class Lanes:
         """Why nothing but a person can let such a job start: why_code and sentence."""
         name = spec.lane or DEFAULT_LANE
         lane = self.all[name]
+        if lane.paused and not (name in self.given or name in self.choices):
+            ways = f"`trainq-cli lane {name} --resume` lets its jobs start, and `edit --set lane=` moves them"
+            return "paused", f"lane {name} stands in the settings no more: {ways}"
         if lane.paused:
             return "paused", f"lane {name} is paused; `trainq-cli lane {name} --resume` goes on"
         if lane.gpus is not None and spec.gpus > lane.gpus:
@@ -105,8 +108,11 @@ class Lanes:
             self.all.pop(name, None)
 
     def expect(self, name: str) -> None:
-        """Jobs of an earlier daemon are in it, whatever the settings say now."""
-        self.all.setdefault(name, Lane())
+        """Jobs of an earlier daemon are in it, and the settings know it no more: nor does anybody know its bound.
+
+        So it is paused until somebody says what is to become of it.
+        """
+        self.all.setdefault(name, Lane(paused=True))
 
     # -- what people say
 
@@ -117,12 +123,16 @@ class Lanes:
             self.all[name] = self._as_chosen(name)
 
     def choose(self, name: str, choice: Choice, now: float) -> None:
-        """In addition to what was said before. What only says what the settings say is forgotten: they may change."""
+        """In addition to what was said before. What only says what the settings say is forgotten: they may change.
+
+        But a person's pause stays.
+        """
         before, given = self.choices.get(name, Choice()), self.given.get(name)
         gpus = before.gpus if choice.gpus is UNSET else choice.gpus
         paused = before.paused if choice.paused is UNSET else choice.paused
         if given is not None:
-            gpus, paused = UNSET if gpus == given.gpus else gpus, UNSET if paused == given.paused else paused
+            gpus = UNSET if gpus == given.gpus else gpus
+            paused = UNSET if paused is False and not given.paused else paused
         since = before.since if before.paused is True else now
         self.choices[name] = Choice(gpus, paused, since if paused is True else UNSET)
         self.all[name] = self._as_chosen(name)

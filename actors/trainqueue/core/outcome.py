@@ -9,6 +9,8 @@ from trainqueue.core.dependencies import FAILED
 from trainqueue.core.job import Cancelled, Completed, Failed, Lost, Pending, Running
 from trainqueue.core.stalls import UNTOLD
 
+SIGUSR1 = 10
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -50,7 +52,7 @@ def outcome(job: Job, result: Result) -> Ended:
     """The state that an exit record means."""
     cause: Cause
     asked = isinstance(job.state, Pending | Running) and job.state.stopping
-    result = stalled(job, result, asked=asked)
+    result = warned(job, stalled(job, result, asked=asked))
     ended_at = after(result.started_at, result.ended_at)
     how = (result.started_at, job.gpu_ids, result.exit_code, result.signal, result.message, result.run_time)
     # It may have ended just before the signal.
@@ -74,6 +76,14 @@ def stalled(job: Job, result: Result, *, asked: bool) -> Result:
     if result.reason == "stalled" or (words and result.reason == "cancel" and not asked):
         return replace(result, reason="stalled", message=result.message or words or UNTOLD)
     return result
+
+
+def warned(job: Job, result: Result) -> Result:
+    """A program that does not handle the signal of `warn` dies of it, which nobody would guess."""
+    if result.signal != SIGUSR1 or job.spec.warn is None or result.reason is not None or result.message:
+        return result
+    words = "SIGUSR1 ended it, the signal of warn, which is sent before its time limit and before a preemption"
+    return replace(result, message=f"{words}: it must handle that, or be submitted without warn")
 
 
 def with_errors(message: str, errors: Iterable[str]) -> str:
