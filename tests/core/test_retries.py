@@ -120,7 +120,7 @@ def test_who_dies_of_the_signal_of_warn_is_told_so() -> None:
         core = core_with({"time_limit": 600.0, "warn": warn})
         result = ev.Result(None, 10, None, "", 1.0, 2.0, 1.0)
         effects = core.handle(ev.AttemptEnded(1, 1, result), 2.0)
-        [state] = [effect.job.state for effect in effects if isinstance(effect, fx.Changed)]
+        [*_, state] = [effect.job.state for effect in effects if isinstance(effect, fx.Changed)]
         assert isinstance(state, Failed)
         assert ("the signal of warn" in state.message) == said
 
