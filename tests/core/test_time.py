@@ -47,6 +47,7 @@ def test_not_before_follows_the_clock_there_and_back() -> None:
     assert started(core.handle(ev.Tick(), 8 * DAY)) == []
     assert core.alarms.set_for == 10 * DAY
     assert why(core, core.jobs[1], 8 * DAY)[0] == "not-before"
+    assert why(core, core.jobs[1], 10 * DAY + 0.1) == ("not-before", "its time comes in 0 s")
     assert started(core.handle(ev.Tick(), 11 * DAY)) == [1]
 
 

@@ -62,6 +62,10 @@ def first(found: dict[str, Any], *, gpu: bool) -> dict[str, Any] | None:
     return next((job for job in found["queued"] if job["position"] is not None and (job["gpus"] > 0) is gpu), None)
 
 
+LATE = 0.5
+"""Seconds that an alarm may take on a busy machine."""
+
+
 class Waiting:
     """One job that waits, and what it says of that."""
 
@@ -82,7 +86,7 @@ class Waiting:
         if code == "backoff":
             return None if job["attempt"] > 1 or TRIED_AGAIN in self.why else "it is its first attempt"
         if code == "not-before":
-            early = job["not_before"] is not None and job["not_before"] > self.asked_at
+            early = job["not_before"] is not None and job["not_before"] > self.asked_at - LATE
             return None if early and job["position"] is None else f"not before {job['not_before']}"
         if self.found["draining"] or self.found["paused"]:
             return None if code == ("draining" if self.found["draining"] else "paused") else "the queue stands still"

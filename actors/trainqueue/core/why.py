@@ -6,7 +6,7 @@ from heapq import nsmallest
 from typing import TYPE_CHECKING
 
 from trainqueue.core.job import Queued
-from trainqueue.core.retries import backing_off
+from trainqueue.core.retries import backing_off, moment
 from trainqueue.core.scarcity import barred, gathered, in_use, missing, obstacle, reserved
 from trainqueue.core.words import duration, number
 
@@ -31,8 +31,9 @@ def why(core: Core, job: Job, now: float) -> tuple[str, str] | tuple[None, None]
     if (sentence := backing_off(job, now)) is not None:
         return "backoff", sentence
     position = core.line.position(job)
-    if position is None and job.spec.not_before is not None and job.spec.not_before > now:
-        return "not-before", f"its time comes in {duration(job.spec.not_before - now)}"
+    if position is None and (at := moment(job)) is not None and (at, job.id) in core.alarms.jobs:
+        code = "not-before" if at == job.spec.not_before else "backoff"
+        return code, f"its time comes in {duration(max(0.0, at - now))}"  # until its alarm has rung
     if core.draining:
         return "draining", "the queue is draining: nothing starts until it is resumed"
     if core.paused:
