@@ -284,7 +284,7 @@ class Core(Ends):
 
     def _refuse_hopeless(self, job: Job, spec: JobSpec, known: ev.Known, where: str) -> None:
         """Raises RequestError for a wish that would be its end at once."""
-        if not spec.keep and (found := self._dependencies.hopeless(job, spec, known)) is not None:
+        if not spec.keep and (found := self._dependencies.impossible(job, spec, known)) is not None:
             advice = "retry that one first, let it wait for something else, or hold it meanwhile with keep"
             sentence = f"{unmet(spec, *found)}, so job {job.id} would never start; {advice}"
             raise RequestError("conflict", f"{where}: {sentence}")

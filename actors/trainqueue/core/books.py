@@ -254,7 +254,7 @@ class Books:
         self._effects.append(fx.Changed(job.snapshot()))
 
     def _fail_if_impossible(self, job: Job, known: ev.Known, now: float) -> None:
-        found = self._dependencies.impossible(job, known)
+        found = self._dependencies.impossible(job, job.spec, known)
         if found is not None and (end := self._let_down(job, *found, now)) is not None:
             self._end(job, end, now)
 
@@ -277,7 +277,7 @@ class Books:
             return
         if job.state.unmet_by in self.jobs or job.state.unmet_by not in event.ended or deps.unknown(job, event):
             return
-        found = deps.impossible(job, event)
+        found = deps.impossible(job, job.spec, event)
         dep, sentence = (0, "") if found is None else (found[0], unmet(job.spec, *found))
         if sentence != job.state.unmet:
             if job.bound and deps.may_wait_again(job):

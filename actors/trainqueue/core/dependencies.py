@@ -39,6 +39,11 @@ def same_for(before: JobSpec, spec: JobSpec, dep: int) -> bool:
     return all((dep in getattr(before, kind)) == (dep in getattr(spec, kind)) for kind in KINDS)
 
 
+def still_met(job: Job, spec: JobSpec) -> frozenset[int]:
+    """What the job has waited for and got, as far as it is what this spec asks for."""
+    return frozenset(dep for dep in job.met if same_for(job.spec, spec, dep))
+
+
 def asks_the_same(before: JobSpec, spec: JobSpec) -> bool:
     """Whether both wait for the same, and are waited for alike."""
     return all(getattr(before, field) == getattr(spec, field) for field in (*KINDS, "after_group", "group"))
@@ -72,10 +77,10 @@ class Dependencies:
         `made` are the groups of the jobs that come with it. What the job has got `before` of one whose record is gone,
         it keeps, as long as it asks for nothing else of that.
         """
+        got = frozenset[int]() if before is None else still_met(before, spec)
         for field, ids in (("after", spec.after), ("after_any", spec.after_any), ("after_failed", spec.after_failed)):
             for job in ids:
-                got = before is not None and job in before.met and same_for(before.spec, spec, job)
-                if job not in self._jobs and job not in known.ended and not got:
+                if not (job in self._jobs or job in known.ended or job in got):
                     raise RequestError("not-found", f"{where}.{field}: there is no job {job}")
         for group in spec.after_group:
             if group not in self.groups and group not in known.groups and group not in made:
@@ -83,7 +88,7 @@ class Dependencies:
 
     def wish(self, job: Job, spec: JobSpec, bound: int | None) -> Wish:
         """`bound`: for its groups as they are now; None: for those that it waits for already."""
-        jobs = frozenset(dep for dep in named(spec) if dep not in job.met or not same_for(job.spec, spec, dep))
+        jobs = frozenset(named(spec)) - still_met(job, spec)
         if bound is None:
             return Wish(job.id, spec.group, jobs, frozenset(job.waits_for_groups), job.bound)
         return Wish(job.id, spec.group, jobs, frozenset(spec.after_group), bound)
@@ -174,7 +179,7 @@ class Dependencies:
     def change(self, job: Job, spec: JobSpec) -> None:
         """It is about to get another spec, by which what it has waited for and got may not be what it wants."""
         self.remove(job)
-        job.met = frozenset(dep for dep in job.met if same_for(job.spec, spec, dep))
+        job.met = still_met(job, spec)
 
     def waive(self, job: Job, *, living: bool = False) -> None:
         """What has ended otherwise than asked counts as met; with `living`, all that it waits for does."""
@@ -184,24 +189,19 @@ class Dependencies:
             self.remove(job)
         job.met |= {*named(job.spec)} - job.waits_for - {job.id}
 
-    def hopeless(self, job: Job, spec: JobSpec, known: Known) -> tuple[int, StateName] | None:
-        """As `impossible`, of a spec that it has not been given yet."""
-        got = {dep for dep in job.met if same_for(job.spec, spec, dep)}
-        for dep in (*spec.after, *spec.after_failed):
-            if dep not in self._jobs and dep not in got and not is_met(spec, dep, known.ended[dep]):
-                return dep, known.ended[dep]
-        return _of_groups(spec, known)
-
     def unknown(self, job: Job, known: Known) -> bool:
         """Whether the record of one that it waits for is gone: nobody knows then whether that has let it down."""
         return any(dep not in job.met and dep not in self._jobs and dep not in known.ended for dep in named(job.spec))
 
-    def impossible(self, job: Job, known: Known) -> tuple[int, StateName] | None:
-        """A job that it waits for and that has ended otherwise already."""
-        for dep in (*job.spec.after, *job.spec.after_failed):
-            if dep in known.ended and dep not in job.met and dep not in self._jobs:
-                return dep, known.ended[dep]
-        return _of_groups(job.spec, known)
+    def impossible(self, job: Job, spec: JobSpec, known: Known) -> tuple[int, StateName] | None:
+        """A job that it waits for, or would by this spec, and that has ended otherwise already."""
+        got = still_met(job, spec)
+        for dep in (*spec.after, *spec.after_failed):
+            state = known.ended.get(dep)
+            if state is not None and dep not in self._jobs and dep not in got and not is_met(spec, dep, state):
+                return dep, state
+        bad = (known.groups.get(group) for group in spec.after_group)
+        return next((found for found in bad if found is not None), None)
 
     def ended(self, job_id: int) -> list[Job]:
         """Those that waited for the job by its id, in order of their ids; they do so no more."""
@@ -224,11 +224,6 @@ class Dependencies:
         for job in done:
             self.groups.stop(job, group)
         return done
-
-
-def _of_groups(spec: JobSpec, known: Known) -> tuple[int, StateName] | None:
-    bad = (known.groups.get(group) for group in spec.after_group)
-    return next((found for found in bad if found is not None), None)
 
 
 def chain(job: int, waiter: int, came_from: Mapping[int, int]) -> str:

@@ -239,11 +239,13 @@ class Gates:
         """These stand in the line and find no GPU. Whether somebody has come into it for their room."""
         if not self._paths:
             return False
-        before, some = self.turns, [*jobs]
-        while lend := [job for job in (*some, *self._parted()) if self._may_lend(job)]:
-            for job in lend:
+        before, some, more = self.turns, [*jobs], True
+        while more:  # a loan lets somebody in, who may be to lend as well
+            more = False
+            for job in [*some, *self._parted()]:
                 if self._may_lend(job):
                     self._switch(job, lends=True)
+                    more = True
         return self.turns != before
 
     def _parted(self) -> Iterator[Job]:

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from trainqueue.core.expect import would_do
+from trainqueue.core.groups import is_let_down
 from trainqueue.core.job import Pending, Queued, Running
 from trainqueue.core.line import place
 from trainqueue.core.placement import plan
@@ -71,8 +72,7 @@ def waits(core: Core) -> Iterator[str]:
             yield f"job {job.id} is {job.state.name} and waits for {some}"
         if some and core.line.position(job) is not None:
             yield f"job {job.id} stands in line and waits for {some}"
-        let_down = isinstance(job.state, Queued) and job.state.unmet
-        if not (let_down or some <= core.jobs.keys()):
+        if not (is_let_down(job) or some <= core.jobs.keys()):
             yield f"job {job.id} waits for {some - core.jobs.keys()}, which have ended"
         after[job.id] = some & core.jobs.keys()
     while free := [waiter for waiter, some in after.items() if not some & after.keys()]:
