@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from trainqueue.cli.common import flat
-from trainqueue.cli.demand import refuse
 from trainqueue.cli.fields import form
+from trainqueue.cli.given import refuse
 from trainqueue.cli.offers import known
 
 JOBS = ("after", "after_any", "after_failed")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
 from trainqueue.cli.fields import form
 from trainqueue.cli.forms import Gpus
+from trainqueue.cli.given import refuse
 
 GPU_OPTIONS = [
     click.option("--gpus", metavar="N", type=form("gpus"), help="GPUs it needs; 0 = none (default: 1)."),
@@ -50,7 +51,3 @@ def demanded(fields: dict[str, Any]) -> dict[str, Any]:
     if among is not None and (count or 1) > len(among):
         refuse(f"--gpus asks for {count} and --gpu-any names {len(among)} to choose from")
     return found | {"gpu_from": among}
-
-
-def refuse(sentence: str) -> NoReturn:
-    raise click.UsageError(sentence)

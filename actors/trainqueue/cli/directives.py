@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import click
 
 from trainqueue.cli.common import complain
-from trainqueue.cli.demand import refuse
 from trainqueue.cli.factors import Literal
+from trainqueue.cli.given import refuse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

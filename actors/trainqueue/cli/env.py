@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 from typing import Any
 
 import click
 
 from trainqueue import capture
 from trainqueue.cli.common import complain
-from trainqueue.cli.demand import refuse
 from trainqueue.cli.forms import Pair
+from trainqueue.cli.given import refuse, text_of
 
 ENV_OPTIONS = [
     click.option("--env", type=Pair(), multiple=True, help="On top of this environment; may be repeated."),
@@ -72,15 +71,7 @@ def captured() -> dict[str, str]:
 
 def from_file(name: str) -> dict[str, str]:
     """The variables of a file in the form of `.env`. Raises UsageError naming the line."""
-    try:
-        with Path(name).open("rb") as file:
-            data = file.read(LARGEST + 1)
-        text = data.decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        refuse(f"--env-file {name}: {why}")
-    if len(data) > LARGEST:
-        refuse(f"--env-file {name}: it has more than {LARGEST} bytes")
+    text = text_of("--env-file", name, LARGEST, f"{LARGEST} bytes")
     found: dict[str, str] = {}
     for at, line in enumerate(text.split("\n"), 1):
         try:

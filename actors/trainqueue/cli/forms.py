@@ -84,13 +84,15 @@ def from_json(text: str) -> object:
         return None
 
 
-def exact(form: Form, value: Any) -> object:
-    """As people write it, where that says the same; else the value itself."""
-    text = form.show(value)
-    try:
-        return text if form.read(text) == value else value
-    except ValueError:
-        return value
+class Exact(Form):
+    """A document gets it as people write it, where that says the same; else the value itself."""
+
+    def give(self, value: Any) -> object:
+        text = self.show(value)
+        try:
+            return text if self.read(text) == value else value
+        except ValueError:
+            return value
 
 
 class Ids(Form):
@@ -146,7 +148,7 @@ def ids(part: str) -> range:
     return range(first, last + 1)
 
 
-class Duration(Form):
+class Duration(Exact):
     """`90s`, `30m`, `1h30m`, `2d`, in seconds."""
 
     name = "duration"
@@ -185,11 +187,8 @@ class Duration(Form):
             found += f"{count}{name}" if count else ""
         return found or "0s"
 
-    def give(self, value: Any) -> object:
-        return exact(self, value)
 
-
-class Size(Form):
+class Size(Exact):
     """`8GiB` (or `8G`), `500MB`, in bytes."""
 
     name = "size"
@@ -216,11 +215,8 @@ class Size(Form):
                 return f"{value // unit} {name}"
         return f"{value} B"
 
-    def give(self, value: Any) -> object:
-        return exact(self, value)
 
-
-class Share(Form):
+class Share(Exact):
     """As Size, or `auto`: what the last runs of the same command have used at most."""
 
     name = "size|auto"
@@ -230,9 +226,6 @@ class Share(Form):
 
     def show(self, value: Any) -> str:
         return "auto" if value == "auto" else Size().show(value)
-
-    def give(self, value: Any) -> object:
-        return exact(self, value)
 
 
 class Gpus(Form):

@@ -9,6 +9,7 @@ import click
 from trainqueue.cli.common import as_json, client, complain, filled, show_json
 from trainqueue.cli.fields import form
 from trainqueue.cli.forms import Form
+from trainqueue.cli.given import refuse
 from trainqueue.cli.offers import known
 from trainqueue.cli.screen import clean, clock, table
 from trainqueue.core.words import number
@@ -93,11 +94,9 @@ def wishes_of(name: str | None, wishes: dict[str, Any]) -> dict[str, Any]:
     given = {option for option in ("pause", "resume", "remove") if wishes[option]}
     bound = {} if wishes["gpus"] is ... else {"gpus": wishes["gpus"]}
     if name is None and (given or bound):
-        msg = "which lane? Name it: trainq-cli lane debug --gpus 1"
-        raise click.UsageError(msg)
+        refuse("which lane? Name it: trainq-cli lane debug --gpus 1")
     if len(given) > 1 or ("remove" in given and bound):
-        msg = "--pause, --resume and --remove exclude each other, and --remove everything else"
-        raise click.UsageError(msg)
+        refuse("--pause, --resume and --remove exclude each other, and --remove everything else")
     paused = {"pause": True, "resume": False}.get(next(iter(given), ""))
     return bound | filled(paused=paused, remove=wishes["remove"] or None)
 
@@ -141,5 +140,4 @@ def happened(event: dict[str, Any]) -> str:
 def check_group(fields: dict[str, Any]) -> None:
     """Raises UsageError where a bound is given and there is no group that it could be of."""
     if fields.get("max_running") is not None and fields.get("group") is None:
-        msg = "--max-running is of a group: name one with --group"
-        raise click.UsageError(msg)
+        refuse("--max-running is of a group: name one with --group")

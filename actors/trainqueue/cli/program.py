@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from trainqueue.cli.common import complain
-from trainqueue.cli.demand import refuse
+from trainqueue.cli.given import refuse
 
 WAITS = ("after", "after_any", "after_failed", "after_group", "not_before", "hold")
 """Fields of a job that others, or people, may get ready before it starts."""

@@ -19,6 +19,7 @@ import click
 from trainqueue import user
 from trainqueue.cli.common import filled, flat
 from trainqueue.cli.forms import Ids, Pair
+from trainqueue.cli.given import refuse
 from trainqueue.cli.offers import known
 from trainqueue.core.words import DEFAULT_LANE
 
@@ -149,8 +150,9 @@ def selecting(*, ids: bool = True, needed: bool = True) -> Callable[[Any], Any]:
             given |= {option: the_one(option, given[option]) for option in ("name", "group", "lane")}
             which = Selection(flat(fields.pop("ids", ())), **given)
             if needed and not which.ids and not which.filtered:
-                msg = "which jobs? Name ids (3, 3-7), or select: --name, --tag, --group, --lane, --state, --mine, --all"
-                raise click.UsageError(msg)
+                refuse(
+                    "which jobs? Name ids (3, 3-7), or select: --name, --tag, --group, --lane, --state, --mine, --all"
+                )
             return function(which=which, **fields)
 
         wrapped: Any = command
@@ -166,8 +168,9 @@ def the_one(option: str, values: Sequence[str]) -> str | None:
     """Raises UsageError for several: the last one alone would be a surprise, and both together is no job."""
     if len(values) > 1:
         more = "; lr-* and the like take several" if option == "name" else ""
-        msg = f"--{option} is given {len(values)} times, and a job has one {option}{more}; else call the verb for each"
-        raise click.UsageError(msg)
+        refuse(
+            f"--{option} is given {len(values)} times, and a job has one {option}{more}; else call the verb for each"
+        )
     return values[0] if values else None
 
 
@@ -202,8 +205,7 @@ def states_of(which: Selection, possible: Sequence[str]) -> tuple[str, ...]:
         return tuple(possible)
     found = tuple(state for state in which.states if state in possible)
     if not found:
-        msg = f"this is for jobs that are {' or '.join(possible)}, and --state says {', '.join(which.states)}"
-        raise click.UsageError(msg)
+        refuse(f"this is for jobs that are {' or '.join(possible)}, and --state says {', '.join(which.states)}")
     return found
 
 

@@ -11,7 +11,7 @@ import click
 
 from trainqueue.cli import banner, program
 from trainqueue.cli.common import client, show_json
-from trainqueue.cli.demand import refuse
+from trainqueue.cli.given import refuse
 from trainqueue.cli.screen import clean
 from trainqueue.cli.submit import absolute, say_if_hopeless, specification, surrounding
 from trainqueue.cli.sweep import Sweep, Templates, asked, stem

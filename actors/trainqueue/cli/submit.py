@@ -14,12 +14,13 @@ from trainqueue import capture
 from trainqueue.cli import banner, program
 from trainqueue.cli.awaits import AWAIT_OPTIONS, awaited
 from trainqueue.cli.common import INTERRUPTED, as_json, client, complain, ending, filled, outlast, show_json
-from trainqueue.cli.demand import GPU_OPTIONS, demanded, refuse
+from trainqueue.cli.demand import GPU_OPTIONS, demanded
 from trainqueue.cli.directives import Scripted
 from trainqueue.cli.env import ENV_OPTIONS, environment
 from trainqueue.cli.factors import SWEEP_OPTIONS
 from trainqueue.cli.fields import form
 from trainqueue.cli.forms import Pair
+from trainqueue.cli.given import refuse, refuse_odd
 from trainqueue.cli.lane import LANE_OPTIONS, check_group
 from trainqueue.cli.offers import files, folders, known
 from trainqueue.cli.retries import RETRY_OPTIONS, words
@@ -124,29 +125,21 @@ def check_usage(fields: dict[str, Any]) -> None:
     pairs = [text for pair in (*fields["tags"], *fields["env"]) for text in pair]
     names = [fields[name] or "" for name in ("name", "group", "gpu_name", "lane")]
     for text in (*fields["command"], *pairs, fields["cwd"], *fields["after_group"], *names):
-        if not capture.is_text(text):
-            msg = f"{text!a} is not UTF-8, which all that a job is told must be"
-            raise click.UsageError(msg)
+        refuse_odd(text)
     if fields["name"] == "":
-        msg = "--name is empty; without it the job is called by its command"
-        raise click.UsageError(msg)
+        refuse("--name is empty; without it the job is called by its command")
     if not fields["command"][0]:
-        msg = "the command's program is an empty text"
-        raise click.UsageError(msg)
+        refuse("the command's program is an empty text")
     if None not in (fields["warn"], fields["time_limit"]) and fields["warn"] >= fields["time_limit"]:
-        msg = "--warn must be shorter than --time-limit: it says how long before its end"
-        raise click.UsageError(msg)
+        refuse("--warn must be shorter than --time-limit: it says how long before its end")
 
 
 def absolute(path: str) -> str:
     try:
         found = capture.folder(path)
     except FileNotFoundError:
-        msg = "the folder that you are in does not exist any more; change to another, or use --cwd"
-        raise click.UsageError(msg) from None
-    if not capture.is_text(found):
-        msg = f"the working folder {found!a} is not UTF-8, which all that a job is told must be"
-        raise click.UsageError(msg)
+        refuse("the folder that you are in does not exist any more; change to another, or use --cwd")
+    refuse_odd(found, "the working folder ")
     return found
 
 

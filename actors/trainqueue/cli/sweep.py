@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainqueue.capture import is_text
-from trainqueue.cli.demand import refuse
 from trainqueue.cli.factors import NAME, Literal
+from trainqueue.cli.given import refuse, refuse_odd, text_of
 from trainqueue.cli.retries import words
 
 if TYPE_CHECKING:
@@ -50,7 +49,10 @@ def axis(option: str, name: str, values: Values) -> Axis:
 def table(path: str, most: int) -> Axis:
     """A CSV file; more lines than may become jobs are only counted. Raises UsageError."""
     count, rows = 0, list[tuple[str, ...]]()
-    lines = csv.reader(io.StringIO(text_of(path), newline=""))
+    text = text_of("--from-csv", path, LARGEST, f"{LARGEST >> 20} MiB", dash=True)
+    if "\0" in text:
+        refuse(f"--from-csv {path}: there is a NUL byte in it, which no command can have")
+    lines = csv.reader(io.StringIO(text, newline=""))
     try:
         names = tuple(name.strip() for name in next(lines, []))
         check_names(path, names)
@@ -67,21 +69,6 @@ def table(path: str, most: int) -> Axis:
     if not count:
         refuse(f"{path} has no lines but its header")
     return Axis("--from-csv", names, count, rows)
-
-
-def text_of(path: str) -> str:
-    """Of a file, or of the standard input for "-". Raises UsageError."""
-    try:
-        with Path("/dev/stdin" if path == "-" else path).open("rb") as file:
-            data = file.read(LARGEST + 1)
-        text = data.decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        refuse(f"--from-csv {path}: {error.strerror if isinstance(error, OSError) else 'it is not UTF-8'}")
-    if len(data) > LARGEST:
-        refuse(f"--from-csv {path}: it has more than {LARGEST >> 20} MiB")
-    if "\0" in text:
-        refuse(f"--from-csv {path}: there is a NUL byte in it, which no command can have")
-    return text
 
 
 def check_names(path: str, names: tuple[str, ...]) -> None:
@@ -138,12 +125,6 @@ def asked(options: dict[str, Any], most: int) -> Sweep | None:
     if made.count > most:
         refuse(f"that is {made.count} jobs, and a sweep has at most {most} (setting [queue] max_sweep)")
     return made
-
-
-def refuse_odd(text: str) -> None:
-    """Raises UsageError for what the wire cannot carry."""
-    if not is_text(text):
-        refuse(f"{text!a} is not UTF-8, which all that a job is told must be")
 
 
 class Template:

@@ -7,9 +7,10 @@ from typing import Any
 import click
 
 from trainqueue import capture
-from trainqueue.cli.demand import ASKED, demanded, refuse
+from trainqueue.cli.demand import ASKED, demanded
 from trainqueue.cli.fields import ALIASES, FIELDS, default, form
 from trainqueue.cli.forms import Pair
+from trainqueue.cli.given import NOT_UTF8, refuse
 
 GPU_OPTIONS = ("gpu", "gpu_any")
 """No fields of a job, but options of `submit` that stand for some."""
@@ -67,7 +68,7 @@ def value_of(field: str, name: str, text: str) -> object:
     real = "gpu_from" if field in GPU_OPTIONS else field
     try:
         if not capture.is_text(text):
-            msg = f"{text!a} is not UTF-8, which all that a job is told must be"
+            msg = f"{text!a} {NOT_UTF8}"
             raise ValueError(msg)
         return default(real) if text in CLEARED else form(real).parse(text)
     except (ValueError, OverflowError) as error:
