@@ -38,6 +38,12 @@ def standing(arbiter: GPUArbiter, job_id: int) -> Answer:
     return {"state": job.state.name, "position": position(arbiter, job)}
 
 
+def answered(arbiter: GPUArbiter, job_id: int, refusal: RequestError | None) -> Answer:
+    """Of one of several jobs: whether it was done, and how the job stands then."""
+    error = None if refusal is None else {"code": refusal.code, "message": refusal.message}
+    return {"id": job_id, "ok": refusal is None, **standing(arbiter, job_id), "error": error}
+
+
 def each(arbiter: GPUArbiter, ids: Collection[int], event: Callable[[int], ev.Event], *, again: bool = False) -> Answer:
     """Once for each of them. `again`: also of those that have ended."""
     alive = arbiter.core.jobs.keys() & {*ids}
@@ -49,7 +55,7 @@ def one(arbiter: GPUArbiter, job_id: int, event: Callable[[int], ev.Event], *, a
 
     `alive`: it was, when the verb began. Who waits for a job that is cancelled ends with it, and need not be told.
     """
-    error, changed = None, None
+    refused, changed = None, None
     try:
         job = anywhere(arbiter, job_id)
         before = job.state
@@ -60,6 +66,5 @@ def one(arbiter: GPUArbiter, job_id: int, event: Callable[[int], ev.Event], *, a
             arbiter.apply(event(job_id))
         changed = over or anywhere(arbiter, job_id).state != before
     except RequestError as refusal:
-        error = {"code": refusal.code, "message": refusal.message}
-    told = {"id": job_id, "ok": error is None, **standing(arbiter, job_id)}
-    return {**told, "changed": changed, "error": error}
+        refused = refusal
+    return {**answered(arbiter, job_id, refused), "changed": changed}

@@ -17,7 +17,7 @@ import msgspec
 
 from trainqueue import controlops, gpuops, laneops, logfile, user, wire, wishes
 from trainqueue.attempts import attempts
-from trainqueue.bulk import anywhere, each, position, standing
+from trainqueue.bulk import answered, anywhere, each, position
 from trainqueue.clock import run_time
 from trainqueue.core import events as ev
 from trainqueue.core.dependencies import named
@@ -127,10 +127,10 @@ def result(arbiter: GPUArbiter, call: Call) -> object:  # noqa: PLR0912  (one ar
             return laneops.change(arbiter, request)
         case wire.Move() as request:
             return one_or_several(
-                in_order(arbiter, request), partial(move, arbiter), partial(shown, arbiter), partial(standing, arbiter)
+                in_order(arbiter, request), partial(move, arbiter), partial(shown, arbiter), partial(answered, arbiter)
             )
         case wire.Edit() as request:
-            return one_or_several(request, partial(edit, arbiter), partial(shown, arbiter), partial(standing, arbiter))
+            return one_or_several(request, partial(edit, arbiter), partial(shown, arbiter), partial(answered, arbiter))
         case wire.Pause():
             return mode(arbiter, paused=True, draining=arbiter.core.draining)
         case wire.Drain():

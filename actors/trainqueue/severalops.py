@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import msgspec
 from msgspec import UNSET
@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from trainqueue.core.job import Job
 
 R = TypeVar("R", wire.Move, wire.Edit)
-Answer = dict[str, Any]
 
 
 def one_or_several(
-    request: R, act: Callable[[R, int], None], view: Callable[[int], object], standing: Callable[[int], Answer]
+    request: R,
+    act: Callable[[R, int], None],
+    view: Callable[[int], object],
+    answered: Callable[[int, RequestError | None], object],
 ) -> object:
     """`act` on each of them; of one job the answer is all of it, as `view` shows it.
 
@@ -32,19 +34,15 @@ def one_or_several(
         act(request, request.job)
         return {"job": view(request.job)}
     jobs = [*dict.fromkeys(cast("tuple[int, ...]", request.jobs))]
-    errors: dict[int, Answer] = {}
+    refused: dict[int, RequestError] = {}
     for step, ids in steps(request, jobs):
         for job in ids:
-            if job not in errors:
+            if job not in refused:
                 try:
                     act(step, job)
                 except RequestError as refusal:
-                    errors[job] = {"code": refusal.code, "message": refusal.message}
-    return {"jobs": [answer(job, standing(job), errors.get(job)) for job in jobs]}
-
-
-def answer(job: int, stands: Answer, error: Answer | None) -> Answer:
-    return {"id": job, "ok": error is None, **stands, "error": error}
+                    refused[job] = refusal
+    return {"jobs": [answered(job, refused.get(job)) for job in jobs]}
 
 
 def steps(request: R, jobs: list[int]) -> Iterable[tuple[R, list[int]]]:
