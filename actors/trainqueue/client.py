@@ -196,6 +196,10 @@ class Client:
     def queue(self, limit: int = 100, offset: int = 0) -> dict[str, Any]:
         return self.call("queue", limit=limit, offset=offset)
 
+    def line(self) -> dict[str, Any]:
+        """The ids of all that wait, in start order; the first `ready` of them have a position."""
+        return self.call("line")
+
     def jobs(self, **filters: Any) -> tuple[list[Job], bool]:
         """Newest first, and whether there are more. Filters as on the wire."""
         result = self.call("jobs", **filters)

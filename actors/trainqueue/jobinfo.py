@@ -46,7 +46,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: float | None = None
     run_time: float | None = None
     expected_start_at: float | None = None
+    expected_start_range: tuple[float | None, float | None] | None = None
+    """The earliest and the latest; None in it where nobody knows."""
     expected_end_at: float | None = None
+    expected_end_range: tuple[float | None, float | None] | None = None
+    expected_gpu_ids: tuple[str, ...] | None = None
     progress: dict[str, Any] | None = None
     log: str = ""
     log_removed_at: float | None = None

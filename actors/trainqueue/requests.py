@@ -107,6 +107,8 @@ def result(arbiter: GPUArbiter, call: Call) -> object:  # noqa: PLR0912  (one ar
             return status(arbiter, call, anywhere(arbiter, job), env=env)
         case wire.Queue() as request:
             return queue(arbiter, request)
+        case wire.Line():
+            return line(arbiter)
         case wire.Jobs() as request:
             return jobs(arbiter, request)
         case wire.Cancel(jobs=ids, force=force):
@@ -242,6 +244,17 @@ def queue(arbiter: GPUArbiter, request: wire.Queue) -> object:
         "seq": known(arbiter),
         "epoch": arbiter.ledger.epoch,
         "gpus": gpu_views(core),
+    }
+
+
+def line(arbiter: GPUArbiter) -> object:
+    """What changes for everybody at each start, and nothing else: the whole order, for who has the jobs already."""
+    waiting = arbiter.core.line
+    return {
+        "jobs": [job.id for job in waiting.page(0, len(waiting))],
+        "ready": waiting.ready,
+        "seq": known(arbiter),
+        "epoch": arbiter.ledger.epoch,
     }
 
 

@@ -60,6 +60,10 @@ class Queue(Request, frozen=True, tag="queue"):
     offset: Annotated[int, Meta(ge=0, le=2**53)] = 0
 
 
+class Line(Request, frozen=True, tag="line"):
+    pass
+
+
 class Jobs(Request, frozen=True, tag="jobs"):
     jobs: Annotated[tuple[JobId, ...], Meta(max_length=100_000)] | None = None
     states: Annotated[tuple[StateName, ...], Meta(max_length=20)] | None = None
@@ -198,6 +202,7 @@ AnyRequest = (
     | Submit
     | Status
     | Queue
+    | Line
     | Jobs
     | Cancel
     | Hold

@@ -48,6 +48,11 @@ class Line:
     def __len__(self) -> int:
         return len(self._ready) + len(self._parked)
 
+    @property
+    def ready(self) -> int:
+        """How many have a position."""
+        return len(self._ready)
+
     def add(self, job: Job, *, ready: bool) -> None:
         key = place(job)
         if not ready:
