@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import statistics
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 from commands import Terminal
 from support import wait_until
+
+from trainqueue.client import TIMEOUT
 
 if TYPE_CHECKING:
     import subprocess
@@ -78,14 +79,12 @@ def test_in_time_and_silent_whatever_the_daemon_does(cli: Cli, daemon: Daemon) -
     assert daemon.process is not None
     os.kill(daemon.process.pid, signal.SIGSTOP)
     try:
-        took: list[float] = []
-        for _ in range(5):
-            began = time.monotonic()
-            assert words(cli, "trainq-cli cancel ") == []
-            took.append(time.monotonic() - began)
+        began = time.monotonic()
+        assert words(cli, "trainq-cli cancel ") == []
+        took = time.monotonic() - began
     finally:
         os.kill(daemon.process.pid, signal.SIGCONT)
-    assert statistics.median(took) < 0.8  # 0.3 on a machine that has nothing else to do
+    assert took < TIMEOUT / 2  # 0.3 where the machine has nothing else to do; a command would wait for all of it
 
 
 def test_no_daemon_at_all(cli: Cli, tmp_path: Path) -> None:

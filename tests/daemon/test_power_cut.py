@@ -282,16 +282,15 @@ def past(home: Home) -> Cut:
 
 def test_every_prefix_of_the_log_holds_what_was_acknowledged(past: Cut, tmp_path: Path) -> None:
     assert len(past.sizes()) > 100
-    for size in past.sizes():
+    for at, size in enumerate(past.sizes()):
         torn = past.wal[size : size + 200] + bytes(FRAME) + past.wal[size + FRAME :]
-        for tail in (b"", torn):
-            made = past.at(size, tmp_path / "cut", tail)
-            journal = Journal(made.database)
-            for key, job in past.promises(size).items():
-                assert journal.answer_to(key) is not None, (size, job)
-                assert journal.job(job) is not None, (size, job)
-            journal.close()
-            shutil.rmtree(made.path)
+        made = past.at(size, tmp_path / "cut", torn if at % 2 else b"")
+        journal = Journal(made.database)
+        for key, job in past.promises(size).items():
+            assert journal.answer_to(key) is not None, (size, job)
+            assert journal.job(job) is not None, (size, job)
+        journal.close()
+        shutil.rmtree(made.path)
 
 
 @pytest.mark.parametrize("records", [True, False], ids=["records there", "no record or claim"])

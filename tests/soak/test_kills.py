@@ -38,9 +38,9 @@ def seed_of(request: pytest.FixtureRequest) -> list[object]:
 
 
 @pytest.mark.timeout(600)
-def test_for_a_minute(request: pytest.FixtureRequest) -> None:
+def test_a_short_one(request: pytest.FixtureRequest) -> None:
     """As many kills as there is time for."""
-    drive("--kills", 45, "--jobs", 320, "--seconds", 45, *seed_of(request))
+    drive("--kills", 18, "--jobs", 130, "--seconds", 18, *seed_of(request))
 
 
 @pytest.mark.soak
