@@ -3,6 +3,7 @@ import { api } from "/static/api.js";
 import { show, setText, setAttr, replace, el } from "/static/dom.js";
 import { createStore } from "/static/store.js";
 import { createStream } from "/static/stream.js";
+import { createDoer } from "/static/doing.js";
 import { createToaster } from "/static/toast.js";
 import { bindBanners } from "/static/banners.js";
 import { bindTheme } from "/static/switch.js";
@@ -22,6 +23,7 @@ const TITLES = { queue: "Queue", submit: "New job", job: "Job", gpus: "GPUs", ti
 const store = createStore({ schedule: requestAnimationFrame, clock: Date.now });
 const stream = createStream({ store });
 const toast = createToaster(document.getElementById("toasts"), document.getElementById("said"));
+const doer = createDoer({ store, api, toast, go: (url) => go(url) });
 const root = document.getElementById("main");
 let shown = { name: null, key: null, view: null };
 let wanted = 0;
@@ -61,7 +63,7 @@ async function render() {
   root.replaceChildren();
   root.className = `view-${name}`;
   const first = shown.name === null;
-  shown = { name, key, view: module.mount(root, { store, stream, api, go, toast, params }) };
+  shown = { name, key, view: module.mount(root, { store, stream, api, go, toast, doer, params }) };
   if (!first) root.focus({ preventScroll: false });
   if (!first) scrollTo(0, 0);
 }
@@ -110,7 +112,7 @@ addEventListener("popstate", () => render());
 setInterval(() => document.visibilityState === "visible" && store.tick(), 1000);
 
 bindTheme(document.getElementById("theme"));
-bindBanners(document.getElementById("banners"), { store, api, toast, stream });
+bindBanners(document.getElementById("banners"), { store, stream, doer });
 bindKeys({ go, view: () => shown.view, help: document.getElementById("help") });
 show(document.querySelector("noscript"), false);
 badge();

@@ -33,18 +33,11 @@ export function restartWords(before, state, now) {
 
 const LABELS = { resume: "Resume", retry: "Try now", dismiss: "Dismiss" };
 
-export function bindBanners(root, { store, api, toast, stream }) {
+export function bindBanners(root, { store, stream, doer }) {
   let epoch = null;
   let restarted = null;
   const act = {
-    async resume() {
-      try {
-        await api.post("/resume");
-        toast("Resumed: jobs are started again.");
-      } catch (error) {
-        toast(error.message, { kind: "error" });
-      }
-    },
+    resume: () => doer.queue("resume"),
     retry: () => stream.retry(),
     dismiss() {
       restarted = null;

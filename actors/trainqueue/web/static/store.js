@@ -244,6 +244,8 @@ export function createStore({ schedule, clock }) {
     delta: (data) => change((changes) => applyDelta(state, data, changes)),
     layMove: (move) => change((changes) => layMove(state, move, changes)),
     liftMove: (move) => change((changes) => liftMove(state, move, changes)),
+    /** Draw these anew: what a person has begun with them is no state of the server's. */
+    touch: (ids) => change((changes) => ids.forEach((id) => changes.jobs.add(id))),
     tick: () => change((changes) => void (changes.tick = true)),
     connect(next) {
       Object.assign(this.connection, next);

@@ -3,9 +3,11 @@ import { el } from "/static/dom.js";
 
 const SECONDS = { info: 5, error: 12 };
 
-/** `toast(text, {kind: "info" | "error", action: {label, run}, seconds})` -> {close()}. */
+/** `toast(text, {kind: "info" | "error", action: {label, run}, seconds, key})` -> {close()}; one of a key at a time. */
 export function createToaster(root, said) {
-  return (text, { kind = "info", action = null, seconds = SECONDS[kind] } = {}) => {
+  const keyed = new Map();
+  return (text, { kind = "info", action = null, seconds = SECONDS[kind], key = null } = {}) => {
+    if (key) keyed.get(key)?.close();
     const close = () => {
       clearTimeout(timer);
       node.remove();
@@ -26,6 +28,7 @@ export function createToaster(root, said) {
     said.textContent = ""; // the same words twice are said twice
     said.textContent = text;
     const timer = setTimeout(close, seconds * 1000);
+    if (key) keyed.set(key, { close });
     return { close };
   };
 }

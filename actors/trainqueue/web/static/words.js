@@ -122,7 +122,8 @@ export function figure(value) {
 /** "3.2 steps/s", "4.1 s/step". */
 export function rate(perSecond) {
   if (!perSecond || !Number.isFinite(perSecond)) return "";
-  return perSecond >= 1 ? `${figure(perSecond)} steps/s` : `${figure(1 / perSecond)} s/step`;
+  const short = (value) => (value >= 100 ? figure(Math.round(value)) : String(Number(value.toPrecision(3))));
+  return perSecond >= 1 ? `${short(perSecond)} steps/s` : `${short(1 / perSecond)} s/step`;
 }
 
 /** "62 %"; never 100 before it is done. */
