@@ -1,7 +1,7 @@
 // The one stream of a tab. Closed while the tab is hidden: a browser opens six connections to a host, and six open
 // streams would leave none for a click. "live" is said at the first event, not when the connection opens.
 
-const SILENCE = 12_000; // a comment comes every 5 s, but the browser hides those: deltas of GPUs come every 2 s
+const SILENCE = 12_000; // the server says something every 5 s
 const RETRY = [500, 1000, 2000, 5000];
 
 /** `{store, source: url => EventSource, doc: document}`: the last two for tests. */

@@ -45,7 +45,7 @@ export function mount(root, { store, api, go, toast, params }) {
   inputs.hold = hold;
   const environment =
     form === "new"
-      ? "It gets the plain environment of the daemon's user (HOME, PATH …), not that of your shell: name programs by their full path, or submit with trainq-cli, which takes your environment along. More in “env_extra” below."
+      ? "It gets the plain environment of the daemon's user (HOME, PATH …), not that of your shell: name programs by their full path, or submit with trainq-cli, which takes your environment along. Single variables go into “env_extra” among the further fields."
       : "It keeps the environment of the job that it comes from.";
   const node = el(
     "form",
