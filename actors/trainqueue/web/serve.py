@@ -20,6 +20,7 @@ from trainqueue.web.peers import is_ours
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+    from types import FrameType
 
     from trainqueue.home import Home
     from trainqueue.web.live import Live
@@ -80,11 +81,15 @@ def rules(sock: socket.socket, host: str, token: str | None, allowed: Iterable[s
     return Rules(frozenset(hosts), token, is_ours if token is None else lambda scope: True)  # noqa: ARG005
 
 
+def ignored(number: int, frame: FrameType | None) -> None:
+    """Not SIG_IGN, which the programs that we start would inherit."""
+
+
 def serve(home: Home, sock: socket.socket, its: Rules) -> None:
     """Until SIGTERM or SIGINT."""
     made, live = app.make(home, its)
     for ours in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(ours, lambda *_: None)  # uvicorn puts its own in place, and passes them on when all is ended
+        signal.signal(ours, ignored)  # uvicorn puts its own in place, and passes them on when all is ended
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     options: dict[str, Any] = {"log_level": "warning", "access_log": False, "server_header": False, "ws": "none"}
     config = uvicorn.Config(made, http="h11", loop="asyncio", timeout_graceful_shutdown=PATIENCE, **options)
