@@ -125,6 +125,16 @@ class SnapshotSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Folders and links count as well."""
 
 
+class WebSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Of `trainq-cli web`."""
+
+    address: str = "127.0.0.1"
+    """Any but loopback needs the token that it prints."""
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8427
+    allowed_hosts: tuple[str, ...] = ()
+    """Further names under which a browser may ask for it."""
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     daemon: DaemonSettings = DaemonSettings()
     queue: QueueSettings = QueueSettings()
@@ -133,6 +143,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     logs: LogSettings = LogSettings()
     environment: EnvironmentSettings = EnvironmentSettings()
     snapshot: SnapshotSettings = SnapshotSettings()
+    web: WebSettings = WebSettings()
     lanes: dict[LaneName, LaneSettings] = {}
 
 
@@ -144,6 +155,7 @@ SECTIONS = (
     LogSettings,
     EnvironmentSettings,
     SnapshotSettings,
+    WebSettings,
     LaneSettings,
 )
 

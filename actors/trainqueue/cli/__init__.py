@@ -41,6 +41,7 @@ COMMANDS = {
     "resume": ("change", "End pause and drain."),
     "drain": ("change", "Start nothing; exit when the last running job ends."),
     "lane": ("lane", "Lanes: named queues with a share of the GPUs and a pause of their own."),
+    "web": ("web", "Serve the page and the HTTP interface."),
     "completion": ("completion", "Print the script that makes a shell complete."),
     "daemon": ("daemon", "start, stop or status of the daemon."),
     "doctor": ("doctor", "Check settings, home, disk, clock, daemon and driver, and say what to do."),

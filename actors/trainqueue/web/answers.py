@@ -1,0 +1,77 @@
+"""JSON in, JSON out, and refusals as HTTP has them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from starlette.responses import Response
+
+from trainqueue.errors import DaemonError, RequestError
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from trainqueue.errors import ErrorCode
+
+STATUS: dict[ErrorCode, int] = {
+    "bad-request": 400,
+    "forbidden": 403,
+    "not-found": 404,
+    "unknown-op": 404,
+    "conflict": 409,
+    "too-large": 413,
+    "limit": 429,
+    "internal": 500,
+    "unavailable": 503,
+}
+MAX_BODY = 16 * 2**20
+
+
+def answered(value: object, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status, media_type="application/json")
+
+
+def refused(code: ErrorCode, message: str, status: int | None = None) -> Response:
+    return answered({"error": {"code": code, "message": message}}, status or STATUS[code])
+
+
+async def on_refusal(request: Request, error: Exception) -> Response:
+    del request
+    assert isinstance(error, RequestError)
+    return refused(error.code, error.message)
+
+
+async def on_no_daemon(request: Request, error: Exception) -> Response:
+    del request
+    assert isinstance(error, DaemonError)
+    return refused("unavailable", f"{error}; what was accepted before is safe, and what runs runs on")
+
+
+async def body_of(request: Request) -> dict[str, Any]:
+    """The object in the body; an empty one is an object without fields. Raises RequestError."""
+    raw = bytearray()
+    async for piece in request.stream():
+        raw += piece
+        if len(raw) > MAX_BODY:
+            raise RequestError("too-large", f"a body has at most {MAX_BODY} bytes; nothing was changed")
+    if not raw.strip():
+        return {}
+    try:
+        found = msgspec.json.decode(bytes(raw))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise RequestError("bad-request", f"the body is not JSON: {error}; nothing was changed") from None
+    if not isinstance(found, dict):
+        raise RequestError("bad-request", "the body is not a JSON object; nothing was changed")
+    return found
+
+
+def whole_number(text: str, name: str, least: int = 0) -> int:
+    """Raises RequestError."""
+    try:
+        found = int(text) if len(text) <= 19 and text.lstrip("-").isdecimal() and text.isascii() else None
+    except ValueError:
+        found = None
+    if found is None or not least <= found < 2**63:
+        raise RequestError("bad-request", f"$.{name}: a whole number from {least} on is needed, not {text[:100]!r}")
+    return found

@@ -1,0 +1,125 @@
+"""The routes, put together; contract, section 6."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import FileResponse
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from trainqueue.errors import DaemonError, RequestError
+from trainqueue.web.answers import on_no_daemon, on_refusal, refused
+from trainqueue.web.calls import Calls
+from trainqueue.web.guard import Guard, Rules
+from trainqueue.web.live import Live
+from trainqueue.web.logs import Logs
+from trainqueue.web.reads import Reads
+from trainqueue.web.verbs import EACH, MODES, SWITCHES, Verbs
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.types import Scope
+
+    from trainqueue.home import Home
+
+BASE = "/api/training"
+STATIC = Path(__file__).parent / "static"
+PACKED = [Middleware(GZipMiddleware, minimum_size=4096, compresslevel=3)]
+FRESH = {"cache-control": "no-cache"}
+"""Files of the page are asked for again each time, and answered by their ETag: an upgrade shows at once."""
+
+
+class Files(StaticFiles):
+    def file_response(self, *args: Any, **fields: Any) -> Response:
+        answer = super().file_response(*args, **fields)
+        answer.headers.update(FRESH)
+        return answer
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """Nothing but files that are there; Starlette's own refusal is a page of text."""
+        try:
+            return await super().get_response(path, scope)
+        except HTTPException:
+            return refused("not-found", "there is no such file")
+
+
+async def page(request: Request) -> Response:
+    del request
+    return FileResponse(STATIC / "index.html", headers=FRESH)
+
+
+async def on_http(request: Request, error: Exception) -> Response:
+    """No such route, or not by this method."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        answer = refused("bad-request", f"{request.method} is not for {request.url.path}; use {allowed}", 405)
+        answer.headers["allow"] = allowed
+        return answer
+    return refused("not-found", f"there is nothing at {request.url.path[:200]}; /openapi.json tells what there is")
+
+
+async def on_fault(request: Request, error: Exception) -> Response:
+    del request, error  # it is in the log
+    return refused("internal", "a fault of trainq's own, see what `trainq-cli web` prints; the queue is not affected")
+
+
+def routes(calls: Calls, live: Live) -> list[BaseRoute]:
+    reads, verbs = Reads(calls, live), Verbs(calls)
+    get = [
+        Route("/queue", reads.queue, middleware=PACKED),
+        Route("/history", reads.history, middleware=PACKED),
+        Route("/status/{job}", reads.status),
+        Route("/env/{job}", reads.env),
+        Route("/series/{job}", reads.series, middleware=PACKED),
+        Route("/logs/{job}", Logs(calls).__call__),
+        Route("/events", reads.events),
+        *(Route(f"/{op}", reads.plain(op)) for op in ("gpus", "stats", "lanes")),
+    ]
+    post = [
+        Route("/execute", verbs.execute, methods=["POST"]),
+        *(Route(f"/{op}/{{job}}", verbs.of_one(op), methods=["POST"]) for op in EACH),
+        *(Route(f"/{op}", verbs.of_several(op), methods=["POST"]) for op in (*EACH, *MODES)),
+        *(Route(f"/gpus/{op}", verbs.of_several(op), methods=["POST"]) for op in SWITCHES),
+    ]
+    files = [Route("/", page), Mount("/static", Files(directory=STATIC))]
+    return [Mount(BASE, routes=[*get, *post]), *files]
+
+
+def make(home: Home, rules: Rules) -> tuple[Starlette, Live]:
+    """The application, and what it shows: whoever stops the server ends that first."""
+    calls, live = Calls(home), Live(home)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncGenerator[None]:
+        del app
+        live.start()
+        try:
+            yield
+        finally:
+            await live.close()
+            calls.close()
+
+    handlers: dict[Any, Any] = {
+        RequestError: on_refusal,
+        DaemonError: on_no_daemon,
+        HTTPException: on_http,
+        Exception: on_fault,
+    }
+    app = Starlette(
+        routes=routes(calls, live),
+        middleware=[Middleware(Guard, rules)],
+        exception_handlers=handlers,
+        lifespan=lifespan,
+    )
+    return app, live

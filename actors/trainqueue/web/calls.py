@@ -1,0 +1,41 @@
+"""Requests to the daemon from the event loop: a few threads, each with a client of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from trainqueue.client import Client
+
+if TYPE_CHECKING:
+    from trainqueue.home import Home
+
+THREADS = 6
+PATIENCE = 8.0
+"""Seconds that the daemon gets for an answer."""
+
+
+class Calls:
+    """Raises what the client raises: RequestError, NoDaemonError, NotAnsweringError."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._threads = ThreadPoolExecutor(THREADS, "trainq-call")
+        self._own = threading.local()
+        self._clients: list[Client] = []
+
+    async def __call__(self, op: str, **fields: Any) -> dict[str, Any]:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._call, op, fields)
+
+    def _call(self, op: str, fields: dict[str, Any]) -> dict[str, Any]:
+        client: Client | None = getattr(self._own, "client", None)
+        if client is None:
+            client = self._own.client = Client(self._home, timeout=PATIENCE)
+            self._clients.append(client)
+        return client.call(op, **fields)
+
+    def close(self) -> None:
+        """What is under way is not waited for: its answer has nobody to go to."""
+        self._threads.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,76 @@
+"""A job's output as text: whole, from an offset, or the range that a client asks for. Streamed, however long."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import Response, StreamingResponse
+
+from trainqueue.errors import RequestError, TrainqError
+from trainqueue.web.answers import whole_number
+from trainqueue.web.reads import attempt_of, job_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.requests import Request
+
+    from trainqueue.web.calls import Calls
+
+PIECE = 2**20
+RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+TEXT = "text/plain; charset=utf-8"
+
+
+class Logs:
+    def __init__(self, calls: Calls) -> None:
+        self.calls = calls
+
+    async def __call__(self, request: Request) -> Response:
+        job, attempt = job_of(request), attempt_of(request)
+        now = await self.calls("log", job=job, offset=0, limit=1, **attempt)
+        size, attempt = now["size"], {"attempt": now["attempt"]}
+        if now.get("removed_at") is not None:
+            raise RequestError("not-found", f"the log of job {job} was removed by retention (history.max_log_bytes)")
+        part = span(request, size)
+        headers = {"accept-ranges": "bytes", "cache-control": "no-store"}
+        if part is None:
+            return Response(status_code=416, headers=headers | {"content-range": f"bytes */{size}"})
+        start, end = part
+        if "download" in request.query_params:
+            headers["content-disposition"] = f'attachment; filename="job-{job}-attempt-{attempt["attempt"]}.log"'
+        ranged = "range" in request.headers and RANGE.fullmatch(request.headers["range"]) is not None
+        if ranged:
+            headers["content-range"] = f"bytes {start}-{end - 1}/{size}"
+        body = self._pieces(job, start, end, attempt)
+        return StreamingResponse(body, 206 if ranged else 200, headers, TEXT)
+
+    async def _pieces(self, job: int, start: int, end: int, attempt: dict[str, int]) -> AsyncIterator[bytes]:
+        """What was cut out of a log is passed over."""
+        while start < end:
+            try:
+                found: dict[str, Any] = await self.calls(
+                    "log", job=job, offset=start, limit=min(PIECE, end - start), **attempt
+                )
+            except TrainqError:
+                return  # the head has been sent: the body ends, and is shorter than the log
+            if not found["data"]:
+                return
+            yield found["data"][: max(0, end - found["offset"])]
+            start = found["next"]
+
+
+def span(request: Request, size: int) -> tuple[int, int] | None:
+    """The bytes that are asked for, from and up to; None where none of them is there. Raises RequestError."""
+    query, asked = request.query_params, RANGE.fullmatch(request.headers.get("range", ""))
+    if asked is not None and (asked[1] or asked[2]):
+        if not asked[1]:  # the last so many
+            start, end = max(0, size - int(asked[2][:19])), size
+        else:
+            start, end = int(asked[1][:19]), min(size, int(asked[2][:19]) + 1 if asked[2] else size)
+        return (start, end) if start < end else None
+    start = whole_number(query["offset"], "offset", -(2**62)) if "offset" in query else 0
+    start = max(0, size + start) if start < 0 else min(start, size)
+    limit = whole_number(query["limit"], "limit") if "limit" in query else size
+    return start, min(size, start + limit)

@@ -1,0 +1,62 @@
+"""Whose process is at the other end of a connection over loopback: the kernel's table of sockets tells its user.
+
+A loopback port is open to everybody on the machine, and what comes in over it runs as the queue's owner. The table is
+read for each request, since ports are given out again. A socket whose process has closed it belongs to nobody any more
+and stands there as root's, so only an established connection counts.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from starlette.types import Scope
+
+ESTABLISHED = "01"
+TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
+
+
+def is_ours(scope: Scope) -> bool:
+    """Whether a process of this user, or of root, asks; a table that cannot be read says nothing against it."""
+    client, server = scope.get("client"), scope.get("server")
+    if client is None or server is None:
+        return True  # a Unix socket: its folder is the guard
+    found = uid_of(client, server)
+    return found is None or found in {0, os.getuid()}
+
+
+def uid_of(client: tuple[str, int], server: tuple[str, int]) -> int | None:
+    """Of the socket at `client`, which is connected to `server`; -1 where there is none, None where nobody can say."""
+    wanted = {(local, remote) for local in forms(*client) for remote in forms(*server)}
+    readable = False
+    for table in TABLES:
+        try:
+            lines = Path(table).read_text(encoding="ascii").splitlines()[1:]
+        except OSError:
+            continue
+        readable = True
+        for line in lines:
+            _, local, remote, state, _, _, _, uid, *_ = line.split()
+            if state == ESTABLISHED and (local, remote) in wanted:
+                return int(uid)
+    return -1 if readable else None
+
+
+def forms(host: str, port: int) -> list[str]:
+    """As the tables write an address: words of 32 bits in the machine's own order. An IPv4 one may stand in both."""
+    address = ipaddress.ip_address(host)
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    written = [address.packed]
+    if isinstance(address, ipaddress.IPv4Address):
+        written.append(bytes(10) + b"\xff\xff" + address.packed)
+    return [f"{_words(packed)}:{port:04X}" for packed in written]
+
+
+def _words(packed: bytes) -> str:
+    words = [packed[at : at + 4] for at in range(0, len(packed), 4)]
+    return "".join((word[::-1] if sys.byteorder == "little" else word).hex() for word in words).upper()

@@ -1,0 +1,214 @@
+"""What all pages see of the queue, as JSON in pieces, and which pieces changed. No sockets, no clock.
+
+Jobs are kept as the JSON that goes to the pages: thousands of them take a fifth of what dictionaries would, and whether
+one has changed is one comparison. Each start moves everybody behind it, and a job that has not changed else must not be
+sent again for that: places in the line and expected starts travel as columns (`line`), and jobs are kept without them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+SHOWN = 5_000
+"""Waiting jobs that pages get, the foremost; `counts` tells how many there are."""
+RECENT = 50
+MINUTE = 60.0
+HEAD = ("paused", "draining", "pause_reason", "paused_since", "lanes", "counts")
+EXPECTED = ("expected_start_at", "expected_start_range", "expected_end_at", "expected_end_range", "expected_gpu_ids")
+ENDED = frozenset({"completed", "failed", "cancelled", "lost"})
+PLACE = re.compile(r"^position \d+ in the line")
+TICKING = dict.fromkeys(("run_time", "gpu_seconds", "waited"))
+"""They are other ones whenever one asks; pages count by themselves."""
+json = msgspec.json.encode
+
+
+def kept_of(job: dict[str, Any]) -> dict[str, Any]:
+    """Of a waiting job without what the line says of it."""
+    if job["state"] != "queued":
+        return job
+    kept = {**job, **dict.fromkeys(EXPECTED), "position": None if job["position"] is None else 1}
+    if job["why_code"] == "position" and job["why"]:
+        kept["why"] = PLACE.sub("in the line", job["why"])
+    return kept
+
+
+@dataclass(slots=True)
+class News:
+    """What a page has not been told yet; later news replace earlier ones, so it never grows beyond the queue."""
+
+    jobs: dict[int, bytes] = field(default_factory=dict[int, bytes])
+    progress: dict[int, bytes] = field(default_factory=dict[int, bytes])
+    gone: set[int] = field(default_factory=set[int])
+    head: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    """Fields by name: paused, counts, gpus, line, daemon ..."""
+
+    def __bool__(self) -> bool:
+        return bool(self.jobs or self.progress or self.gone or self.head)
+
+    def take(self, other: News) -> None:
+        self.jobs.update(other.jobs)
+        for job in other.jobs:
+            self.progress.pop(job, None)
+            self.gone.discard(job)
+        self.progress.update(other.progress)
+        self.head.update(other.head)
+        for job in other.gone:
+            self.jobs.pop(job, None)
+            self.progress.pop(job, None)
+        self.gone |= other.gone
+
+    def body(self, **more: bytes) -> bytes:
+        """As one JSON object, with further fields that are JSON already."""
+        parts = {**self.head, **more}
+        if self.jobs:
+            parts["jobs"] = b"[" + b",".join(self.jobs.values()) + b"]"
+        if self.progress:
+            parts["progress"] = whole({str(job): said for job, said in self.progress.items()})
+        if self.gone:
+            parts["gone"] = json(sorted(self.gone))
+        return whole(parts)
+
+
+def whole(parts: dict[str, bytes]) -> bytes:
+    return b"{" + b",".join(json(name) + b":" + value for name, value in parts.items()) + b"}"
+
+
+class Picture:
+    """Each change returns what is news of it."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[int, bytes] = {}
+        self.faces: dict[int, int] = {}
+        """By which is seen whether a job has changed."""
+        self.running: list[int] = []
+        self.line: list[int] = []
+        """Waiting ones in start order, those that are shown."""
+        self.recent: deque[int] = deque()
+        """The newest end first."""
+        self.head: dict[str, bytes] = {}
+        self.history: dict[str, deque[tuple[float, float | None, int | None]]] = {}
+        self.states: dict[int, tuple[str, int]] = {}
+        """State and attempt of those that are shown: who follows a log asks."""
+        self.known = False
+
+    def snapshot(self, at: float) -> bytes:
+        def some(ids: Iterable[int]) -> bytes:
+            return b"[" + b",".join(self.jobs[job] for job in ids if job in self.jobs) + b"]"
+
+        head = {name: value for name, value in self.head.items() if name != "line"}
+        lists = {"running": some(self.running), "queued": some(self.line), "recent": some(self.recent)}
+        return whole({**head, "at": json(at), "gpu_history": json(self.history), **lists})
+
+    def begin(self, found: dict[str, Any], recent: list[dict[str, Any]], daemon: dict[str, Any]) -> None:
+        """Anew, from whole answers of `queue` and `jobs`; the line follows by `lay`."""
+        history = self.history
+        Picture.__init__(self)
+        self.history, self.known = history, True
+        self._head(found, News())
+        self.head["daemon"] = json(daemon)
+        self.head["epoch"] = json(found["epoch"])
+        for job in (*found["running"], *found["queued"], *recent):
+            self._keep(job)
+        self.running = [job["id"] for job in found["running"]]
+        self.line = [job["id"] for job in found["queued"]]
+        self.recent = deque(job["id"] for job in sorted(recent, key=lambda job: -(job["ended_at"] or 0)))
+
+    def _keep(self, job: dict[str, Any]) -> bool:
+        """Whether it is another one than before."""
+        number, kept = job["id"], kept_of(job)
+        self.states[number] = (job["state"], job["attempt"])
+        self.jobs[number], face = json(kept), hash(json({**kept, **TICKING}))
+        changed = self.faces.get(number) != face
+        self.faces[number] = face
+        return changed
+
+    def _drop(self, number: int) -> None:
+        for known in (self.jobs, self.faces, self.states):
+            known.pop(number, None)
+
+    def _head(self, found: dict[str, Any], news: News) -> None:
+        for name in (*HEAD, "gpus", "seq"):
+            if name in found and (value := json(found[name])) != self.head.get(name):
+                self.head[name] = news.head[name] = value
+
+    def lead(self, found: dict[str, Any]) -> News:
+        """An answer of `queue`, of which only the running jobs and what is no job count."""
+        news = News()
+        self._head(found, news)
+        self.running = [job["id"] for job in found["running"]]
+        self._merge(found["running"], news)
+        return news
+
+    def merge(self, jobs: Iterable[dict[str, Any]]) -> News:
+        news = News()
+        self._merge(jobs, news)
+        return news
+
+    def _merge(self, jobs: Iterable[dict[str, Any]], news: News) -> None:
+        for job in jobs:
+            number, state = job["id"], job["state"]
+            if state in ENDED and number not in self.recent:
+                self.recent.appendleft(number)
+            elif state not in ENDED and number in self.recent:
+                self.recent.remove(number)
+            if self._keep(job):
+                news.jobs[number] = self.jobs[number]
+        while len(self.recent) > RECENT:
+            self._drop(self.recent.pop())
+
+    def missing(self, line: dict[str, Any]) -> list[int]:
+        """Those of the line that pages are to see and that are not known."""
+        return [job for job in line["jobs"][:SHOWN] if job not in self.jobs]
+
+    def lay(self, line: dict[str, Any]) -> News:
+        """The line, as `line` tells it; who is in none of the lists any more is gone."""
+        news = News()
+        shown = {name: column[:SHOWN] if isinstance(column, list) else column for name, column in line.items()}
+        self.line = shown["jobs"]
+        shown["ready"] = min(line["ready"], len(self.line))
+        self._put(news, "line", {name: value for name, value in shown.items() if name not in {"seq", "epoch"}})
+        kept = {*self.line, *self.running, *self.recent}
+        news.gone = {job for job in self.jobs if job not in kept}
+        for job in news.gone:
+            self._drop(job)
+        return news
+
+    def _put(self, news: News, name: str, value: Any) -> None:
+        if (made := json(value)) != self.head.get(name):
+            self.head[name] = news.head[name] = made
+
+    def progress(self, job: int, said: dict[str, Any] | None) -> News:
+        """Not laid into the job that is kept: whole ones come again with every refresh."""
+        return News(progress={job: json(said)} if job in self.jobs else {})
+
+    def mode(self, fields: dict[str, Any]) -> News:
+        news = News()
+        for name in HEAD:
+            if name in fields:
+                self._put(news, name, fields[name])
+        return news
+
+    def gpus(self, at: float, gpus: list[dict[str, Any]]) -> News:
+        news = News()
+        for gpu in gpus:
+            samples = self.history.setdefault(gpu["id"], deque())
+            samples.append((at, gpu["utilization"], gpu["memory_used"]))
+            while samples[0][0] < at - MINUTE:
+                samples.popleft()
+        for name in {*self.history} - {gpu["id"] for gpu in gpus}:
+            del self.history[name]
+        self.head["gpus"] = news.head["gpus"] = json(gpus)
+        return news
+
+    def daemon(self, told: dict[str, Any]) -> News:
+        news = News()
+        self._put(news, "daemon", told)
+        return news

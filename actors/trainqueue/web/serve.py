@@ -1,0 +1,96 @@
+"""The server's process: its socket, its rules, its end."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+import secrets
+import signal
+import socket
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+
+from trainqueue.errors import TrainqError
+from trainqueue.web import app
+from trainqueue.web.guard import LOOPBACK, Rules
+from trainqueue.web.peers import is_ours
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+    from types import FrameType
+
+    from trainqueue.home import Home
+    from trainqueue.web.live import Live
+
+PATIENCE = 1
+"""Seconds that requests under way get at the end; streams end at once."""
+
+
+class Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, live: Live) -> None:
+        super().__init__(config)
+        self.live = live
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.live.end()
+        await super().shutdown(sockets)
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """Raises TrainqError that says what to do."""
+    try:
+        family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        sock = socket.socket(family)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(place)
+        sock.listen(128)
+    except OSError as error:
+        told = f"cannot listen on {host}, port {port}: {error.strerror or error}"
+        msg = f"{told}; is another `trainq-cli web` running? --port takes another port (0: any that is free)"
+        raise TrainqError(msg) from None
+    sock.set_inheritable(False)
+    return sock
+
+
+def is_loopback(sock: socket.socket) -> bool:
+    return ipaddress.ip_address(sock.getsockname()[0]).is_loopback
+
+
+def token_in(path: Path) -> str:
+    """Of this home, made once; for its owner alone."""
+    try:
+        known = path.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        known = ""
+    if known:
+        return known
+    made = secrets.token_urlsafe(24)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "w", encoding="ascii") as file:
+        file.write(made + "\n")
+    return made
+
+
+def rules(sock: socket.socket, host: str, token: str | None, allowed: Iterable[str]) -> Rules:
+    hosts = {*LOOPBACK, host.lower(), sock.getsockname()[0], *(name.lower() for name in allowed)}
+    if token is not None:
+        hosts |= {socket.gethostname().lower(), socket.getfqdn().lower()}
+    return Rules(frozenset(hosts), token, is_ours if token is None else lambda scope: True)  # noqa: ARG005
+
+
+def ignored(number: int, frame: FrameType | None) -> None:
+    """Not SIG_IGN, which the programs that we start would inherit."""
+
+
+def serve(home: Home, sock: socket.socket, its: Rules) -> None:
+    """Until SIGTERM or SIGINT."""
+    made, live = app.make(home, its)
+    for ours in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(ours, ignored)  # uvicorn puts its own in place, and passes them on when all is ended
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    options: dict[str, Any] = {"log_level": "warning", "access_log": False, "server_header": False, "ws": "none"}
+    config = uvicorn.Config(made, http="h11", loop="asyncio", timeout_graceful_shutdown=PATIENCE, **options)
+    Server(config, live).run(sockets=[sock])

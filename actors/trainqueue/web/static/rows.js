@@ -1,0 +1,105 @@
+// Windowed rows: thousands of jobs, some twenty nodes. The list is as high as all rows together; only those in sight
+// (and some around) exist, each at its place. A row that has the focus stays, so that a keyboard never falls out.
+
+const AROUND = 6;
+
+/**
+ * `root`: the element; `make()` -> node; `fill(node, id, index)`; rows are as high as `--row` of the style sheet says.
+ * `set(ids)` and `paint()` draw; `refill(ids)` fills those of them that are in sight.
+ */
+export function createRows(root, { make, fill }) {
+  let items = [];
+  let height = 0;
+  const shown = new Map(); // id: node
+  const spare = [];
+  const measure = () => {
+    height = parseFloat(getComputedStyle(root).getPropertyValue("--row")) || 56;
+  };
+
+  function range() {
+    const box = root.getBoundingClientRect();
+    const first = Math.floor(-box.top / height) - AROUND;
+    const last = Math.ceil((innerHeight - box.top) / height) + AROUND;
+    return [Math.max(0, first), Math.min(items.length, last)];
+  }
+
+  function paint() {
+    const focus = document.activeElement;
+    const kept = root.contains(focus) ? focus : null;
+    const [first, last] = range();
+    const wanted = items.slice(first, last).map((id, at) => [id, first + at]);
+    const inside = new Set(wanted.map(([id]) => id));
+    for (const [id, node] of shown) {
+      if (inside.has(id)) continue;
+      const at = kept && node.contains(kept) ? items.indexOf(id) : -1;
+      if (at >= 0) wanted[at < first ? "unshift" : "push"]([id, at]);
+      else {
+        shown.delete(id);
+        node.remove();
+        spare.push(node);
+      }
+    }
+    let next = root.firstChild;
+    for (const [id, at] of wanted) {
+      let node = shown.get(id);
+      const known = node !== undefined;
+      if (!known) {
+        node = spare.pop() ?? make();
+        shown.set(id, node);
+      }
+      if (node === next) next = next.nextSibling;
+      else root.insertBefore(node, next);
+      place(node, at);
+      fill(node, id, at);
+    }
+    if (kept && document.activeElement !== kept && kept.isConnected) kept.focus({ preventScroll: true });
+  }
+
+  function place(node, at) {
+    if (node.at === at && node.high === height) return;
+    node.at = at;
+    node.high = height;
+    node.style.transform = `translateY(${at * height}px)`;
+    node.setAttribute("aria-rowindex", at + 2);
+  }
+
+  return {
+    set(ids) {
+      items = ids;
+      if (!height) measure();
+      root.style.height = `${items.length * height}px`;
+      paint();
+    },
+    paint,
+    resize() {
+      measure();
+      this.set(items);
+    },
+    refill(ids) {
+      for (const [id, node] of shown) if (ids.has(id)) fill(node, id, node.at);
+    },
+    refillAll() {
+      for (const [id, node] of shown) fill(node, id, node.at);
+    },
+    node: (id) => shown.get(id) ?? null,
+    /** Bring it into sight, below the header, and paint. */
+    reveal(id) {
+      const at = items.indexOf(id);
+      if (at < 0) return null;
+      const top = root.getBoundingClientRect().top + at * height;
+      const [upper, lower] = [110, innerHeight - 70];
+      if (top < upper) scrollBy(0, top - upper);
+      else if (top + height > lower) scrollBy(0, top + height - lower);
+      paint();
+      return shown.get(id) ?? null;
+    },
+    /** The index of the row at this height of the window, from 0 to their number. */
+    indexAt: (y) => Math.max(0, Math.min(items.length, Math.round((y - root.getBoundingClientRect().top) / height))),
+    get height() {
+      return height;
+    },
+    get items() {
+      return items;
+    },
+  };
+}

@@ -1,0 +1,66 @@
+"""Changes: each route is an op of the wire, and what it may hold is what the daemon lets it hold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trainqueue.errors import RequestError
+from trainqueue.web.answers import answered, body_of, refused, whole_number
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from trainqueue.web.calls import Calls
+
+EACH = ("cancel", "hold", "release", "retry", "signal", "suspend", "continue", "preempt", "move", "edit", "copy")
+"""Of one job (`/cancel/7`) or of several (`/cancel`, with `jobs` in the body)."""
+MODES = ("pause", "resume", "drain")
+SWITCHES = ("enable", "disable")
+
+
+async def asked(calls: Calls, op: str, body: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """Raises RequestError that names the field as it stands in the body."""
+    for name in (*fields, "op", "id"):
+        if name in body:
+            raise RequestError("bad-request", f"$.{name}: does not belong in the body of this request")
+    try:
+        return await calls(op, **body, **fields)
+    except RequestError as error:
+        raise RequestError(error.code, error.message.replace("$.jobs[0]", "$", 1)) from None
+
+
+class Verbs:
+    """The endpoints, which share the daemon's client."""
+
+    def __init__(self, calls: Calls) -> None:
+        self.calls = calls
+
+    async def execute(self, request: Request) -> Response:
+        """A JobSpec; the same `Idempotency-Key` again gives the first answer and adds nothing."""
+        spec = await body_of(request)
+        key = request.headers.get("idempotency-key")
+        [made] = (await asked(self.calls, "submit", {}, jobs=[spec], **({} if key is None else {"key": key})))["jobs"]
+        started = made["state"] in {"pending", "running"}  # it was the next one, and did not have to wait
+        position = 1 if started and made["position"] is None else made["position"]
+        told = {"job_id": made["id"], "status": "queued", "queue_position": position, "state": made["state"]}
+        return answered(told, 202)
+
+    def of_one(self, op: str) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            job, body = whole_number(request.path_params["job"], "job", 1), await body_of(request)
+            if op in {"move", "edit"}:
+                return answered(await asked(self.calls, op, body, job=job))
+            found = await asked(self.calls, op, body, jobs=[job])
+            error = found["jobs"][0].get("error")
+            return answered(found) if error is None else refused(error["code"], error["message"])
+
+        return endpoint
+
+    def of_several(self, op: str) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            return answered(await asked(self.calls, op, await body_of(request)))
+
+        return endpoint

@@ -1,0 +1,239 @@
+"""The page's pure modules, imported into a page: words, the store, filters, the shell-like split, the form's spec."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from page.fakegate import Gate, serving
+from page.fakejobs import job, running
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from playwright.sync_api import Browser
+
+
+@pytest.fixture(scope="module")
+def run(browser: Browser) -> Generator[Callable[..., Any], None, None]:
+    """`run("words", "span(given)", 90)`: with all that the module exports, and `given`."""
+    with serving(Gate()) as url:
+        page = browser.new_page()
+        page.goto(f"{url}/static/icon.svg")
+        page.goto(f"{url}/static/words.js")  # a page of the same origin that runs nothing by itself
+
+        def evaluate(module: str, expression: str, given: Any = None) -> Any:
+            script = f"""async (given) => {{
+                const all = await import("/static/{module}.js");
+                with (all) {{ return ({expression}); }}
+            }}"""
+            return page.evaluate(script, given)
+
+        yield evaluate
+        page.close()
+
+
+def test_figures_are_said_as_on_the_command_line(run: Callable[..., Any]) -> None:
+    spans = [0, 59, 60, 2400, 4200, 7500, 86400 * 3 + 7300]
+    assert run("words", "given.map(span)", spans) == ["0 s", "59 s", "1 min", "40 min", "1 h 10", "2 h 5", "3 d 2 h"]
+    sizes = [512 * 2**20, 6.1 * 2**30, 48 * 2**30]
+    assert run("words", "given.map(size)", sizes) == ["512 MiB", "6.1 GiB", "48 GiB"]
+    assert run("words", "given.map(took)", [42, 725, 10921]) == ["0:42", "12:05", "3:02:01"]
+    assert run("words", "given.map(percent)", [0, 0.629, 0.9999, 1]) == ["0 %", "62 %", "99 %", "100 %"]
+    assert run("words", "given.map(rate)", [3.25, 0.25, 0]) == ["3.25 steps/s", "4 s/step", ""]
+    assert run("words", "command(given)", ["a b", "", "it's", "x=1", "new\nline"]) == (
+        "'a b' '' 'it'\"'\"'s' x=1 $'new\\x0aline'"
+    )
+    assert run("words", "clean(given, 6)", "a\u202eb\x1b[31mcd") == "a\ufffdb\ufffd[…"
+
+
+def test_when_a_job_starts_and_ends_is_said_with_honest_bounds(run: Callable[..., Any]) -> None:
+    def starts(at: float | None, early: float | None = None, late: float | None = None) -> Any:
+        bounds = None if early is None and late is None else [early, late]
+        return run("words", "starts(given, 1000)", {"expected_start_at": at, "expected_start_range": bounds})
+
+    assert starts(None) == "start unknown"
+    assert starts(3400) == starts(3400, 3300, 3500) == "starts in about 40 min"
+    assert starts(3400, 3400, 5200) == "starts in 40 min to 1 h 10"
+    assert starts(1600, 900, 3400) == "starts within 40 min"
+    assert starts(1001) == "starts any moment"
+    assert run("words", "left(given, 1000)", {"expected_end_at": 8500, "progress": None}) == "about 2 h 5 left"
+    eta = {"expected_end_at": None, "progress": {"eta": 100, "updated_at": 980}}
+    assert run("words", "left(given, 1000)", eta) == "about 1 min left"
+    assert run("words", "left(given, 1000)", {"progress": None}) == ""
+
+
+def test_badges_name_state_and_position(run: Callable[..., Any]) -> None:
+    jobs = [
+        job(1, position=2),
+        job(1, hold=True),
+        running(1, 0),
+        running(1, 0, stopping=True),
+        job(1, "failed", cause="exit", exit_code=3),
+        job(1, "failed", cause="out-of-memory"),
+        job(1, "pending"),
+    ]
+    assert run("words", "given.map(badge)", jobs) == [
+        *("Queued (position: 2)", "Held", "Running", "Stopping"),
+        *("Failed (exit code 3)", "Failed (out of memory)", "Starting"),
+    ]
+
+
+STORE = """(() => {
+    const due = [];
+    const store = createStore({schedule: (act) => due.push(act), clock: () => 5000});
+    const heard = [];
+    store.subscribe((changes) => heard.push({...changes, jobs: [...changes.jobs]}));
+    for (const [kind, data] of given) store[kind](data);
+    const frames = due.length;
+    for (const act of due) act();
+    const {jobs, ...state} = store.state;
+    return {state, jobs: Object.fromEntries(jobs), heard, frames, now: store.now()};
+})()"""
+
+
+def told(run: Callable[..., Any], *messages: tuple[str, Any]) -> Any:
+    return run("store", STORE, [list(message) for message in messages])
+
+
+def test_the_store_lays_deltas_over_the_snapshot(run: Callable[..., Any]) -> None:
+    gate = Gate(waiting=3)
+    first = gate.snapshot() | {"at": 7.0}
+    end = gate.jobs[10] | {"state": "completed", "ended_at": 9.0}
+    start = gate.jobs[20] | {"state": "running", "position": None}
+    line = {"jobs": [22, 21], "ready": 1, "expected_start_at": [50.0, None]}
+    found = told(
+        run,
+        ("snapshot", first),
+        ("delta", {"seq": 9, "jobs": [end, start, job(23)]}),
+        ("delta", {"line": line, "progress": {"11": {"fraction": 0.9}, "999": {"fraction": 0.1}}}),
+        ("delta", {"paused": True, "gone": [1, 12345], "gpus": [gate.cards[0]], "log": {"job": 11, "data": "x"}}),
+    )
+    state, jobs = found["state"], found["jobs"]
+    assert (state["running"], state["line"], state["seq"]) == ([11, 12, 13, 20], [22, 21], 9)
+    assert state["recent"][0] == 10
+    assert 1 not in state["recent"]
+    assert [jobs[n]["position"] for n in ("22", "21")] == [1, None]
+    assert (jobs["22"]["expected_start_at"], jobs["11"]["progress"]) == (50.0, {"fraction": 0.9})
+    assert state["paused"] is True
+    assert len(state["gpuHistory"]["GPU-fake-0"]) == 31
+    assert found["frames"] == 1, "all of a frame is drawn at once"
+    [heard] = found["heard"]
+    assert heard["log"] == [{"job": 11, "data": "x"}]
+    assert found["now"] == 7.0, "the server's clock is the one that counts"
+
+
+def test_before_the_snapshot_and_about_strangers_a_delta_says_nothing(run: Callable[..., Any]) -> None:
+    found = told(run, ("delta", {"jobs": [job(1)], "line": {"jobs": [1], "ready": 1}}))
+    assert found["jobs"] == {}
+    found = told(
+        run, ("snapshot", {}), ("delta", {"progress": {"7": None}, "gone": [7], "line": {"jobs": [7], "ready": 1}})
+    )
+    assert (found["jobs"], found["state"]["line"]) == ({}, [7])
+
+
+def test_a_move_is_shown_at_once_and_the_server_has_the_last_word(run: Callable[..., Any]) -> None:
+    moves = {
+        "front": {"ids": [3], "to": "front"},
+        "back": {"ids": [1, 2], "to": "back"},
+        "before": {"ids": [4], "before": 2},
+        "gone": {"ids": [4], "before": 99},
+        "place": {"ids": [4], "position": 2},
+    }
+    lines = {name: run("store", "moved([1, 2, 3, 4], given)", move) for name, move in moves.items()}
+    assert lines["front"] == [3, 1, 2, 4]
+    assert lines["back"] == [3, 4, 1, 2]
+    assert lines["before"] == lines["place"] == [1, 4, 2, 3]
+    assert lines["gone"] == [1, 2, 3, 4]
+    gate = Gate(waiting=3)
+    found = told(run, ("snapshot", gate.snapshot()), ("layMove", {"ids": [22], "to": "front"}))
+    assert found["state"]["line"] == [22, 20, 21]
+    assert found["jobs"]["22"]["position"] == 1
+    line = ("delta", {"line": {"jobs": [20, 21, 22], "ready": 3}})
+    found = told(run, ("snapshot", gate.snapshot()), ("layMove", {"ids": [22], "to": "front", "settled": True}), line)
+    assert found["state"]["line"] == [20, 21, 22]
+
+
+def test_the_filter_finds_words_anywhere_and_orders(run: Callable[..., Any]) -> None:
+    jobs = [
+        job(1, name="Alpha", tags={"lr": "0.1"}),
+        job(2, name="beta", hold=True),
+        job(3, name=None, priority="high"),
+    ]
+    script = "chosen([1, 2, 3], new Map(given.jobs.map((job) => [job.id, job])), given.query, given.sort)"
+
+    def chosen(query: str, sort: str = "line") -> Any:
+        return run("filter", script, {"jobs": jobs, "query": query, "sort": sort})
+
+    assert (chosen("ALPHA"), chosen("lr=0.1 ann"), chosen("held"), chosen("#3")) == ([1], [1], [2], [3])
+    assert (chosen("train.py"), chosen("nobody")) == ([1, 2, 3], [])
+    assert (chosen("", "priority"), chosen("", "submitted"), chosen("", "name")) == ([3, 1, 2], [3, 2, 1], [1, 2, 3])
+
+
+def test_a_command_is_split_as_a_shell_does(run: Callable[..., Any]) -> None:
+    text = "python 'a b' \"c \\\"d\\\" $e\" f\\ g '' x'y'z \\\n next"
+    assert run("split", "split(given)", text) == ["python", "a b", 'c "d" $e', "f g", "", "xyz", "next"]
+    for wrong, words in (("a 'b", "is opened and not closed"), ("a \\", "ends with a backslash")):
+        assert words in run("split", "(() => { try { split(given) } catch (error) { return error.message } })()", wrong)
+    assert "there is no shell" in run("split", "shellish(split(given))", "a && b")
+    assert run("split", "given.map(seconds)", ["90", "4h", "1h 30m", "0.5d"]) == [90, 14400, 5400, 43200]
+    assert run("split", "given.map(bytes)", ["8GiB", "500 M", "auto", "1024"]) == [8 * 2**30, 500 * 2**20, "auto", 1024]
+    assert run("split", "ids(given)", "3, 5-7 #9") == [3, 5, 6, 7, 9]
+    assert run("split", "pairs(given)", "set=a, b, lr=0.1") == {"set": "a, b", "lr": "0.1"}
+
+
+def test_the_form_makes_a_spec_and_what_has_changed(run: Callable[..., Any]) -> None:
+    given = {
+        "command": "python train.py",
+        "cwd": "/home",
+        "gpus": "2",
+        "time_limit": "4h",
+        "more": '{"grace": 60}',
+        "hold": True,
+    }
+    spec = {
+        "command": ["python", "train.py"],
+        "cwd": "/home",
+        "gpus": 2,
+        "time_limit": 14400,
+        "grace": 60,
+        "hold": True,
+    }
+    assert run("spec", "specOf(given)", given) == {"spec": spec, "errors": {}}
+    wrong = {"command": "a 'b", "cwd": "home", "gpus": "two", "priority": "urgent", "more": "[1]"}
+    assert sorted(run("spec", "specOf(given).errors", wrong)) == ["command", "cwd", "gpus", "more", "priority"]
+    before = job(7, time_limit=14400.0, tags={"a": "1"}, grace=60.0, hold=True)
+    edited = "changed({...specOf(texts(given)).spec, gpus: 3, tags: undefined, hold: undefined}, given)"
+    assert run("spec", edited, before) == {"gpus": 3, "tags": {}, "hold": False}
+    assert run("spec", "changed(specOf(texts(given)).spec, given)", before) == {}
+    line = run("spec", "cliOf(given)", spec | {"name": "a b", "tags": {"x": "1"}})
+    assert (
+        line
+        == "trainq-cli submit --name 'a b' --cwd /home --gpus 2 --time-limit 4h --tag x=1 --hold -- python train.py"
+    )
+    told_at = run("spec", "refusalAt(given)", "Expected `int` >= 0 - at `$.jobs[0].gpus`")
+    assert told_at == {"field": "gpus", "words": "Expected `int` >= 0"}
+    assert run("spec", "refusalAt(given).field", "$.cwd: must be an absolute path") == "cwd"
+
+
+def test_each_action_has_its_line_for_a_terminal(run: Callable[..., Any]) -> None:
+    lines = {
+        name: run("actions", f'cliLine(action("{name}"), [7], [5, 7, 8, 9])')
+        for name in ("cancel", "kill", "up", "down", "front", "copy")
+    }
+    assert lines == {
+        "cancel": "trainq-cli cancel 7",
+        "kill": "trainq-cli cancel 7 --force",
+        "up": "trainq-cli move 7 --before 5",
+        "down": "trainq-cli move 7 --before 9",
+        "front": "trainq-cli move 7 --front",
+        "copy": "trainq-cli retry 7 --copy",
+    }
+    assert run("actions", 'cliLine(action("hold"), [3, 4, 5, 9])') == "trainq-cli hold 3-5 9"
+    assert run("actions", 'curlLine(action("hold"), [3, 4], "http://h:1")') == (
+        "curl -X POST http://h:1/api/training/hold -H 'Content-Type: application/json' -d '{\"jobs\":[3,4]}'"
+    )
+    names = "actionsOf(given).map((one) => one.name)"
+    assert "suspend" in run("actions", names, [running(1, 0)])
+    assert "edit" not in run("actions", names, [job(1), job(2)])
+    assert run("actions", names, [job(1, "completed")]) == ["retry", "retryEdited", "copy"]
