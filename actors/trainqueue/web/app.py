@@ -15,11 +15,13 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from trainqueue.errors import DaemonError, RequestError
-from trainqueue.web.answers import on_no_daemon, on_refusal, refused
+from trainqueue.web import openapi
+from trainqueue.web.answers import answered, on_no_daemon, on_refusal, refused
 from trainqueue.web.calls import Calls
 from trainqueue.web.guard import Guard, Rules
 from trainqueue.web.live import Live
 from trainqueue.web.logs import Logs
+from trainqueue.web.metrics import Metrics
 from trainqueue.web.reads import Reads
 from trainqueue.web.verbs import EACH, MODES, SWITCHES, Verbs
 
@@ -92,7 +94,18 @@ def routes(calls: Calls, live: Live) -> list[BaseRoute]:
         *(Route(f"/{op}", verbs.of_several(op), methods=["POST"]) for op in (*EACH, *MODES)),
         *(Route(f"/gpus/{op}", verbs.of_several(op), methods=["POST"]) for op in SWITCHES),
     ]
-    files = [Route("/", page), Mount("/static", Files(directory=STATIC))]
+    described = openapi.described()
+
+    async def description(request: Request) -> Response:
+        del request
+        return answered(described)
+
+    files: list[BaseRoute] = [
+        Route("/openapi.json", description, middleware=PACKED),
+        Route("/metrics", Metrics(calls).__call__),
+        Route("/", page),
+        Mount("/static", Files(directory=STATIC)),
+    ]
     return [Mount(BASE, routes=[*get, *post]), *files]
 
 
