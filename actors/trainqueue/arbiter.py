@@ -21,6 +21,7 @@ from trainqueue.core import events as ev
 from trainqueue.core.groups import is_let_down
 from trainqueue.core.job import Pending, Queued, Running
 from trainqueue.errors import RequestError
+from trainqueue.forecaster import Forecaster
 from trainqueue.ledger import Ledger
 from trainqueue.messages import (
     Answers,
@@ -33,6 +34,7 @@ from trainqueue.messages import (
     Ended,
     FillReserve,
     Flush,
+    Foretell,
     Gone,
     LookDue,
     Open,
@@ -117,6 +119,7 @@ class GPUArbiter(SelectingActor):
         self.orders = Orders(self)
         self.starts, self.sights = Starts(self), Sights(self)
         self.performer = Performer(self)
+        self.forecaster = Forecaster(self)
         self.past, self.secret = past, secret
         self.stalls = Stalls(self, stall)
         self.meter = Meter(core, journal, self.bench.boot)
@@ -168,6 +171,8 @@ class GPUArbiter(SelectingActor):
                 self._reconsider(jobs)
             case Refill():
                 self.starts.refill()
+            case Foretell():
+                self.forecaster.step()
             case Due():
                 self.apply(ev.Tick())
             case BlockOver(block):
@@ -224,6 +229,9 @@ class GPUArbiter(SelectingActor):
 
     def _serve(self) -> None:
         while self._calls and not self.orders.waiting:
+            if self.forecaster.delays(self._calls[0]):
+                self._calls.popleft()
+                continue
             if may_change(self) and self.orders.begin(self._calls[0].request):
                 break
             answer, promises = serve(self, self._calls[0])
@@ -231,18 +239,27 @@ class GPUArbiter(SelectingActor):
             self.ledger.answer(self._calls.popleft(), answer, promises=promises)
         self.changed()
 
+    def serve_now(self, call: Call) -> None:
+        """One that only looks, and has waited for a forecast."""
+        answer, promises = serve(self, call)
+        self.ledger.answer(call, answer, promises=promises)
+        self.changed()
+
     # -- events into the core, effects out of it
 
     def apply(self, event: ev.Event) -> None:
         """Raises RequestError, with nothing changed, for what cannot be had."""
         self.performer.perform(self.core.handle(event, self.clock.now()))
+        self.forecaster.version += 1
 
     def apply_quietly(self, event: ev.Event) -> None:
         """During recovery: change the state and write it down, but start nothing yet."""
         self.performer.perform(self.core.handle(event, self.clock.now(), dispatch=False))
+        self.forecaster.version += 1
 
     def view(self, job: Job) -> dict[str, Any]:
-        return job_view(job, self.core, self.home, self.clock.now(), self.meter.usage.of(job))
+        expected = self.forecaster.of(job)
+        return job_view(job, self.core, self.home, self.clock.now(), self.meter.usage.of(job), expected)
 
     def _reconsider(self, jobs: tuple[int, ...]) -> None:
         """Later, while the newest ends cannot be looked up."""
@@ -367,7 +384,7 @@ class GPUArbiter(SelectingActor):
     def release(self) -> None:
         """Whoever still waits for an answer gets one: a REP without would be stuck."""
         sentence = "the daemon is leaving; what it has not confirmed may not have been written down"
-        waiting = [*self.ledger.waiting(), *self._calls]
+        waiting = [*self.ledger.waiting(), *self.forecaster.waiting(), *self._calls]
         self.ledger.take_answers()
         self._calls.clear()
         for call in waiting:

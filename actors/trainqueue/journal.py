@@ -315,6 +315,14 @@ class Journal:
             return [(detail.get("run_time"), sure(peak, detail.get("samples", 0))) for detail, peak in found]
 
     @readable
+    def completed(self, before: int, limit: int) -> list[tuple[int, JobSpec, float | None]]:
+        """Completed jobs with lower ids, the newest first: id, spec without its environment, run time."""
+        of_older = "SELECT id, spec, detail FROM jobs WHERE state='completed' AND id<? ORDER BY id DESC LIMIT ?"
+        rows = self._db.execute(of_older, (before, limit)).fetchall()
+        with decoding(self.path):
+            return [(job, _spec_decoder.decode(spec), json.loads(detail).get("run_time")) for job, spec, detail in rows]
+
+    @readable
     def events_after(self, seq: int, limit: int) -> list[bytes]:
         rows = self._db.execute("SELECT body FROM events WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit))
         return [row[0] for row in rows]

@@ -88,6 +88,11 @@ class Flush:
 
 
 @dataclass(frozen=True, slots=True)
+class Foretell:
+    """Arbiter to itself, behind everything already queued: go on with the forecast."""
+
+
+@dataclass(frozen=True, slots=True)
 class Refill:
     """Arbiter to itself, some time after a hand-over: have an idle runner and an armed one again."""
 
@@ -399,7 +404,7 @@ class Reconsider:
 
 
 FromTrainer = Started | Ended | Gone | TrainerFailed | Progress | Pulse
-ToSelf = Flush | Refill | Reconsider | FillReserve | WatchAgain | Due | BlockOver
+ToSelf = Flush | Refill | Foretell | Reconsider | FillReserve | WatchAgain | Due | BlockOver
 GpuNews = Sighted | WatchSilent | LookDue | ProofTimeOver | SettleTimeOver
 ToArbiter = Open | Calls | OrdersWritten | FromTrainer | Armed | ArmFailed | Tidied | ToSelf | GpuNews
 ToGpuWatch = LookNow | Glance

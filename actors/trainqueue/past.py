@@ -70,7 +70,7 @@ class JournalPast:
             self._keep(key, found)
         times = [seconds for seconds, _ in found if seconds is not None]
         peaks = [peak for _, peak in found if peak is not None]
-        return Runs(min(times, default=None), max(times, default=None), max(peaks, default=None))
+        return Runs(min(times, default=None), max(times, default=None), max(peaks, default=None), (*times,))
 
     def _look_up(self, key: int) -> list[Run]:
         """Nothing where it cannot be read: a guess is missing then, and no more."""

@@ -83,6 +83,7 @@ class Performer:
         arbiter.stalls.changed(job)
         if job.ended:
             arbiter.meter.ended(job, arbiter.clock.now())
+            arbiter.forecaster.ended(job)
             if arbiter.past is not None:
                 arbiter.past.ended(job)
             arbiter.bench.discard(job.id, job.attempt)

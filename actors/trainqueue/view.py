@@ -52,8 +52,13 @@ def gpu_share(job: Job, core: Core) -> int | None:
     return getattr(job.state, "share", None)
 
 
-def job_view(job: Job, core: Core, home: Home, now: float, stood: dict[str, float]) -> dict[str, Any]:
-    """The contract's Job. `stood`: seconds that it stood first in line and could not start, by reason."""
+def job_view(
+    job: Job, core: Core, home: Home, now: float, stood: dict[str, float], expected: dict[str, Any]
+) -> dict[str, Any]:
+    """The contract's Job. `stood`: seconds that it stood first in line and could not start, by reason.
+
+    `expected`: the fields that the forecaster makes.
+    """
     spec, state = job.spec, job.state
     why_code, sentence = why(core, job, now)
     if why_code == "backoff" and isinstance(state, Queued) and state.until is not None:
@@ -88,11 +93,7 @@ def job_view(job: Job, core: Core, home: Home, now: float, stood: dict[str, floa
         "waited": stood,
         "gpu_share": gpu_share(job, core),
         "peak_memory": job.peak_memory,
-        "expected_start_at": None,
-        "expected_start_range": None,
-        "expected_end_at": None,
-        "expected_end_range": None,
-        "expected_gpu_ids": None,
+        **expected,
         "progress": job.progress,
         "log": home.log_name(job.id, job.attempt),
         "log_removed_at": job.log_removed_at(job.attempt),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trainqueue.cli import banner
+from trainqueue.cli import banner, expected
 from trainqueue.cli.common import as_json, client, complain, outlast, show_json
 from trainqueue.cli.fields import FIELDS, applies
 from trainqueue.cli.forms import Id
@@ -31,14 +31,15 @@ CHANGED = 5
 """Names of changed files that are shown."""
 SIZES = ("gpu_share", "peak_memory")
 IDLE = "Nothing waits and nothing runs."
-HEADS = ("ID", "STATE", "POSITION", "NAME", "TIME", "PROGRESS", "WHY")
+HEADS = ("ID", "STATE", "POSITION", "NAME", "TIME", "PROGRESS", "EXPECTED", "WHY")
 
 
 def row(job: dict[str, Any]) -> tuple[object, ...]:
     progress = job["progress"] or {}
     why = job["why"] or job["cause"] or told_to(job) or stalled(job)
     state = next((word for word in ("stopping", "preempting", "suspended") if job.get(word)), job["state"])
-    return (job["id"], state, job["position"], job["name"], took(job["run_time"]), bar(progress.get("fraction")), why)
+    shown = (took(job["run_time"]), bar(progress.get("fraction")), expected.cell(job))
+    return (job["id"], state, job["position"], job["name"], *shown, why)
 
 
 def show_queue(which: Selection, *, document: bool, limit: int | None = 100, as_tree: bool = False) -> None:
@@ -175,6 +176,7 @@ def show_job(job: dict[str, Any]) -> None:
     live = sys.stdout.isatty()
     env, attempts = job.pop("env", {}), job.pop("attempts", [])
     job |= {"quiet": stalled(job) or None}  # what is quiet, and for how long
+    job = expected.told(job)
     facts = [
         (name, changes(job) if name == "changed_files" else shown(name, value))
         for name, value in job.items()
@@ -208,7 +210,7 @@ def shown(name: str, value: Any) -> object:
     """A field as people read it."""
     if name in FIELDS:
         return FIELDS[name].form.show(value)
-    if name == "stalled_since" or name.endswith("_at"):
+    if name == "stalled_since" or (name.endswith("_at") and not name.startswith("expected")):
         return clock(value)
     if name in {"run_time", "gpu_seconds"}:
         return took(value)

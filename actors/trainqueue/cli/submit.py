@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from trainqueue import capture
-from trainqueue.cli import banner, program
+from trainqueue.cli import banner, expected, program
 from trainqueue.cli.awaits import AWAIT_OPTIONS, awaited
 from trainqueue.cli.common import INTERRUPTED, as_json, client, complain, ending, filled, outlast, show_json
 from trainqueue.cli.demand import GPU_OPTIONS, demanded
@@ -163,7 +163,8 @@ def queue_it(fields: dict[str, Any]) -> dict[str, Any]:
 def place(trainq: Client, made: dict[str, Any]) -> str:
     """Where a fresh job stands: its position and what its GPUs lack, or why it has none."""
     if made["position"]:
-        return f"{made['state']} (position: {made['position']})" + lack(trainq.status(made["id"]))
+        job = trainq.status(made["id"])
+        return f"{made['state']} (position: {made['position']})" + (lack(job) or expected.soon(job))
     if made["state"] not in {"queued", "cancelled"}:
         return str(made["state"])
     job = trainq.status(made["id"])

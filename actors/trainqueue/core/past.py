@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ class Runs:
     shortest: float | None = None
     longest: float | None = None
     peak_memory: int | None = None
+    times: tuple[float, ...] = field(default=(), compare=False)
+    """How long each took, the newest first."""
 
 
 class Past(Protocol):

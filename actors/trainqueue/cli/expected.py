@@ -1,0 +1,41 @@
+"""What is expected of a job, as people read it in tables, in `status` and after a submit."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from trainqueue.cli.screen import clock
+from trainqueue.core.forewords import left, starts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trainqueue.jobinfo import Job
+
+RANGES = ("expected_start_range", "expected_end_range")
+
+
+def cell(job: Mapping[str, Any]) -> str:
+    """In a table, which has no room to say that nobody knows."""
+    now = time.time()
+    said = starts(job, now) or left(job, now)
+    return "" if said.endswith("unknown") else said
+
+
+def told(job: dict[str, Any]) -> dict[str, Any]:
+    """The job with its expectations in words: when, and in how long."""
+    now = time.time()
+    words = {"expected_start_at": starts(job, now), "expected_end_at": left(job, now)}
+    shown = {name: "" if job.get(name) is None else clock(job[name]) for name in words}
+    joined = {name: f"{shown[name]} ({said})" if shown[name] and said else said for name, said in words.items()}
+    joined["expected_end_at"] = joined["expected_end_at"] or shown["expected_end_at"]
+    return {**job, **joined, **dict.fromkeys(RANGES)}
+
+
+def soon(job: Job) -> str:
+    """After its position: when a fresh job is expected to start."""
+    words = starts(msgspec.structs.asdict(job), time.time())
+    return f", {words}" if words else ""

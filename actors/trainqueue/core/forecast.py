@@ -1,0 +1,218 @@
+"""When each waiting job is expected to start, and where, and when each job is expected to end.
+
+The present goes on as the scheduler would let it go on, several times: in each draw every job takes one of the times
+that it may well take (lengths.py, chances.py). What is expected is the median of the draws; between the second and the
+last but one the truth lies about four times out of five, as far as nobody comes, goes or is moved meanwhile.
+
+A job of which nothing is known never ends in these draws: who stands behind it has no median and no latest start. Once
+more it ends at once, which tells their earliest start.
+"""
+
+from __future__ import annotations
+
+from heapq import heapify, heapreplace
+from math import inf
+from statistics import median
+from typing import TYPE_CHECKING, NamedTuple
+
+from trainqueue.core.chances import known, order
+from trainqueue.core.course import Course, Memo
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+
+    from trainqueue.core.job import Job
+    from trainqueue.core.lengths import Lengths
+    from trainqueue.core.world import World
+
+DRAWS, FEW = 19, 9
+"""With so many, and with few, since a plan takes longer."""
+EDGE = {DRAWS: 1, FEW: 0}
+"""So many draws on either side lie outside the range: of n draws and the truth any order is equally likely."""
+STEP = 8
+"""Jobs that are dealt with in one step."""
+
+
+class Expected(NamedTuple):
+    """Times since 1970; None where nobody knows. Of a running job the start is its own past, and left out."""
+
+    start: float | None = None
+    earliest: float | None = None
+    latest: float | None = None
+    gpu_ids: tuple[str, ...] | None = None
+    end: float | None = None
+    end_earliest: float | None = None
+    end_latest: float | None = None
+
+
+NOTHING = Expected()
+
+
+class Draws:
+    """The times of one forecast, by job: a start and an end for each draw."""
+
+    def __init__(self, draws: int) -> None:
+        self.draws = draws
+        self.starts: dict[int, list[float]] = {}
+        self.ends: dict[int, list[float]] = {}
+        self.gpu_ids: dict[int, tuple[str, ...]] = {}
+        """As it goes where all take their medians."""
+
+
+class Times:
+    """How long each job takes in each draw; infinite, or no time at all, where nobody knows."""
+
+    def __init__(self, world: World, lengths: Lengths, draws: int, grace: float) -> None:
+        self.world, self.draws, self._lengths, self._grace = world, draws, lengths, grace
+        self.past = Memo(lengths.past)
+        self.unknown = 0
+        """Jobs that are."""
+        self._jobs: dict[int, list[float] | None] = {}
+        lengths.look(world.running, world.now)
+
+    def of(self, job: Job) -> list[float] | None:
+        """Of a waiting job; by draw, and behind them the median."""
+        if job.id not in self._jobs:
+            self._jobs[job.id] = self._make(job)
+        return self._jobs[job.id]
+
+    def _make(self, job: Job) -> list[float] | None:
+        length = self._lengths.of(job.spec)
+        if length is None:
+            self.unknown += 1
+            return None
+        times, factors = length.times(self.draws), length.factors(self.draws)
+        middle = times[self.draws // 2]
+        mine = order(self.draws, job.id)
+        if factors is None:
+            return [*[times[rank] for rank in mine], middle]
+        return [*[times[rank] * factor for rank, factor in zip(mine, factors, strict=True)], middle]
+
+    def left(self, job: Job) -> list[float] | None:
+        """Of a running one, likewise."""
+        found = self._lengths.left(job, self.world.now, self.draws, self._grace)
+        if found is None:
+            self.unknown += 1
+            return None
+        return [*[found[rank] for rank in order(self.draws, job.id)], found[self.draws // 2]]
+
+
+def foretell(world: World, lengths: Lengths, grace: float = 10.0) -> Generator[None, None, dict[int, Expected]]:
+    """Step by step, each well below a millisecond."""
+    draws = DRAWS if world.plain else FEW
+    times = Times(world, lengths, draws, grace)
+    running: dict[int, list[float] | None] = {}
+    for job in world.running:
+        running[job.id] = times.left(job)
+        yield
+    found = Draws(draws)
+    yield from _go(world, times, running, found, inf)
+    hopeful = found
+    if times.unknown or None in world.opens.values():
+        hopeful = Draws(draws)
+        yield from _go(world, times, running, hopeful, 0.0)
+    answer = dict[int, Expected]()
+    for job in world.running:
+        answer[job.id] = _ending(world.now, running[job.id], draws)
+    for at, job in enumerate(world.waiting):
+        answer[job.id] = _expected(job.id, found, hopeful)
+        if not at % STEP:
+            yield
+    return answer
+
+
+def _go(
+    world: World, times: Times, running: Mapping[int, list[float] | None], found: Draws, unknown: float
+) -> Generator[None, None, None]:
+    """`unknown`: so long takes whoever is unknown."""
+    if world.plain and not (world.needs or world.later):
+        yield from _queue_up(world, times, running, found, unknown)
+        return
+    for draw in range(found.draws + 1):
+        yield from Course(world, times, running, found, draw, unknown).run()
+
+
+def _queue_up(
+    world: World, times: Times, running: Mapping[int, list[float] | None], found: Draws, unknown: float
+) -> Generator[None, None, None]:
+    """Each takes the next GPU that comes free, whichever: all that there is to it most of the time."""
+    draws = found.draws
+    never = [unknown] * (draws + 1)
+    frees = _frees(world, running, unknown, draws)
+    places = _places(world, running, unknown, draws)
+    gpus = [slot.id for slot in world.slots]
+    for at, job in enumerate(world.waiting):
+        heaps = frees if job.spec.gpus else places
+        if not heaps[0]:
+            continue
+        starts, ends, which = list[float](), list[float](), 0
+        for heap, takes in zip(heaps, times.of(job) or never, strict=True):
+            start, which = heap[0]
+            end = start + takes
+            heapreplace(heap, (end, which))
+            starts.append(start)
+            ends.append(end)
+        if starts[draws] < inf:
+            found.gpu_ids[job.id] = (gpus[which],) if job.spec.gpus else ()
+        found.starts[job.id], found.ends[job.id] = starts[:draws], ends[:draws]
+        if not at % STEP:
+            yield
+
+
+def _frees(
+    world: World, running: Mapping[int, list[float] | None], unknown: float, draws: int
+) -> list[list[tuple[float, int]]]:
+    """When each GPU comes free, by draw."""
+    never = [unknown] * (draws + 1)
+    frees = list[list[tuple[float, int]]]()
+    for draw in range(draws + 1):
+        heap = list[tuple[float, int]]()
+        for which, slot in enumerate(world.slots):
+            at = world.now
+            if slot.tenants:
+                at += max((running.get(job) or never)[draw] for job in slot.tenants)
+            elif not slot.usable:
+                opens = world.opens.get(slot.id)
+                at = opens if opens is not None else at + (inf if unknown else slot.opens_in)
+            heap.append((at, which))
+        heapify(heap)
+        frees.append(heap)
+    return frees
+
+
+def _places(
+    world: World, running: Mapping[int, list[float] | None], unknown: float, draws: int
+) -> list[list[tuple[float, int]]]:
+    """The same of the places for jobs that need no GPU."""
+    never = [unknown] * (draws + 1)
+    held = [running[job.id] or never for job in world.running if not job.gpu_ids][: world.cpu_jobs]
+    places = list[list[tuple[float, int]]]()
+    for draw in range(draws + 1):
+        heap = [(world.now + times[draw], which) for which, times in enumerate(held)]
+        heap += [(world.now, which) for which in range(len(held), world.cpu_jobs)]
+        heapify(heap)
+        places.append(heap)
+    return places
+
+
+def _ending(now: float, left: list[float] | None, draws: int) -> Expected:
+    if left is None:
+        return Expected(end_earliest=now)
+    ends = sorted(left[:draws])
+    edge = EDGE[draws]
+    return Expected(end=now + median(ends), end_earliest=now + ends[edge], end_latest=now + ends[-1 - edge])
+
+
+def _expected(job: int, found: Draws, hopeful: Draws) -> Expected:
+    if job not in found.starts:
+        return NOTHING
+    edge = EDGE[found.draws]
+    starts, ends = sorted(found.starts[job]), sorted(found.ends[job])
+    start, latest = known(median(starts)), known(starts[-1 - edge])
+    end, end_latest = known(median(ends)), known(ends[-1 - edge])
+    first, first_end = starts[edge], ends[edge]
+    if hopeful is not found and job in hopeful.starts:
+        first = min(first, sorted(hopeful.starts[job])[edge])
+        first_end = min(first_end, sorted(hopeful.ends[job])[edge])
+    gpu_ids = found.gpu_ids.get(job) if start is not None else None
+    return Expected(start, known(first), latest, gpu_ids, end, known(first_end), end_latest)

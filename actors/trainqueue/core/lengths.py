@@ -1,0 +1,240 @@
+"""How long jobs take: by what they say themselves, by earlier runs of theirs and of their likes, by their time limit.
+
+The sources, the best first: the progress of a running job; completed runs of the same command; of one of the same shape
+(shape.py: the arguments differ); of the same script; of the same group; a run of the same shape that is under way and
+tells when it ends; the time limit. Who has none of them is unknown, and stays so: nobody is served with a guess.
+
+Only completed runs count. One that has failed or was cancelled has not shown how long it takes, and a failure after
+three seconds would make the next run of the same command look short, which is the one run that has been mended.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from math import exp, log, sqrt
+from statistics import median
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+from trainqueue.core import chances
+from trainqueue.core.expect import FRESH, told_end
+from trainqueue.core.job import Pending, Running
+from trainqueue.core.shape import shape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from trainqueue.core.job import Job
+    from trainqueue.core.past import Past
+    from trainqueue.core.spec import JobSpec
+
+KEPT = 32
+"""Runs of one kind that count."""
+KINDS = 4000
+"""Kinds of jobs that are remembered, the last used ones."""
+ENOUGH = 5
+"""Jobs with a limit that have shown which part of it they use."""
+PRIOR = {"exact": 0.06, "whole": 0.15, "script": 0.25, "group": 0.25}
+"""How widely runs of one kind spread, as the natural logarithm of a factor, until they show it themselves."""
+WEIGHT = 2.0
+"""For so many runs that counts."""
+SAYS = 0.06
+"""How widely the truth spreads about the time left that a script tells."""
+BELIEVED = 4.0
+"""A script that contradicts its earlier runs by so many times that is right, and they are not like it."""
+ENDING = 5.0
+"""Seconds that a job takes to end that was told to; at the most its grace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """`doubt` is about the middle itself, so it is the same for all jobs that are known from the same runs, `of`."""
+
+    middle: float
+    spread: float
+    doubt: float = 0.0
+    of: int = 0
+    limit: float | None = None
+    """It is ended then."""
+
+    @property
+    def wide(self) -> float:
+        """Of both."""
+        return sqrt(self.spread**2 + self.doubt**2)
+
+    def times(self, draws: int) -> tuple[float, ...]:
+        """By rank."""
+        return _times(self, draws)
+
+    def factors(self, draws: int) -> tuple[float, ...] | None:
+        """By draw; None where there is no doubt."""
+        return _factors(self.doubt, self.of, draws) if self.doubt else None
+
+
+@dataclass(frozen=True, slots=True)
+class Limited:
+    """A job of which nothing is known but its time limit: it may end at any moment before, and rather late."""
+
+    limit: float
+
+    def times(self, draws: int) -> tuple[float, ...]:
+        return tuple(self.limit * min(1.0, 0.1 + 2 * (rank + 0.5) / draws) for rank in range(draws))
+
+    def factors(self, draws: int) -> None:
+        del draws
+
+    def left(self, ran: float, draws: int) -> list[float]:
+        """By rank."""
+        over = min(0.95, max(0.0, (ran / self.limit - 0.1) / 2))
+        parts = (over + (rank + 0.5) / draws * (1 - over) for rank in range(draws))
+        return [max(0.0, self.limit * min(1.0, 0.1 + 2 * part) - ran) for part in parts]
+
+
+@lru_cache(maxsize=512)
+def _times(length: Length, draws: int) -> tuple[float, ...]:
+    limit = length.limit
+    found = (length.middle * exp(length.spread * rank) for rank in chances.ranks(draws))
+    return tuple(found) if limit is None else tuple(min(limit, seconds) for seconds in found)
+
+
+@lru_cache(maxsize=512)
+def _factors(doubt: float, of: int, draws: int) -> tuple[float, ...]:
+    ranks = chances.ranks(draws)
+    return tuple(exp(doubt * ranks[rank]) for rank in chances.order(draws, of))
+
+
+class Lengths:
+    """What is known of ended jobs, and of those that run; asked for each waiting job at each forecast."""
+
+    def __init__(self, past: Past) -> None:
+        self.past = past
+        self._runs: dict[object, list[float]] = {}
+        """By kind, the newest first."""
+        self._ratios: list[float] = []
+        """Run time in parts of the time limit."""
+        self._under_way: dict[object, list[float]] = {}
+        """What running jobs of a kind are expected to take, by their own words."""
+        self._fits: dict[object, Length | None] = {}
+
+    def ended(self, spec: JobSpec, seconds: float) -> None:
+        """It has completed. Also told of old runs, the oldest first."""
+        seconds = max(seconds, 1e-3)
+        for _, kind in kinds(spec):
+            runs = self._runs.pop(kind, [])
+            self._runs[kind] = [seconds, *runs][:KEPT]
+            self._fits.pop(kind, None)
+        while len(self._runs) > KINDS:
+            del self._runs[next(iter(self._runs))]
+        if spec.time_limit:
+            self._ratios = [min(1.0, seconds / spec.time_limit), *self._ratios][:KEPT]
+
+    def recall(self, spec: JobSpec, seconds: float) -> None:
+        """One that has completed before all that are known."""
+        for _, kind in kinds(spec):
+            runs = self._runs.setdefault(kind, [])
+            if len(runs) < KEPT:
+                runs.append(max(seconds, 1e-3))
+                self._fits.pop(kind, None)
+
+    def look(self, running: Iterable[Job], now: float) -> None:
+        """What those that run say of themselves is also told of their likes."""
+        for kind in self._under_way:
+            self._fits.pop(kind, None)
+        self._under_way = {}
+        for job in running:
+            if (said := told(job, now)) is not None and said[0] > 0:
+                for level, kind in kinds(job.spec):
+                    if level != "exact":
+                        self._under_way.setdefault(kind, []).append(said[0])
+                        self._fits.pop(kind, None)
+
+    def of(self, spec: JobSpec) -> Length | Limited | None:
+        """Of a whole run."""
+        limit = spec.time_limit
+        for level, kind in kinds(spec):
+            if kind not in self._fits:
+                self._fits[kind] = self._fitted(level, kind, spec)
+            if (found := self._fits[kind]) is not None:
+                return found if limit is None else replace(found, limit=limit)
+        if limit is None:
+            return None
+        if len(self._ratios) < ENOUGH:
+            return Limited(limit)
+        usual = _fit(self._ratios, PRIOR["group"], 0)
+        return Length(limit * usual.middle, usual.spread, usual.doubt, 0, limit)
+
+    def _fitted(self, level: str, kind: object, spec: JobSpec) -> Length | None:
+        runs: Sequence[float] = self._runs.get(kind, ())
+        if level == "exact" and not runs:
+            runs = self.past.runs(spec).times
+        runs = [*runs, *self._under_way.get(kind, ())]
+        return _fit(runs, PRIOR[level], crc32(repr(kind).encode(errors="replace"))) if runs else None
+
+    def left(self, job: Job, now: float, draws: int, grace: float) -> list[float] | None:
+        """Seconds that a pending or running job has still to go, by rank; None where nobody knows."""
+        state, limit = job.state, job.spec.time_limit
+        assert isinstance(state, Pending | Running)
+        since = min(now, state.at if isinstance(state, Pending) else state.started_at + state.idle)
+        ran = now - since
+        stopping = state.stopping or (isinstance(state, Running) and (state.preempting or state.is_ending))
+        if stopping or (limit is not None and ran >= limit):
+            most = min(ENDING, grace if job.spec.grace is None else job.spec.grace)
+            return [most * (rank + 0.5) / draws for rank in range(draws)]
+        if isinstance(state, Running) and state.suspended:
+            return None
+        length, said = self.of(job.spec), told(job, now)
+        if said is not None:
+            length = _both(length, *said)
+        if length is None:
+            return None
+        if isinstance(length, Limited):
+            return length.left(ran, draws)
+        found = chances.left(length.middle, length.wide, ran, draws)
+        return found if limit is None else [min(seconds, limit - ran) for seconds in found]
+
+
+def kinds(spec: JobSpec) -> list[tuple[str, object]]:
+    """Of which jobs a job may be, those that are the most like it first."""
+    its = shape(spec)
+    found: list[tuple[str, object]] = [
+        ("exact", (spec.cwd, spec.command, spec.gpus)),
+        ("whole", its.whole),
+        ("script", its.script),
+    ]
+    return found if spec.group is None else [*found, ("group", (spec.group, spec.gpus))]
+
+
+def told(job: Job, now: float) -> tuple[float, float] | None:
+    """What a running job says by its progress: the length of the whole run, and how widely that may spread."""
+    state, progress = job.state, job.progress or {}
+    if not isinstance(state, Running):
+        return None
+    since = state.started_at + state.idle
+    end, at, part = told_end(progress), progress.get("updated_at"), progress.get("fraction")
+    if end is None and at is not None and part and at > since:
+        end = (at, at + (at - since) * (1 - part) / part)
+    if end is None:
+        return None
+    at, end_at = end
+    rest, total = max(0.0, end_at - at), end_at - since
+    if not 0 <= now - at <= max(FRESH, rest / 2) or total <= 0:
+        return None
+    return total, max(1e-3, SAYS * rest / total)
+
+
+def _both(length: Length | Limited | None, total: float, spread: float) -> Length:
+    """What it says, and what its earlier runs say, each for what it is worth."""
+    if not isinstance(length, Length) or abs(log(total / length.middle)) > BELIEVED * length.wide:
+        return Length(total, spread)
+    its, theirs = spread**-2, length.wide**-2
+    middle = exp((its * log(total) + theirs * log(length.middle)) / (its + theirs))
+    return Length(middle, (its + theirs) ** -0.5)
+
+
+def _fit(runs: Sequence[float], prior: float, of: int) -> Length:
+    logs = [log(seconds) for seconds in runs]
+    middle = median(logs)
+    off = sum(abs(one - middle) for one in logs) / len(logs) / 1.386  # of a logistic distribution: 2 ln 2
+    spread = sqrt((WEIGHT * prior**2 + len(logs) * off**2) / (WEIGHT + len(logs)))
+    return Length(exp(middle), round(spread, 3), round(spread / sqrt(len(logs)), 3), of)
