@@ -26,13 +26,14 @@ REFINED = 100
 
 
 class Place(NamedTuple):
-    """How far it is. `unit` changes when `step` begins to count something else."""
+    """How far it is. `unit` changes when `step` begins to count something else; `exact` is the step with its parts."""
 
     step: float | None = None
     total: float | None = None
     fraction: float | None = None
     message: str | None = None
     unit: object = None
+    exact: float | None = None
 
 
 class Course:
@@ -41,6 +42,8 @@ class Course:
         self.counters: dict[tuple[str, float | None], Counter] = {}
         self.epochs: Epochs | None = None
         self.over = False
+        self.passes: float | None = None
+        """Epochs done, from a trainer's dicts."""
         self.order = 0
         self._finished: Counter | None = None
 
@@ -50,6 +53,8 @@ class Course:
         self.order += 1
         self.over = self.over or reading.over
         self.hints = self.hints.with_promises(reading)
+        if reading.passes is not None:
+            self.passes = max(self.passes or 0.0, reading.passes)
         new_epoch = reading.epoch is not None and self._epoch(reading, now)
         if reading.step is not None:
             self._count(reading, now, new_epoch=new_epoch)
@@ -87,14 +92,16 @@ class Course:
         main = self._main(now, ended=ended)
         if main is None:
             return self._bare()
-        if isinstance(main, Epochs) or main.holds_others:
-            return self._with_inner(main)
-        return self._alone(main)
+        place = self._with_inner(main) if main.holds_others else self._alone(main, ended=ended)
+        return place._replace(fraction=1.0) if self.over and place.fraction is None else place
 
     def _bare(self) -> Place:
         """Nothing counts. What is done meanwhile stands in the message."""
         if self.over:
             return Place(fraction=1.0)
+        if self.passes is not None and self.hints.epochs:
+            total = max(self.hints.epochs, self.passes)
+            return Place(self.passes, total, self.passes / total, unit="passes")
         alive = [counter for counter in self.counters.values() if counter.minor and not counter.done and counter.total]
         if not alive:
             return Place()
@@ -109,7 +116,12 @@ class Course:
         if epochs is not None:
             outermost = [each for each in outermost if each.outlasts_epochs or self._before(each, epochs)] or [epochs]
         once = [counter for counter in outermost if not counter.restarts]
-        outermost = sorted(once or outermost, key=lambda counter: counter.first)
+        endless = [counter for counter in outermost if counter.total is None and not isinstance(counter, Epochs)]
+        if len(endless) < len(outermost):
+            outermost = [counter for counter in once or outermost if counter not in endless]
+        else:
+            outermost = sorted(endless, key=lambda counter: -counter.moves)[:1]
+        outermost.sort(key=lambda counter: counter.first)
         under_way = [counter for counter in outermost if not self._is_past(counter, outermost)]
         main = next((counter for counter in under_way if not self._gives_way(counter, under_way, now)), None)
         finished = self._finished
@@ -141,23 +153,15 @@ class Course:
 
     def _inner(self, outer: Counter) -> Counter | None:
         """What counts within the present step of `outer`, the longest-lived of them."""
-        found: list[Counter] = [
+        epochs = self.epochs
+        if epochs is not None and outer.holds_others and epochs is not outer and epochs.order > outer.changed:
+            return epochs
+        found = [
             counter
             for counter in self.counters.values()
-            if counter is not outer
-            and not counter.minor
-            and not counter.weak
-            and counter.total
-            and counter.order >= outer.changed
-            and counter.first >= outer.first
+            if counter is not outer and counter.total and not (counter.minor or counter.weak)
+            if counter.order >= outer.changed
         ]
-        if (
-            self.epochs is not None
-            and outer.holds_others
-            and self.epochs is not outer
-            and self.epochs.order > outer.changed
-        ):
-            return self.epochs
         return max(found, key=lambda counter: counter.life, default=None)
 
     def _with_inner(self, outer: Counter) -> Place:
@@ -165,7 +169,7 @@ class Course:
         total = outer.total or self.hints.epochs
         inner = self._inner(outer)
         done = min(outer.step, total) if total else outer.step
-        message = f"epoch {outer.number}" if isinstance(outer, Epochs) else None
+        message = outer.message(total) if isinstance(outer, Epochs) else None
         if isinstance(inner, Epochs):
             place = self._with_inner(inner)
             step, of = place.fraction or 0.0, 1.0
@@ -176,17 +180,15 @@ class Course:
                 message = f"{message}, {step:g} of {of:g}" if message else None
         else:
             step, of = 0.0, outer.within or 1.0
-        if total and message:
-            message += f" of {total:g}"
         made = done * of + step
         if outer.done:
             made = done * of
         whole = total * of if total else None
         return Place(made, whole, made / whole if whole else None, message, (outer.name, of))
 
-    def _alone(self, main: Counter) -> Place:
+    def _alone(self, main: Counter, *, ended: bool) -> Place:
         step, total = main.step, main.total
-        runs = self._runs(main)
+        runs = 1 if ended and main.done and not main.restarts else self._runs(main)
         if total and (runs is None or runs > 1):
             whole = total * runs if runs else None
             step += main.restarts * total
@@ -199,12 +201,12 @@ class Course:
         exact = min(step, total)
         if total <= REFINED and not main.done and (inner := self._inner(main)) is not None and not inner.holds_others:
             exact += min(1.0, inner.step / (inner.total or 1.0)) * (inner.total or 0) / ((inner.total or 0) + 1)
-        return Place(step, total, exact / total, None, main.name)
+        return Place(step, total, exact / total, None, main.name, exact)
 
     def _runs(self, main: Counter) -> float | None:
         """How often it runs from its beginning to its end; None: nobody knows."""
-        if main.total == self.hints.epochs or main.total == self.hints.steps:
+        if main.total in {self.hints.epochs, self.hints.steps}:
             return 1
-        if main.restarts or self.hints.per_epoch:
+        if main.restarts or (self.hints.per_epoch and self.passes is None):
             return self.hints.epochs
         return 1

@@ -55,6 +55,10 @@ class Epochs(Counter):
         self.number = number
         return fresh
 
+    def message(self, total: float | None) -> str:
+        """The one under way; in the log's own number where the end is not known."""
+        return f"epoch {min(self.step + 1, total):g} of {total:g}" if total else f"epoch {self.number}"
+
     def complete(self) -> bool:
         """Whether the last one has begun."""
         return self.total is not None and self.step >= self.total - 1

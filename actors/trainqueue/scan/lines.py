@@ -11,7 +11,7 @@ EPOCH = re.compile(
     r"\bepochs?\b(?:\(\w+\))?\s*[:=#]?\s*[\[(]?\s*(\d+)\s*(?:(?:/|of|out of)\s*(\d+)(?![\d/.]))?\s*[\])]?",
     re.IGNORECASE,
 )
-AFTER_NUMBER = re.compile(r"\s*(?:[:,|\[\](=–-]|$|\s\s|\t|(?:step|iter|batch|loss|train|val|\{))", re.IGNORECASE)
+AFTER_NUMBER = re.compile(r"\s*(?:[:,|\[\](=-]|$|\s\s|\t|(?:step|iter|batch|loss|train|val|\{))", re.IGNORECASE)
 """What follows an epoch's number that has no total, in a log; in a sentence a word does."""
 WITHIN = re.compile(
     r"\s*[,:|;-]*\s*(?:(?:step|iter(?:ation)?|it|batch)\s*[:=#]?\s*[\[(]?|[\[(])\s*(\d+)\s*(?:/|of)\s*(\d+)",
@@ -23,12 +23,15 @@ STEP = re.compile(
     r"\s*[:=#]?\s*[\[(]?\s*(\d[\d,]*)\s*(?:(?:/|of|out of)\s*(\d[\d,]*)(?![\d/.]))?",
     re.IGNORECASE,
 )
-AFTER_STEP = re.compile(r"\s*[\])]?\s*[,:|;–-]*\s*")
+AFTER_STEP = re.compile(r"\s*[\])]?\s*[,:|;-]*\s*")
 BRACKET = re.compile(r"\[\s*(\d+)\s*/\s*(\d+)\s*(?:\([^)]*\)\s*)?\]")
 PROMISE = re.compile(
     r"\b(?:(total optimization steps|max_steps)|num(?:ber of)?[ _](?:train[ _])?epochs)\b[^=:\d]{0,40}[=:]\s*([\d,]+)",
     re.IGNORECASE,
 )
+AROUND = frozenset({"fold", "trial", "round"})
+"""What epochs may be within; the number is that of one that begins."""
+PASSES = re.compile(r"""['"]epoch['"]: ['"]?(\d+(?:\.\d+)?)""")
 BUILDS = re.compile(r"\]\s*(?:c\+\+|cc|gcc|g\+\+|nvcc|/|\S*ninja|Building|Linking|Compiling|Generating|Copying)")
 
 
@@ -43,7 +46,8 @@ def dictionary(line: str) -> Reading | None:
     over = "train_runtime" in line
     if not (over or "loss" in line or "eval_" in line or "reward" in line):
         return None
-    return Reading("dict", said=line, over=over)
+    passes = PASSES.search(line)
+    return Reading("dict", said=line, over=over, passes=float(passes[1]) if passes else None)
 
 
 def epoch(line: str) -> Reading | None:
@@ -74,7 +78,10 @@ def step(line: str) -> Reading | None:
         return None
     if of is not None and not said and rest[:1].isalnum():
         return None
-    made = Reading(word.lower().rstrip("s"), float(whole(number)), None if of is None else float(whole(of)), said=rest)
+    word, count = word.lower().rstrip("s"), float(whole(number))
+    if word in AROUND:
+        return Reading(word, count - 1, float(whole(of)) if of else None) if of else None
+    made = Reading(word, count, float(whole(of)) if of else None, said=rest)
     made.weak = not said  # "Step 1/12 : FROM python" of another program
     return made
 
@@ -91,6 +98,8 @@ def bracket(line: str) -> Reading | None:
 
 def promise(line: str) -> Reading | None:
     """Hugging Face, diffusers, Kohya: what they are going to do."""
+    if "stopped: `max_" in line:
+        return Reading("promise", over=True)  # Lightning's last word
     found = PROMISE.search(line)
     if found is None:
         return None

@@ -41,7 +41,7 @@ class Told:
             unit = "report"
         found["message"] = place.message if report.get("message") is None else report["message"]
         found["metrics"] = {**self.scanner.metrics, **report.get("metrics", {})}
-        found["rate"], found["eta"] = self._speed(found, unit, now)
+        found["rate"], found["eta"] = self._speed(found, unit, now, place.exact if unit != "report" else None)
         if self._report is None and not any(found.values()):
             return None
         if found == self._last:
@@ -49,12 +49,15 @@ class Told:
         self._last = found
         return {**found, "updated_at": wall}
 
-    def _speed(self, found: Mapping[str, Any], unit: object, now: float) -> tuple[float | None, float | None]:
+    def _speed(
+        self, found: Mapping[str, Any], unit: object, now: float, exact: float | None
+    ) -> tuple[float | None, float | None]:
         step, total, fraction = found["step"], found["total"], found["fraction"]
         counts = step is not None and (total or fraction is None)
         at, whole = (step, total) if counts else (fraction, 1.0)
         if at is None:
             return None, None
+        at = exact if counts and exact is not None else at
         self._pace.note(now, at, (unit, counts, whole))
         eta = self._pace.eta(now, at, whole) if whole else None
         return self._pace.rate(now, whole) if counts else None, eta

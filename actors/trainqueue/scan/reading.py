@@ -29,6 +29,8 @@ class Reading:
     left: float | None = None
     """Seconds, in a bar's own words."""
     said: str = ""
+    passes: float | None = None
+    """Epochs done, with their fraction, in the words of one who counts steps besides."""
     over: bool = False
     """The training is over."""
     promised_steps: int | None = None

@@ -20,7 +20,7 @@ PLAIN = re.compile(rf"\b((?:(?:{WHICH})[ _])?(?:{KNOWN}))\s+({NUMBER})(?![\w:/]|
 LEADS = re.compile(rf"(?:(?:{WHICH})[ _/])*(?:{KNOWN})\s*[=:]?\s*(?:{NUMBER})(?![\w:/]|\.\d)", re.IGNORECASE)
 """A line that begins with a metric."""
 NO_METRICS = frozenset({
-    "epoch", "step", "steps", "iter", "iteration", "it", "eta", "v_num", "total", "batch", "global_step", "time",
+    "epoch", "train_epoch", "step", "steps", "iter", "iteration", "it", "eta", "v_num", "total", "batch", "global_step", "time",
     "elapsed", "data", "max", "line", "port", "pid", "rank", "seed", "max mem", "s/it", "it/s", "memory", "gpu",
 })  # fmt: skip
 MOST = 20
@@ -65,10 +65,10 @@ def seconds(clock: str) -> float | None:
         return None
 
 
-LEVEL = re.compile(
-    r"^(?:[A-Z]+|train|training|trainer|running|starting|start|begin|beginning|finished|end|of)$|[^a-z]$|\d"
+BEFORE = frozenset(
+    {"train", "training", "trainer", "running", "starting", "start", "begin", "beginning", "finished", "end"}
 )
-"""The word before a counter, if it is none of a sentence: a level, a bracket, a colon, a time."""
+"""Words before a counter that make no sentence of it; so do a bracket, a colon, a time and a level."""
 
 
 def opens(before: str) -> bool:
@@ -76,4 +76,7 @@ def opens(before: str) -> bool:
     words = before.split()
     if not words:
         return True
-    return len(before) <= 120 and LEVEL.search(words[-1] if words[-1][:1].isupper() else words[-1]) is not None
+    last = words[-1]
+    return len(before) <= 120 and (
+        not last[-1].isalpha() or last.isupper() or any(map(str.isdigit, last)) or last.lower() in BEFORE
+    )
