@@ -1,4 +1,4 @@
-"""Bars of tqdm, which Hugging Face, Lightning, Kohya, diffusers and many more draw with, and those of rich and Keras."""
+"""Bars of tqdm, with which Hugging Face, Lightning, Kohya and many more draw, and those of rich and Keras."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ KERAS = re.compile(r"^\s*(?P<step>\d+)/(?P<total>\d+|Unknown)\s+(?:\[[=>.]*\]|[â
 MINOR_FIRST = re.compile(
     r"^\W*(?:load|download|map|filter|token|fetch|generat|resolv|cast|sav|upload|cach|extract|pre-?process|prepar|build"
     r"|read|sanity|predict|sampl|inferenc|bucket|encod|decod|scor|check|flatten|index|convert|compil|warm|install"
-    r"|collect|unpack|copy|copi|verif|import|initiali|quanti|calibrat|running tokenizer|grouping|packing|adding|applying"
-    r"|truncat|deleting|creating|processing|computing|push|setting|materiali|scan)",
+    r"|collect|unpack|copy|copi|verif|import|initiali|quanti|calibrat|running tokenizer|grouping|packing"
+    r"|adding|applying|truncat|deleting|creating|processing|computing|push|setting|materiali|scan)",
     re.IGNORECASE,
 )
 MINOR = re.compile(r"\b(?:val|valid|validat\w*|eval|evaluat\w*|test|testing|inference|shards?|split)\b", re.IGNORECASE)

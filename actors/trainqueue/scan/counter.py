@@ -1,4 +1,4 @@
-"""One thing that counts: a bar, "step 300/1000", or the epochs. It may run more than once, as a bar in each epoch does."""
+"""One thing that counts: a bar, "step 300/1000", or the epochs. It may run often, as a bar in each epoch does."""
 
 from __future__ import annotations
 

@@ -109,9 +109,9 @@ class Course:
         return Place(message=f"{last.name}: {last.step:g} of {last.total:g}")
 
     def _main(self, now: float, *, ended: bool) -> Counter | None:
-        outermost = [
-            counter for counter in self.counters.values() if counter.trusted() or (ended and not counter.minor)
-        ]
+        outermost = [counter for counter in self.counters.values() if counter.trusted()]
+        if ended and not outermost:
+            outermost = [counter for counter in self.counters.values() if not counter.minor]
         epochs = self.epochs
         if epochs is not None:
             outermost = [each for each in outermost if each.outlasts_epochs or self._before(each, epochs)] or [epochs]

@@ -1,4 +1,4 @@
-"""How many epochs or steps there will be, as far as that is known otherwise: by the command, or by a promise in the log."""
+"""How many epochs or steps there will be, where that is known otherwise: by the command, or a promise in the log."""
 
 from __future__ import annotations
 

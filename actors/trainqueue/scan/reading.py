@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Reading:
     """`name` tells one counter from another. What a line does not say is None.
 
-    `epoch` of `epochs` may stand on the same line as the `step` of `total` within it. `said` is where metrics may stand.
+    `epoch` of `epochs` may stand on one line with the `step` of `total` within it. `said` is where metrics may stand.
     """
 
     name: str = ""

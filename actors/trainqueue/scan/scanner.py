@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trainqueue.scan.course import Course, Place
-from trainqueue.scan.epochs import Epochs
 from trainqueue.scan.hints import Hints
 from trainqueue.scan.recognise import recognise
 from trainqueue.scan.splitter import Splitter
@@ -55,7 +54,7 @@ class Scanner:
         self._measure()
         place = self.course.place(now, ended=ended)
         epochs = self.course.epochs
-        if well and epochs is not None and isinstance(epochs, Epochs) and epochs.complete() and place.fraction:
+        if well and epochs is not None and epochs.complete() and place.fraction:
             place = place._replace(step=place.total, fraction=1.0)
         if place.fraction is None:
             return place

@@ -7,8 +7,8 @@ import re
 
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf|-inf"
 KNOWN = (
-    r"loss|acc|accuracy|lr|learning[ _]rate|ppl|perplexity|mfu|f1|auc|mae|mse|rmse|bleu|reward|return|score|iou|map|dice"
-    r"|grad[ _]norm|psnr|ssim|fid|wer|cer|recall|precision|top1|top5|bpb|bpc|entropy|kl"
+    r"loss|acc|accuracy|lr|learning[ _]rate|ppl|perplexity|mfu|f1|auc|mae|mse|rmse|bleu|reward|return|score|iou|map"
+    r"|dice|grad[ _]norm|psnr|ssim|fid|wer|cer|recall|precision|top1|top5|bpb|bpc|entropy|kl"
 )
 WHICH = r"train|training|val|valid|validation|test|eval|avg|average|mean|total|best"
 NAMED = re.compile(
@@ -20,8 +20,8 @@ PLAIN = re.compile(rf"\b((?:(?:{WHICH})[ _])?(?:{KNOWN}))\s+({NUMBER})(?![\w:/]|
 LEADS = re.compile(rf"(?:(?:{WHICH})[ _/])*(?:{KNOWN})\s*[=:]?\s*(?:{NUMBER})(?![\w:/]|\.\d)", re.IGNORECASE)
 """A line that begins with a metric."""
 NO_METRICS = frozenset({
-    "epoch", "train_epoch", "step", "steps", "iter", "iteration", "it", "eta", "v_num", "total", "batch", "global_step", "time",
-    "elapsed", "data", "max", "line", "port", "pid", "rank", "seed", "max mem", "s/it", "it/s", "memory", "gpu",
+    "epoch", "train_epoch", "step", "steps", "iter", "iteration", "it", "eta", "v_num", "total", "batch", "global_step",
+    "time",    "elapsed", "data", "max", "line", "port", "pid", "rank", "seed", "max mem", "s/it", "it/s", "memory", "gpu",
 })  # fmt: skip
 MOST = 20
 """Metrics of one line."""
