@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from trainqueue import logfile
 if TYPE_CHECKING:
     from trainqueue.scan import Scanner
 
+logger = logging.getLogger(__name__)
 PIECE = 16_384
 """Bytes of one step: a millisecond at most, so that nobody waits for this thread."""
 MOST = 262_144
@@ -38,6 +40,10 @@ class JobLog:
                 return fd is not None and self._step(fd, now, most)
         except OSError:
             return False  # removed, or out of our reach: it says nothing then
+        except Exception:
+            logger.exception("the log %s cannot be read for progress; its job runs on, without", self.path)
+            self.path = ""  # whatever is wrong with us, the job must go on to be watched
+            return False
 
     def _step(self, fd: int, now: float, most: int) -> bool:
         size = os.fstat(fd).st_size

@@ -21,6 +21,8 @@ MOST = 40
 """Counters that are kept in mind."""
 STALE, LONGER = 120.0, 3.0
 """Seconds of silence after which a counter gives way to one that has lived so many times as long."""
+HIGHEST = 1e15
+"""A larger count is none."""
 REFINED = 100
 """Steps of a counter up to which another one's steps within one of them are worth to be shown."""
 
@@ -50,6 +52,8 @@ class Course:
     # -- what lines say
 
     def take(self, reading: Reading, now: float) -> None:
+        if any(count is not None and not 0 <= count <= HIGHEST for count in counts(reading)):
+            return
         self.order += 1
         self.over = self.over or reading.over
         self.hints = self.hints.with_promises(reading)
@@ -102,6 +106,8 @@ class Course:
         if self.passes is not None and self.hints.epochs:
             total = max(self.hints.epochs, self.passes)
             return Place(self.passes, total, self.passes / total, unit="passes")
+        if self.passes is not None:
+            return Place(message=f"epoch {self.passes:g}")
         alive = [counter for counter in self.counters.values() if counter.minor and not counter.done and counter.total]
         if not alive:
             return Place()
@@ -115,12 +121,11 @@ class Course:
         epochs = self.epochs
         if epochs is not None:
             outermost = [each for each in outermost if each.outlasts_epochs or self._before(each, epochs)] or [epochs]
-        once = [counter for counter in outermost if not counter.restarts]
-        endless = [counter for counter in outermost if counter.total is None and not isinstance(counter, Epochs)]
-        if len(endless) < len(outermost):
-            outermost = [counter for counter in once or outermost if counter not in endless]
-        else:
-            outermost = sorted(endless, key=lambda counter: -counter.moves)[:1]
+        ending = [each for each in outermost if each.total is not None or isinstance(each, Epochs)]
+        if outermost and not ending:
+            return max(outermost, key=lambda counter: counter.moves)
+        once = [counter for counter in ending if not counter.restarts]
+        outermost = once or ending
         outermost.sort(key=lambda counter: counter.first)
         under_way = [counter for counter in outermost if not self._is_past(counter, outermost)]
         main = next((counter for counter in under_way if not self._gives_way(counter, under_way, now)), None)
@@ -210,3 +215,10 @@ class Course:
         if main.restarts or (self.hints.per_epoch and self.passes is None):
             return self.hints.epochs
         return 1
+
+
+def counts(reading: Reading) -> tuple[float | None, ...]:
+    return (
+        *(reading.step, reading.total, reading.epoch, reading.epochs, reading.passes),
+        *(reading.promised_steps, reading.promised_epochs, reading.elapsed, reading.left),
+    )

@@ -19,6 +19,10 @@ STEPS = re.compile(
 )
 
 
+DIGITS = 10
+"""A number of more is none of these."""
+
+
 @dataclass(frozen=True, slots=True)
 class Hints:
     """None: nobody knows. `per_epoch`: a bar without a name is one epoch's, rather than the whole run's."""
@@ -38,7 +42,7 @@ class Hints:
                 if not name.startswith("-"):
                     continue
                 value = command[at + 1] if at + 1 < len(command) else ""
-            if not value.isdecimal() or not 0 < int(value) < 10**9:
+            if not (value.isdecimal() and len(value) < DIGITS and int(value)):
                 continue
             if EPOCHS.match(name):
                 epochs, trainer = float(value), "num_train" in name.replace("-", "_")

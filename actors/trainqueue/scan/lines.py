@@ -31,6 +31,8 @@ PROMISE = re.compile(
 )
 AROUND = frozenset({"fold", "trial", "round"})
 """What epochs may be within; the number is that of one that begins."""
+LAST_WORD = "`Trainer.fit` stopped: `max_"
+"""Of Lightning."""
 PASSES = re.compile(r"""['"]epoch['"]: ['"]?(\d+(?:\.\d+)?)""")
 BUILDS = re.compile(r"\]\s*(?:c\+\+|cc|gcc|g\+\+|nvcc|/|\S*ninja|Building|Linking|Compiling|Generating|Copying)")
 
@@ -98,8 +100,8 @@ def bracket(line: str) -> Reading | None:
 
 def promise(line: str) -> Reading | None:
     """Hugging Face, diffusers, Kohya: what they are going to do."""
-    if "stopped: `max_" in line:
-        return Reading("promise", over=True)  # Lightning's last word
+    if LAST_WORD in line:
+        return Reading("promise", over=True)
     found = PROMISE.search(line)
     if found is None:
         return None

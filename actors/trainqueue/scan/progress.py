@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 FAR = ("step", "total", "fraction")
 """What a report says or does not say together."""
+MOST_WHOLE = 2.0**53
 
 
 class Told:
@@ -34,7 +35,11 @@ class Told:
         """All that is known, or None where nothing is, or nothing has changed."""
         place = self.scanner.place(now, ended=ended, well=well)
         report = self._report or {}
-        found: dict[str, Any] = {"step": place.step, "total": place.total, "fraction": place.fraction}
+        found: dict[str, Any] = {
+            "step": whole(place.step),
+            "total": whole(place.total),
+            "fraction": place.fraction,
+        }
         unit: object = ("log", place.unit)
         if any(report.get(name) is not None for name in FAR):
             found = {name: report.get(name) for name in FAR}
@@ -61,3 +66,8 @@ class Told:
         self._pace.note(now, at, (unit, counts, whole))
         eta = self._pace.eta(now, at, whole) if whole else None
         return self._pace.rate(now, whole) if counts else None, eta
+
+
+def whole(count: float | None) -> float | None:
+    """As an integer where it is one: people read it."""
+    return int(count) if count is not None and count.is_integer() and abs(count) < MOST_WHOLE else count

@@ -20,7 +20,10 @@ def recognise(line: str) -> Reading | None:
     if "\x1b" in line:
         line = ANSI.sub("", line)
     if "%|" in line:
-        return bars.tqdm(line)
+        found = bars.tqdm(line)
+        if found is not None and lines.LAST_WORD in line:
+            found.over = True  # on the same line: nobody has ended that of the bar
+        return found
     if "━" in line or "╺" in line:
         return bars.rich(line)
     if line[0] == "{":

@@ -21,7 +21,8 @@ LEADS = re.compile(rf"(?:(?:{WHICH})[ _/])*(?:{KNOWN})\s*[=:]?\s*(?:{NUMBER})(?!
 """A line that begins with a metric."""
 NO_METRICS = frozenset({
     "epoch", "train_epoch", "step", "steps", "iter", "iteration", "it", "eta", "v_num", "total", "batch", "global_step",
-    "time",    "elapsed", "data", "max", "line", "port", "pid", "rank", "seed", "max mem", "s/it", "it/s", "memory", "gpu",
+    "time", "elapsed", "data", "max", "line", "port", "pid", "rank", "seed", "max mem", "s/it", "it/s", "memory",
+    "gpu",
 })  # fmt: skip
 MOST = 20
 """Metrics of one line."""
