@@ -10,7 +10,7 @@ from trainqueue.scan.words import scaled, seconds
 COUNT = r"\d+(?:\.\d+)?[kMGT]?"
 TQDM = re.compile(
     rf"(?P<desc>.*?)(?::\s*)?\s*(?P<percent>\d{{1,3}})%\|[^|]*\|\s*(?P<step>{COUNT})[A-Za-z]*/(?P<total>{COUNT})[A-Za-z]*"
-    r"\s*\[(?P<elapsed>[^<,\]]*)<(?P<left>[^,\]]*),\s*(?P<rate>[^,\]]*)(?P<said>[^\]]*)"
+    r"\s*\[(?P<elapsed>[^<\]]*)<(?P<left>(?:\d+ days?, )?[^,\]]*),\s*(?P<rate>[^,\]]*)(?P<said>[^\]]*)"
 )
 ENDLESS = re.compile(
     rf"(?:(?P<desc>.*?):\s+)?(?P<step>{COUNT})[A-Za-z]*\s\[(?P<elapsed>\d+:[\d:]+),\s*[^,\]]*/[^,\]]*(?P<said>[^\]]*)"
