@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 STOP = 5.0
 """Seconds that a trainer gets to stop."""
 NO_GPU = "cpu:0"
+GENTLY = {"TQDM_MININTERVAL": "1"}
+"""What a job finds where nobody has said otherwise: bars of ten frames a second would fill its log."""
 CALM, BUSY = 0.02, 0.001
 """Seconds from a hand-over to the next arming, for usual and for very short jobs."""
 MAX_ARMED = 16
@@ -181,8 +183,9 @@ class Bench:
     def _trainer(
         self, job: int, number: int, runner: local.Runner | None, *, started: bool
     ) -> pykka.ActorRef[TrainerActor]:
-        folder = self.home.attempt(job, number)
-        return TrainerActor.start(self.arbiter, runner, job, number, folder, started=started)
+        folder, spec = self.home.attempt(job, number), self.attempts[job, number].spec
+        log, command = self.home.log_name(job, number), (*spec.command, *(spec.resume_args if number > 1 else ()))
+        return TrainerActor.start(self.arbiter, runner, job, number, folder, log, command, started=started)
 
     def stop(self, job: int, number: int, *, force: bool, stalled: bool = False) -> None:
         attempt = self.attempts.get((job, number))
@@ -246,6 +249,7 @@ class Bench:
             **self._cell(job),
             "grace": self.grace if spec.grace is None else spec.grace,
             "env": {
+                **GENTLY,
                 **(user.plain_environment() if spec.env is None else spec.env),
                 **spec.env_extra,
                 **self._marks(job),

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import ctypes
 import os
+import struct
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-CLOSE_WRITE, MOVED_FROM, MOVED_TO, DELETE, DELETE_SELF, MOVE_SELF = 0x8, 0x40, 0x80, 0x200, 0x400, 0x800
+MODIFY, CLOSE_WRITE, MOVED_FROM, MOVED_TO, DELETE, DELETE_SELF, MOVE_SELF = 0x2, 0x8, 0x40, 0x80, 0x200, 0x400, 0x800
+ONESHOT = 0x80000000
+"""Once, and then never again until it is added anew."""
+EVENT = struct.Struct("iIII")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -26,3 +30,22 @@ def watch(folder: Path, events: int) -> int:
         os.close(fd)
         raise error
     return fd
+
+
+def add(fd: int, path: str, events: int) -> int:
+    """Watch one more with the same descriptor; the number that its events carry. Raises OSError."""
+    mark = int(_libc.inotify_add_watch(fd, os.fsencode(path), ctypes.c_uint32(events)))
+    if mark < 0:
+        raise OSError(ctypes.get_errno(), f"cannot watch {path}")
+    return mark
+
+
+def marks(data: bytes) -> set[int]:
+    """Whose events these are, which were read from a descriptor."""
+    found: set[int] = set()
+    at = 0
+    while at + EVENT.size <= len(data):
+        mark, _, _, length = EVENT.unpack_from(data, at)
+        found.add(mark)
+        at += EVENT.size + length
+    return found

@@ -224,7 +224,7 @@ class WatchAgain:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A job's progress.json has changed and is right."""
+    """A job has said or shown how far it is."""
 
     job: int
     attempt: int
@@ -234,6 +234,11 @@ class Progress:
 @dataclass(frozen=True, slots=True)
 class LookAtProgress:
     """Trainer to itself, some time after the last look."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookAtLog:
+    """Trainer to itself: read on in the job's log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -409,6 +414,6 @@ GpuNews = Sighted | WatchSilent | LookDue | ProofTimeOver | SettleTimeOver
 ToArbiter = Open | Calls | OrdersWritten | FromTrainer | Armed | ArmFailed | Tidied | ToSelf | GpuNews
 ToGpuWatch = LookNow | Glance
 ToJanitor = Clean | Stir | TakeStep
-ToTrainer = StopAttempt | TellOrders | LookAtProgress | Decide | FeelPulse | LookAtPulse
+ToTrainer = StopAttempt | TellOrders | LookAtProgress | LookAtLog | Decide | FeelPulse | LookAtPulse
 ToAnnals = NoteEnd | LookUp | WriteOrders | Parting
 ToArmourer = Arm | Spare | Trim | Warm

@@ -26,6 +26,8 @@ class ProgressFile:
         self.path = path
         self.fd: int | None = None
         self._seen: tuple[int, int] | None = None
+        self.marks: set[int] = set()
+        """Of what has changed and was watched besides, until somebody takes them out."""
 
     def watch(self) -> None:
         """Watches the folder, not the file: a rename replaces the file's inode."""
@@ -68,9 +70,17 @@ class ProgressFile:
         """Whether there was anything."""
         some = False
         with contextlib.suppress(OSError):
-            while self.fd is not None and os.read(self.fd, 65536):
+            while self.fd is not None and (data := os.read(self.fd, 65536)):
+                self.marks |= inotify.marks(data)
                 some = True
         return some
+
+    def stirred(self, mark: int) -> bool:
+        """Whether what was added with this mark has changed since it was last asked."""
+        self._drain()
+        found = mark in self.marks
+        self.marks.clear()
+        return found
 
     def close(self) -> None:
         if self.fd is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import signal
+import time
 from typing import TYPE_CHECKING, Any, Literal, assert_never
 
 import pykka
@@ -17,6 +18,7 @@ from trainqueue.messages import (
     Ended,
     FeelPulse,
     Gone,
+    LookAtLog,
     LookAtProgress,
     LookAtPulse,
     Progress,
@@ -27,10 +29,11 @@ from trainqueue.messages import (
     ToTrainer,
     TrainerFailed,
 )
-from trainqueue.progress import ProgressFile
+from trainqueue.sources import Sources
 from trainqueue.vitals import Vitals
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from trainqueue.launch.local import Runner
@@ -42,6 +45,8 @@ BLIND = 1.0
 """Seconds between looks at progress.json where inotify cannot be had."""
 CALM = 0.1
 """Seconds from one reading of progress.json to the next."""
+APART, BREATH = 0.5, 0.001
+"""Seconds from one reading of the log to the next, and between the pieces of one."""
 
 
 class TrainerActor(SelectingActor):
@@ -58,9 +63,12 @@ class TrainerActor(SelectingActor):
         job: int,
         attempt: int,
         folder: Path,
+        log: str = "",
+        command: Sequence[str] = (),
         *,
         started: bool,
     ) -> None:
+        """`log` is the path of the job's, from which its progress is read; none where there is no name."""
         super().__init__(self._crashed)
         self.arbiter = arbiter
         self.runner = runner
@@ -77,12 +85,15 @@ class TrainerActor(SelectingActor):
         """Why the machine did not let it start, in the runner's words."""
         self.ended = self.over = False
         """The job has ended; the runner has been let go."""
-        self.progress: ProgressFile | None = None
+        self.log, self.command = log, command
+        self.sources: Sources | None = None
+        self.suspended_at: float | None = None
         self.patience = PATIENCE
 
     def begin(self) -> None:
         if self.started:
-            self._watch_progress()
+            self._watch_progress(grown=True)
+            self._note_suspension()
         if self.runner is None:
             self._decide()
             return
@@ -100,8 +111,11 @@ class TrainerActor(SelectingActor):
             case TellOrders():
                 self.stops.append(signal.SIGUSR2)
                 self._pass_stops_on()
+                self._note_suspension()
             case LookAtProgress():
                 self._progress()
+            case LookAtLog():
+                self._read_log()
             case Decide():
                 self._decide()
             case FeelPulse(every, log):
@@ -141,7 +155,7 @@ class TrainerActor(SelectingActor):
             self.told = started
             self._tell(Started(self.job, self.attempt, started["pid"], started["at"], started.get("began")))
             self._pass_stops_on()
-            self._watch_progress()
+            self._watch_progress(grown=False)
         elif "refused" in packet:
             self.refused = packet["refused"]
         elif "ended" in packet:
@@ -152,7 +166,7 @@ class TrainerActor(SelectingActor):
     def _tell_ended(self, result: Result) -> None:
         if not self.ended:
             self.ended = True
-            self._report()  # the last word, written just before the end
+            self._report(result)  # the last word, written just before the end
             self._tell(Ended(self.job, self.attempt, result))
 
     def _let_go(self) -> None:
@@ -217,32 +231,62 @@ class TrainerActor(SelectingActor):
 
     # -- progress
 
-    def _watch_progress(self) -> None:
-        if self.progress is None:
-            self.progress = ProgressFile(self.folder.parent / "progress.json")
-            self.inbox.after(CALM, LookAtProgress())  # a short job never pays for inotify
+    def _watch_progress(self, *, grown: bool) -> None:
+        """`grown`: it may have said much before we came."""
+        if self.sources is None:
+            self.sources = Sources(self.folder.parent, self.log, self.command, grown=grown)
+            self.inbox.after(CALM, LookAtProgress())  # a short job never pays for inotify, nor for its log
 
     def _progress(self) -> None:
         """Tell what is new, then wait for the next change; where inotify is blind, look again and again."""
-        assert self.progress is not None
-        if self.progress.fd is None:
-            self.progress.watch()
+        assert self.sources is not None
+        fresh = self.sources.fd is None
+        if fresh:
+            self.sources.watch()
         self._report()
-        if self.progress.fd is None:
+        if self.sources.fd is None:
             self.inbox.after(BLIND, LookAtProgress())
         else:
-            self.inbox.watch(self.progress.fd, self._changed)
+            self.inbox.watch(self.sources.fd, self._changed)
+        if fresh:
+            self._read_log()
 
     def _changed(self) -> None:
         """Let a script that reports a thousand times a second wake us a few times only."""
-        assert self.progress is not None
-        assert self.progress.fd is not None
-        self.inbox.forget(self.progress.fd)
+        assert self.sources is not None
+        assert self.sources.fd is not None
+        self.inbox.forget(self.sources.fd)
+        if self.sources.log_stirred():
+            self._read_log()
         self._report()
         self.inbox.after(CALM, LookAtProgress())
 
-    def _report(self) -> None:
-        values = self.progress.read() if self.progress is not None else None
+    def _read_log(self) -> None:
+        """In pieces, since others want the processor, too; then wait for time to pass, or for it to grow."""
+        assert self.sources is not None
+        if self.sources.read_log():
+            self.inbox.after(BREATH, LookAtLog())
+            return
+        self._report()
+        if self.sources.fd is not None and (self.sources.has_read() or self.sources.watch_log()):
+            self.inbox.after(APART, LookAtLog())
+
+    def _note_suspension(self) -> None:
+        """A job that is not let run is not slow."""
+        given = [order for order in orders.given(self.folder) if "suspend" in order or "continue" in order]
+        suspended = bool(given) and "suspend" in given[-1]
+        if suspended and self.suspended_at is None:
+            self.suspended_at = time.monotonic()
+        elif not suspended and self.suspended_at is not None:
+            if self.sources is not None:
+                self.sources.told.suspended(time.monotonic() - self.suspended_at)
+            self.suspended_at = None
+
+    def _report(self, result: Result | None = None) -> None:
+        """The one place where progress is told. `result`: the job has ended so, and this is the last time."""
+        if self.sources is None:
+            return
+        values = self.sources.news() if result is None else self.sources.last_words(well=result.exit_code == 0)
         if values is not None:
             if self.vitals is not None:
                 self.vitals.beats = True
@@ -256,5 +300,5 @@ class TrainerActor(SelectingActor):
             self.inbox.after(self.vitals.every, LookAtPulse())
 
     def release(self) -> None:
-        if self.progress is not None:
-            self.progress.close()
+        if self.sources is not None:
+            self.sources.close()

@@ -1,0 +1,100 @@
+"""Bars of tqdm, with which Hugging Face, Lightning, Kohya and many more draw, and those of rich and Keras."""
+
+from __future__ import annotations
+
+import re
+
+from trainqueue.scan.reading import Reading
+from trainqueue.scan.words import scaled, seconds
+
+COUNT = r"\d+(?:\.\d+)?[kMGT]?"
+TQDM = re.compile(
+    rf"(?P<desc>.*?)(?::\s*)?\s*(?P<percent>\d{{1,3}})%\|[^|]*\|\s*(?P<step>{COUNT})[A-Za-z]*/(?P<total>{COUNT})[A-Za-z]*"
+    r"\s*\[(?P<elapsed>[^<\]]*)<(?P<left>(?:\d+ days?, )?[^,\]]*),\s*(?P<rate>[^,\]]*)(?P<said>[^\]]*)"
+)
+ENDLESS = re.compile(
+    rf"(?:(?P<desc>.*?):\s+)?(?P<step>{COUNT})[A-Za-z]*\s\[(?P<elapsed>\d+:[\d:]+),\s*[^,\]]*/[^,\]]*(?P<said>[^\]]*)"
+)
+"""A bar that knows no total: `45it [00:10, 4.3it/s]`."""
+IN_NAME = re.compile(r"\bepochs?\b\W{0,3}(\d+)(?:\s*(?:/|of)\s*(\d+))?|^\s*(\d+)/(\d+)\s", re.IGNORECASE)
+"""An epoch in a description; the second kind is Ultralytics'."""
+RICH = re.compile(
+    r"(?P<desc>[^━╸╺]*?)\s*[━╸╺]+[\s━╸╺]*\s(?:(?P<percent>\d{1,3})%|(?P<step>\d+)/(?P<total>\d+))"
+    r"(?:\s+(?P<elapsed>\d+:[\d:]+))?(?:\s+•\s+(?P<left>[-\d:]+))?(?P<said>.*)"
+)
+KERAS = re.compile(r"^\s*(?P<step>\d+)/(?P<total>\d+|Unknown)\s+(?:\[[=>.]*\]|[━╸╺][\s━╸╺]*|-)(?P<said>.*)")
+MINOR_FIRST = re.compile(
+    r"^\W*(?:load|download|map|filter|token|fetch|generat|resolv|cast|sav|upload|cach|extract|pre-?process|prepar|build"
+    r"|read|sanity|predict|sampl|inferenc|bucket|encod|decod|scor|check|flatten|index|convert|compil|warm|install"
+    r"|collect|unpack|copy|copi|verif|import|initiali|quanti|calibrat|running tokenizer|grouping|packing"
+    r"|adding|applying|truncat|deleting|creating|processing|computing|push|setting|materiali|scan)",
+    re.IGNORECASE,
+)
+MINOR = re.compile(r"\b(?:val|valid|validat\w*|eval|evaluat\w*|test|testing|inference|shards?|split)\b", re.IGNORECASE)
+FILE = re.compile(r"\.(?:json|safetensors|bin|txt|model|pt|pth|ckpt|onnx|gguf|parquet|zip|gz|tar|csv|jsonl)(?:\W|$)")
+MINOR_UNIT = re.compile(r"(?:B|examples?|files?|shards?|images?(?= ?dl))/s|(?:B|examples?|files?)\b")
+DIGITS = re.compile(r"\d+(?:\.\d+)?")
+
+
+def is_minor(name: str) -> bool:
+    return bool(name) and bool(MINOR_FIRST.match(name) or MINOR.search(name) or FILE.search(name))
+
+
+def named(made: Reading, desc: str) -> Reading:
+    """With what its description says."""
+    desc = desc.strip()[-200:]
+    if desc:
+        epoch = IN_NAME.search(desc)
+        if epoch is not None:
+            number, of = (epoch[1], epoch[2]) if epoch[1] else (epoch[3], epoch[4])
+            made.epoch, made.epochs = int(number), None if of is None else int(of)
+        made.minor = made.minor or is_minor(desc)
+        made.name = DIGITS.sub("", desc)[:60].strip().lower()
+    return made
+
+
+def tqdm(line: str) -> Reading | None:
+    found = TQDM.search(line)
+    if found is None:
+        return None
+    desc, _, step, total, elapsed, left, rate, said = found.groups()
+    made = Reading(step=scaled(step), total=scaled(total), said=said)
+    made.elapsed, made.left = seconds(elapsed), seconds(left)
+    made.minor = MINOR_UNIT.search(rate) is not None
+    return named(made, desc)
+
+
+def endless(line: str) -> Reading | None:
+    found = ENDLESS.match(line)
+    if found is None:
+        return None
+    desc, step, elapsed, said = found.groups()
+    return named(Reading(step=scaled(step), elapsed=seconds(elapsed), said=said), desc or "")
+
+
+def rich(line: str) -> Reading | None:
+    """Also Keras 3, whose bars are of the same sign and have the count in front of them."""
+    found = KERAS.match(line)
+    if found is not None:
+        return keras_of(found)
+    found = RICH.search(line)
+    if found is None:
+        return None
+    desc, percent, step, total, elapsed, left, said = found.groups()
+    made = Reading(step=float(percent or step), total=100.0 if percent else float(total), said=said)
+    made.elapsed, made.left = seconds(elapsed or "?"), seconds(left or "?")
+    named(made, desc)
+    made.from_zero = made.epochs is not None
+    if made.epochs is not None and made.epochs < (made.epoch or 0):
+        made.epochs = None  # Lightning without an end
+    return made
+
+
+def keras(line: str) -> Reading | None:
+    found = KERAS.match(line)
+    return None if found is None else keras_of(found)
+
+
+def keras_of(found: re.Match[str]) -> Reading:
+    step, total, said = found.groups()
+    return Reading("keras", float(step), None if total == "Unknown" else float(total), said=said)

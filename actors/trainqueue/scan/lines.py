@@ -1,0 +1,117 @@
+"""Lines that say where a script is: "Epoch 3/10", "step 300/1000", "[300/1000]", "iter 300: loss 2.4", and dicts."""
+
+from __future__ import annotations
+
+import re
+
+from trainqueue.scan.reading import Reading
+from trainqueue.scan.words import LEADS, has_metrics, opens
+
+EPOCH = re.compile(
+    r"\bepochs?\b(?:\(\w+\))?\s*[:=#]?\s*[\[(]?\s*(\d+)\s*(?:(?:/|of|out of)\s*(\d+)(?![\d/.]))?\s*[\])]?",
+    re.IGNORECASE,
+)
+AFTER_NUMBER = re.compile(r"\s*(?:[:,|\[\](=-]|$|\s\s|\t|(?:step|iter|batch|loss|train|val|\{))", re.IGNORECASE)
+"""What follows an epoch's number that has no total, in a log; in a sentence a word does."""
+WITHIN = re.compile(
+    r"\s*[,:|;-]*\s*(?:(?:step|iter(?:ation)?|it|batch)\s*[:=#]?\s*[\[(]?|[\[(])\s*(\d+)\s*(?:/|of)\s*(\d+)",
+    re.IGNORECASE,
+)
+"""Behind an epoch: how far within it."""
+STEP = re.compile(
+    r"\b(global[ _]step|steps?|iter(?:ation)?s?|batch(?:es)?|episodes?|updates?|fold|trial|round)\b"
+    r"\s*[:=#]?\s*[\[(]?\s*(\d[\d,]*)\s*(?:(?:/|of|out of)\s*(\d[\d,]*)(?![\d/.]))?",
+    re.IGNORECASE,
+)
+AFTER_STEP = re.compile(r"\s*[\])]?\s*[,:|;-]*\s*")
+BRACKET = re.compile(r"\[\s*(\d+)\s*/\s*(\d+)\s*(?:\([^)]*\)\s*)?\]")
+PROMISE = re.compile(
+    r"\b(?:(total optimization steps|max_steps)|num(?:ber of)?[ _](?:train[ _])?epochs)\b[^=:\d]{0,40}[=:]\s*([\d,]+)",
+    re.IGNORECASE,
+)
+AROUND = frozenset({"fold", "trial", "round"})
+"""What epochs may be within; the number is that of one that begins."""
+LAST_WORD = "`Trainer.fit` stopped: `max_"
+"""Of Lightning."""
+PASSES = re.compile(r"""['"]epoch['"]: ['"]?(\d+(?:\.\d+)?)""")
+BUILDS = re.compile(r"\]\s*(?:c\+\+|cc|gcc|g\+\+|nvcc|/|\S*ninja|Building|Linking|Compiling|Generating|Copying)")
+
+
+def whole(text: str) -> int:
+    return int(text.replace(",", ""))
+
+
+def dictionary(line: str) -> Reading | None:
+    """Hugging Face's Trainer: `{'loss': 0.5, 'learning_rate': 5e-05, 'epoch': 1.2}`."""
+    if "': " not in line and '": ' not in line:
+        return None
+    over = "train_runtime" in line
+    if not (over or "loss" in line or "eval_" in line or "reward" in line):
+        return None
+    passes = PASSES.search(line)
+    return Reading("dict", said=line, over=over, passes=float(passes[1]) if passes else None)
+
+
+def epoch(line: str) -> Reading | None:
+    found = EPOCH.search(line)
+    if found is None or not opens(line[: found.start()]):
+        return None
+    number, of = found.groups()
+    rest = line[found.end() :]
+    if of is None and AFTER_NUMBER.match(rest) is None and found[0][-1:] not in "])":
+        return None
+    made = Reading("epoch", epoch=int(number), epochs=None if of is None else int(of), said=rest)
+    within = WITHIN.match(rest)
+    if within is not None:
+        made.name, made.step, made.total, made.said = "within", float(within[1]), float(within[2]), rest[within.end() :]
+    else:
+        made.begins = not has_metrics(rest)
+    return made
+
+
+def step(line: str) -> Reading | None:
+    found = STEP.search(line)
+    if found is None or not opens(line[: found.start()]):
+        return None
+    word, number, of = found.groups()
+    rest = line[found.end() :]
+    said = has_metrics(rest)
+    if of is None and not said:
+        return None
+    if of is not None and not said and rest[:1].isalnum():
+        return None
+    word, count = word.lower().rstrip("s"), float(whole(number))
+    if word in AROUND:
+        return Reading(word, count - 1, float(whole(of)) if of else None) if of else None
+    made = Reading(word, count, float(whole(of)) if of else None, said=rest)
+    made.weak = not said  # "Step 1/12 : FROM python" of another program
+    return made
+
+
+def bracket(line: str) -> Reading | None:
+    found = BRACKET.search(line)
+    if found is None or BUILDS.match(line, found.end() - 1):
+        return None
+    said = has_metrics(line)
+    if not said and not opens(line[: found.start()]):
+        return None
+    return Reading("[]", float(found[1]), float(found[2]), weak=not said, said=line)
+
+
+def promise(line: str) -> Reading | None:
+    """Hugging Face, diffusers, Kohya: what they are going to do."""
+    if LAST_WORD in line:
+        return Reading("promise", over=True)
+    found = PROMISE.search(line)
+    if found is None:
+        return None
+    steps, number = found.groups()
+    count = whole(number.strip(",") or "0")
+    if steps:
+        return Reading("promise", promised_steps=count)
+    return Reading("promise", promised_epochs=count)
+
+
+def measure(line: str) -> Reading | None:
+    """A line of nothing but metrics."""
+    return Reading("measure", said=line) if LEADS.match(line.lstrip()) else None

@@ -1,0 +1,73 @@
+"""The progress map that is told: what the script has reported, else what its log shows, and how fast it goes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trainqueue.scan.pace import Pace
+from trainqueue.scan.scanner import Scanner
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+FAR = ("step", "total", "fraction")
+"""What a report says or does not say together."""
+MOST_WHOLE = 2.0**53
+
+
+class Told:
+    """Of one attempt. `now` is monotonic, `wall` is seconds since 1970."""
+
+    def __init__(self, command: Sequence[str] = ()) -> None:
+        self.scanner = Scanner(command)
+        self._report: Mapping[str, Any] | None = None
+        self._pace = Pace()
+        self._last: dict[str, Any] | None = None
+
+    def report(self, report: Mapping[str, Any]) -> None:
+        """What progress.json says."""
+        self._report = report
+
+    def suspended(self, seconds: float) -> None:
+        self._pace.suspended(seconds)
+
+    def map(self, now: float, wall: float, *, ended: bool = False, well: bool = False) -> dict[str, Any] | None:
+        """All that is known, or None where nothing is, or nothing has changed."""
+        place = self.scanner.place(now, ended=ended, well=well)
+        report = self._report or {}
+        found: dict[str, Any] = {
+            "step": whole(place.step),
+            "total": whole(place.total),
+            "fraction": place.fraction,
+        }
+        unit: object = ("log", place.unit)
+        if any(report.get(name) is not None for name in FAR):
+            found = {name: report.get(name) for name in FAR}
+            unit = "report"
+        found["message"] = place.message if report.get("message") is None else report["message"]
+        found["metrics"] = {**self.scanner.metrics, **report.get("metrics", {})}
+        found["rate"], found["eta"] = self._speed(found, unit, now, place.exact if unit != "report" else None)
+        if self._report is None and not any(found.values()):
+            return None
+        if found == self._last:
+            return None
+        self._last = found
+        return {**found, "updated_at": wall}
+
+    def _speed(
+        self, found: Mapping[str, Any], unit: object, now: float, exact: float | None
+    ) -> tuple[float | None, float | None]:
+        step, total, fraction = found["step"], found["total"], found["fraction"]
+        counts = step is not None and (total or fraction is None)
+        at, whole = (step, total) if counts else (fraction, 1.0)
+        if at is None:
+            return None, None
+        at = exact if counts and exact is not None else at
+        self._pace.note(now, at, (unit, counts, whole))
+        eta = self._pace.eta(now, at, whole) if whole else None
+        return self._pace.rate(now, whole) if counts else None, eta
+
+
+def whole(count: float | None) -> float | None:
+    """As an integer where it is one: people read it."""
+    return int(count) if count is not None and count.is_integer() and abs(count) < MOST_WHOLE else count

@@ -1,0 +1,38 @@
+"""Bytes of a log to lines, as they come: ended by a newline, or by what sends the cursor back."""
+
+from __future__ import annotations
+
+CARRIED = 4096
+"""Bytes of an unfinished line that are kept; a longer one is passed over."""
+
+
+class Splitter:
+    def __init__(self) -> None:
+        self.rest = b""
+        self.skipping = False
+        """In the middle of a line whose beginning is not known."""
+
+    def lines(self, data: bytes) -> list[str]:
+        """Those that have ended, and a bar's frame that ends with its bracket."""
+        end = max(data.rfind(b"\n"), data.rfind(b"\r"), data.rfind(b"\b"))
+        if end < 0:
+            if not self.skipping:
+                self.rest += data
+                if len(self.rest) > CARRIED:
+                    self.skip()
+            return self._frame()
+        whole, rest = data[:end], data[end + 1 :]
+        text = (self.rest + whole).decode(errors="replace")
+        found = text.replace("\r", "\n").replace("\b", "\n").split("\n")
+        if self.skipping:
+            del found[0]
+        self.rest, self.skipping = (rest, False) if len(rest) <= CARRIED else (b"", True)
+        return [line for line in found if line] + self._frame()
+
+    def _frame(self) -> list[str]:
+        """A bar's last frame stands there without an end until the next one comes."""
+        return [self.rest.decode(errors="replace")] if self.rest.endswith(b"]") and b"%|" in self.rest else []
+
+    def skip(self) -> None:
+        """What comes next is somewhere in a line."""
+        self.rest, self.skipping = b"", True
