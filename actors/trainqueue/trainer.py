@@ -17,6 +17,7 @@ from trainqueue.messages import (
     Ended,
     FeelPulse,
     Gone,
+    KeepSeries,
     LookAtProgress,
     LookAtPulse,
     Progress,
@@ -28,6 +29,7 @@ from trainqueue.messages import (
     TrainerFailed,
 )
 from trainqueue.progress import ProgressFile
+from trainqueue.seriesfile import SeriesFile
 from trainqueue.vitals import Vitals
 
 if TYPE_CHECKING:
@@ -78,6 +80,7 @@ class TrainerActor(SelectingActor):
         self.ended = self.over = False
         """The job has ended; the runner has been let go."""
         self.progress: ProgressFile | None = None
+        self.series = SeriesFile(folder.parent, attempt)
         self.patience = PATIENCE
 
     def begin(self) -> None:
@@ -102,6 +105,8 @@ class TrainerActor(SelectingActor):
                 self._pass_stops_on()
             case LookAtProgress():
                 self._progress()
+            case KeepSeries():
+                self.series.keep()
             case Decide():
                 self._decide()
             case FeelPulse(every, log):
@@ -154,6 +159,7 @@ class TrainerActor(SelectingActor):
             self.ended = True
             self._report()  # the last word, written just before the end
             self._tell(Ended(self.job, self.attempt, result))
+            self.series.keep()  # nobody waits for it any more
 
     def _let_go(self) -> None:
         """The record is written, and the runner will serve another attempt: from here on it is not ours."""
@@ -247,6 +253,8 @@ class TrainerActor(SelectingActor):
             if self.vitals is not None:
                 self.vitals.beats = True
             self._tell(Progress(self.job, self.attempt, values))
+            if (seconds := self.series.take(values)) is not None:
+                self.inbox.after(seconds, KeepSeries())
 
     # -- whether it does anything
 
@@ -256,5 +264,6 @@ class TrainerActor(SelectingActor):
             self.inbox.after(self.vitals.every, LookAtPulse())
 
     def release(self) -> None:
+        self.series.keep()
         if self.progress is not None:
             self.progress.close()
