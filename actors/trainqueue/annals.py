@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, assert_never
 
-from trainqueue import wire
+from trainqueue import seriesfile, wire
 from trainqueue.actor import SelectingActor, tell
 from trainqueue.attempts import attempts, note
 from trainqueue.controlops import write
@@ -67,7 +67,13 @@ class Annals(SelectingActor):
     def _answer(self, asked: LookUp) -> bytes:
         request = asked.call.request
         try:
-            return wire.answer(request.id, {**asked.found, "attempts": attempts(asked.job, self.home)})
+            return wire.answer(request.id, {**asked.found, **self._looked_up(asked)})
         except Exception:
-            logger.exception("looking up the attempts of job %d failed", asked.job.id)
+            logger.exception("looking into the folder of job %d failed", asked.job.id)
             return wire.refusal(request.id, "internal", "a fault of trainq's own; see trainqd.log")
+
+    def _looked_up(self, asked: LookUp) -> dict[str, Any]:
+        if isinstance(asked.call.request, wire.Series):
+            path = seriesfile.path_of(self.home.job(asked.job.id), asked.found["attempt"])
+            return {"series": seriesfile.read(path).series}
+        return {"attempts": attempts(asked.job, self.home)}

@@ -293,6 +293,10 @@ class Client:
     def log(self, job: int, **fields: Any) -> dict[str, Any]:
         return self.call("log", job=job, **fields)
 
+    def series(self, job: int, attempt: int | None = None) -> dict[str, list[list[float | None]]]:
+        """What its metrics were over time: {name: [[at, step, value]]}, `fraction` among them; the newest attempt's."""
+        return cast("dict[str, list[list[float | None]]]", self.call("series", job=job, attempt=attempt)["series"])
+
     def events(self, after: int, limit: int = 1000) -> dict[str, Any]:
         return self.call("events", after=after, limit=limit)
 

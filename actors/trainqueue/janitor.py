@@ -33,8 +33,8 @@ logger = logging.getLogger(__name__)
 PAUSE, SOON, LATER = 0.05, 10.0, 3600.0
 """Seconds to the next step: while there is work, after something has changed or the disk has refused, and for what only
 grows old."""
-OUTPUT = re.compile(r"output(?:\.(\d+))?\.log")
-"""A log, or the beginning of its name; the first attempt's has no number."""
+OUTPUT = re.compile(r"output(?:\.(\d+))?\.log|series\.(\d+)\.json")
+"""A log, or the beginning of its name; the first attempt's has no number. An attempt's series go with its log."""
 FOLDER = re.compile(r"attempt-(\d+)")
 
 
@@ -136,7 +136,7 @@ def remove_logs(home: Home, job: int, attempt: int) -> OSError | None:
     """
     left: OSError | None = None
     for entry in entries(home, job):
-        if (log := OUTPUT.match(entry.name)) and int(log[1] or 1) <= attempt:
+        if (log := OUTPUT.match(entry.name)) and int(log[1] or log[2] or 1) <= attempt:
             try:
                 os.unlink(entry.path)  # noqa: PTH108  (of a DirEntry)
             except OSError as error:

@@ -54,7 +54,10 @@ class NoteEnd:
 
 @dataclass(frozen=True, slots=True)
 class LookUp:
-    """Arbiter to annals: answer a `status` with what was `found`, and all attempts of the job, which is a copy."""
+    """Arbiter to annals: answer with what was `found`, and what the folder of the job, which is a copy, tells.
+
+    Of a `status` that is all its attempts, of a `series` those of the attempt that was found.
+    """
 
     desk: ActorRef[Any]
     slot: int
@@ -242,6 +245,11 @@ class LookAtLog:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepSeries:
+    """Trainer to itself: write down the series that have changed some seconds ago."""
+
+
+@dataclass(frozen=True, slots=True)
 class Decide:
     """Trainer to itself: look again what became of the attempt."""
 
@@ -414,6 +422,6 @@ GpuNews = Sighted | WatchSilent | LookDue | ProofTimeOver | SettleTimeOver
 ToArbiter = Open | Calls | OrdersWritten | FromTrainer | Armed | ArmFailed | Tidied | ToSelf | GpuNews
 ToGpuWatch = LookNow | Glance
 ToJanitor = Clean | Stir | TakeStep
-ToTrainer = StopAttempt | TellOrders | LookAtProgress | LookAtLog | Decide | FeelPulse | LookAtPulse
+ToTrainer = StopAttempt | TellOrders | LookAtProgress | LookAtLog | KeepSeries | Decide | FeelPulse | LookAtPulse
 ToAnnals = NoteEnd | LookUp | WriteOrders | Parting
 ToArmourer = Arm | Spare | Trim | Warm

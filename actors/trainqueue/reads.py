@@ -105,11 +105,7 @@ def jobs(arbiter: GPUArbiter, request: wire.Jobs) -> object:
 
 def log(arbiter: GPUArbiter, request: wire.Log) -> object:
     job = anywhere(arbiter, request.job)
-    attempt = request.attempt or job.attempt
-    if attempt > job.attempt:
-        raise RequestError(
-            "not-found", f"$.attempt: job {job.id} has had {number(job.attempt, 'attempt')}, not {attempt}"
-        )
+    attempt = known_attempt(job, request.attempt)
     over = job.ended or attempt < job.attempt
     data, start, size = b"", 0, 0
     try:
@@ -128,6 +124,22 @@ def log(arbiter: GPUArbiter, request: wire.Log) -> object:
     removed = job.log_removed_at(attempt)
     part = {"data": data, "attempt": attempt, "offset": start, "next": end, "size": size, "eof": eof}
     return {**part, "removed_at": removed}
+
+
+def known_attempt(job: Job, asked: int | None) -> int:
+    """The newest one where none is asked for. Raises RequestError."""
+    attempt = asked or job.attempt
+    if attempt > job.attempt:
+        raise RequestError(
+            "not-found", f"$.attempt: job {job.id} has had {number(job.attempt, 'attempt')}, not {attempt}"
+        )
+    return attempt
+
+
+def series(arbiter: GPUArbiter, call: Call, job: Job, attempt: int | None) -> LookUp:
+    """From a file: not in the arbiter's thread."""
+    assert arbiter.desk is not None
+    return LookUp(arbiter.desk, call.slot, call, job.snapshot(), {"attempt": known_attempt(job, attempt)})
 
 
 def events(arbiter: GPUArbiter, after: int, limit: int) -> object:

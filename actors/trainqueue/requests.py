@@ -23,7 +23,7 @@ from trainqueue.core.spec import check, check_all
 from trainqueue.errors import RequestError
 from trainqueue.frozen import kept
 from trainqueue.messages import LookUp
-from trainqueue.reads import MODES, events, jobs, line, log, queue, stats, status
+from trainqueue.reads import MODES, events, jobs, line, log, queue, series, stats, status
 from trainqueue.severalops import one_or_several, refuse_edit
 
 if TYPE_CHECKING:
@@ -134,6 +134,8 @@ def result(arbiter: GPUArbiter, call: Call) -> object:  # noqa: PLR0912  (one ar
             return mode(arbiter, paused=False, draining=False)
         case wire.Log() as request:
             return log(arbiter, request)
+        case wire.Series(job=job, attempt=attempt):
+            return series(arbiter, call, anywhere(arbiter, job), attempt)
         case wire.Gpus():
             return gpuops.gpus(arbiter)
         case wire.Enable(gpus=names):

@@ -18,6 +18,7 @@ from trainqueue.messages import (
     Ended,
     FeelPulse,
     Gone,
+    KeepSeries,
     LookAtLog,
     LookAtProgress,
     LookAtPulse,
@@ -29,6 +30,7 @@ from trainqueue.messages import (
     ToTrainer,
     TrainerFailed,
 )
+from trainqueue.seriesfile import SeriesFile
 from trainqueue.sources import Sources
 from trainqueue.vitals import Vitals
 
@@ -87,6 +89,7 @@ class TrainerActor(SelectingActor):
         """The job has ended; the runner has been let go."""
         self.log, self.command = log, command
         self.sources: Sources | None = None
+        self.series = SeriesFile(folder.parent, attempt)
         self.suspended_at: float | None = None
         self.patience = PATIENCE
 
@@ -116,6 +119,8 @@ class TrainerActor(SelectingActor):
                 self._progress()
             case LookAtLog():
                 self._read_log()
+            case KeepSeries():
+                self.series.keep()
             case Decide():
                 self._decide()
             case FeelPulse(every, log):
@@ -168,6 +173,7 @@ class TrainerActor(SelectingActor):
             self.ended = True
             self._report(result)  # the last word, written just before the end
             self._tell(Ended(self.job, self.attempt, result))
+            self.series.keep()  # nobody waits for it any more
 
     def _let_go(self) -> None:
         """The record is written, and the runner will serve another attempt: from here on it is not ours."""
@@ -291,6 +297,8 @@ class TrainerActor(SelectingActor):
             if self.vitals is not None:
                 self.vitals.beats = True
             self._tell(Progress(self.job, self.attempt, values))
+            if (seconds := self.series.take(values)) is not None:
+                self.inbox.after(seconds, KeepSeries())
 
     # -- whether it does anything
 
@@ -300,5 +308,6 @@ class TrainerActor(SelectingActor):
             self.inbox.after(self.vitals.every, LookAtPulse())
 
     def release(self) -> None:
+        self.series.keep()
         if self.sources is not None:
             self.sources.close()

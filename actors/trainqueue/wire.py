@@ -24,6 +24,7 @@ MAX_REQUEST = 16 * 2**20
 
 Ids = Annotated[tuple[JobId, ...], Meta(min_length=1, max_length=100_000)]
 Limit = Annotated[int, Meta(ge=1, le=10_000)]
+Attempt = Annotated[int, Meta(ge=1, le=2**31)]
 Key = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
@@ -151,9 +152,14 @@ class Drain(Request, frozen=True, tag="drain"):
 
 class Log(Request, frozen=True, tag="log"):
     job: JobId
-    attempt: Annotated[int, Meta(ge=1, le=2**31)] | None = None
+    attempt: Attempt | None = None
     offset: Annotated[int, Meta(ge=-(2**53), le=2**53)] = 0
     limit: Annotated[int, Meta(ge=1, le=4 * 2**20)] = 256 * 2**10
+
+
+class Series(Request, frozen=True, tag="series"):
+    job: JobId
+    attempt: Attempt | None = None
 
 
 class Gpus(Request, frozen=True, tag="gpus"):
@@ -219,6 +225,7 @@ AnyRequest = (
     | Resume
     | Drain
     | Log
+    | Series
     | Gpus
     | Enable
     | Disable

@@ -6,14 +6,16 @@ import json
 import math
 import sys
 import threading
+import warnings
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from trainqueue import report as public
-from trainqueue.report import report
+from trainqueue.report import MAX_BYTES, RANKS, report
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TRAINQ_PROGRESS", str(tmp_path / "progress.json"))
     monkeypatch.setattr(sys.modules["trainqueue.report"], "_last", {})
+    for name in RANKS:
+        monkeypatch.delenv(name, raising=False)
     return tmp_path / "progress.json"
 
 
@@ -60,6 +64,9 @@ GOOD: list[tuple[Any, float | None]] = [
     (math.nan, None),
     (-math.inf, None),
     (np.float64("nan"), None),
+    (True, 1),
+    (np.bool_(0), 0),
+    (np.float16(0.25), 0.25),
 ]
 
 
@@ -68,6 +75,7 @@ def test_numbers(path: Path, value: Any, number: float | None) -> None:
     report(step=1, loss=1.0)
     report(loss=value)
     assert told(path)["loss"] == number
+    assert not isinstance(told(path)["loss"], bool), "which the daemon would not take for a number"
 
 
 @pytest.mark.parametrize(
@@ -77,6 +85,93 @@ def test_what_is_no_number_warns_and_spoils_nothing_else(path: Path, value: Any)
     with pytest.warns(UserWarning, match="loss is no number"):
         report(step=1, loss=value, accuracy=0.5)
     assert told(path) == {"step": 1, "loss": None, "accuracy": 0.5}
+
+
+class Spread(Tensor):
+    """As PyTorch's DTensor: `item` waits for the other ranks."""
+
+    def full_tensor(self) -> Tensor:
+        return self
+
+    def item(self) -> float:
+        pytest.fail("it would wait for ever")
+
+
+class Odd(Exception):  # noqa: N818
+    def __str__(self) -> str:
+        msg = "not even that"
+        raise ZeroDivisionError(msg)
+
+
+class Traced:
+    """As JAX's inside of `jit`: it explains at length; or worse."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __float__(self) -> float:
+        raise self.error
+
+
+def test_numbers_that_would_hang_or_cannot_even_explain_themselves(path: Path) -> None:
+    with pytest.warns(UserWarning, match="full_tensor"):
+        report(step=1, norm=Spread(1.0))  # type: ignore[arg-type]
+    with pytest.warns(UserWarning, match="loss is no number: traced$"):
+        report(loss=Traced(TypeError("traced\nand so on")))  # type: ignore[arg-type]
+    with pytest.warns(UserWarning, match="loss is no number"):
+        report(loss=Traced(Odd()))  # type: ignore[arg-type]
+    assert told(path) == {"step": 1, "norm": None, "loss": None}
+
+
+def test_the_warning_names_the_line_of_the_script(path: Path) -> None:
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        report(loss=Tensor(1, 2))  # type: ignore[arg-type]
+        path.unlink()
+        path.mkdir()
+        report(step=1)
+    assert [warning.filename for warning in warned] == [__file__] * 2
+    assert str(warned[-1].message) == "trainq: progress was not reported: Is a directory", "the same each time"
+
+
+def test_thousands_of_metrics_fit_into_what_is_read(path: Path) -> None:
+    many: dict[str, float] = {f"metric {at} {'é' * 500}": 0.1 for at in range(3000)}
+    with pytest.warns(UserWarning, match="too many"):
+        report(step=1, total=2, message="m" * 10**6, **many)
+    assert path.stat().st_size <= MAX_BYTES
+    found = told(path)
+    assert (found["step"], found["total"], len(found["message"])) == (1, 2, 1000)
+    assert len(found) > 20
+
+
+@pytest.mark.parametrize(
+    ("names", "speaks"),
+    [
+        ({}, True),
+        ({"RANK": "0", "LOCAL_RANK": "0"}, True),
+        ({"RANK": "1", "LOCAL_RANK": "1"}, False),
+        ({"RANK": "8", "LOCAL_RANK": "0"}, False),
+        ({"LOCAL_RANK": "3"}, False),
+        ({"OMPI_COMM_WORLD_RANK": "2"}, False),
+        ({"RANK": "", "LOCAL_RANK": "none"}, True),
+    ],
+)
+def test_of_a_distributed_run_rank_0_speaks(
+    path: Path, monkeypatch: pytest.MonkeyPatch, names: dict[str, str], *, speaks: bool
+) -> None:
+    for name, value in names.items():
+        monkeypatch.setenv(name, value)
+    report(step=1)
+    assert path.exists() == speaks
+
+
+@pytest.mark.parametrize("rank", [0, 1, None])
+def test_torch_knows_its_rank_better(path: Path, monkeypatch: pytest.MonkeyPatch, rank: int | None) -> None:
+    """Of processes that `torch.multiprocessing.spawn` has started the environment says nothing."""
+    torch = SimpleNamespace(is_available=lambda: True, is_initialized=lambda: rank is not None, get_rank=lambda: rank)
+    monkeypatch.setitem(sys.modules, "torch.distributed", torch)
+    report(step=1)
+    assert path.exists() == (rank != 1)
 
 
 @pytest.mark.filterwarnings("error")
