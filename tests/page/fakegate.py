@@ -217,7 +217,11 @@ class Gate:
         if verb == "move":
             self.move(numbers, body)
         elif verb == "copy":
-            return self.execute(self.jobs[numbers[0]] | {"state": "queued", "ended_at": None} | body.get("set", {}))
+            kept = ("command", "cwd", "name", "gpus", "priority", "tags")
+            spec = {name: self.jobs[numbers[0]][name] for name in kept} | body.get("set", {})
+            status, answer = self.execute(spec)
+            copied: JsonMap = {"id": answer["job_id"], "state": "queued", "position": answer["queue_position"]}
+            return status, {"jobs": [copied]}
         answers: list[JsonMap] = []
         for number in numbers:
             one = self.jobs.get(number)
@@ -246,7 +250,7 @@ class Gate:
         now = time.time()
         over, waits = one["state"] in ENDED, one["state"] == "queued"
         if verb == "cancel" and not over:
-            one.update(state="cancelled", cause="user", ended_at=now, message="cancelled by ann")
+            one.update(state="cancelled", cause="user", ended_at=now, message="cancelled by ann", hold=False)
         elif verb in {"hold", "release"} and waits:
             one["hold"] = verb == "hold"
         elif verb == "retry" and over:

@@ -60,10 +60,10 @@ async function render() {
   }
   if (ticket !== wanted) return; // somebody went elsewhere meanwhile
   shown.view?.unmount?.();
-  root.replaceChildren();
-  root.className = `view-${name}`;
+  const place = el("div", { class: `view view-${name}` }); // a new one each time: listeners go with it
+  root.replaceChildren(place);
   const first = shown.name === null;
-  shown = { name, key, view: module.mount(root, { store, stream, api, go, toast, doer, params }) };
+  shown = { name, key, view: module.mount(place, { store, stream, api, go, toast, doer, params }) };
   if (!first) root.focus({ preventScroll: false });
   if (!first) scrollTo(0, 0);
 }

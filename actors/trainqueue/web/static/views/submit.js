@@ -77,7 +77,7 @@ export function mount(root, { store, api, go, toast, params }) {
     show(error, Boolean(words));
     const input = error === top ? null : (inputs[name] ?? inputs.more);
     if (input) setAttr(input, "aria-invalid", words ? "true" : null);
-    if (error === errors.more) node.querySelector("details").open = true;
+    if (words && error === errors.more) node.querySelector("details").open = true;
     return input;
   }
 
