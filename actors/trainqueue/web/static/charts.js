@@ -1,17 +1,17 @@
 // Small charts as SVG, made by hand: a sparkline, and a line chart with words at its axes and a table for those who
 // cannot see it.
 import { el, svg } from "/static/dom.js";
-import { figure } from "/static/words.js";
+import { clock, figure } from "/static/words.js";
 
 /** Round values between two bounds, at most about `most` of them. */
 export function ticks(low, high, most = 4) {
   const span = high - low || Math.abs(high) || 1;
   const raw = span / most;
   const power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].map((times) => times * power).find((size) => size >= raw) ?? raw;
-  const found = [];
-  for (let at = Math.ceil(low / step) * step; at <= high + step * 1e-9; at += step) found.push(Number(at.toPrecision(12)));
-  return found;
+  const step = [1, 2, 2.5, 5, 10].map((times) => times * power).find((size) => size >= raw) ?? raw;
+  const first = Math.ceil(low / step);
+  const many = Math.min(Math.floor(high / step + 1e-9) - first + 1, 2 * most); // huge values may not change by a step
+  return Array.from({ length: Math.max(0, many) }, (_, at) => Number(((first + at) * step).toPrecision(12)));
 }
 
 /** Values from 0 to `max` as a filled line; null leaves a hole. `set` draws anew. */
@@ -41,7 +41,7 @@ const TOP = 8;
 const RIGHT = 10;
 
 /** One metric over its steps, or over time where it has none. */
-export function lineChart(name) {
+export function lineChart(name, say = figure) {
   const picture = svg("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, class: "chart", role: "img" });
   const table = el("table", { class: "hidden-text" });
   const latest = el("span", { class: "chart-latest number" });
@@ -49,31 +49,31 @@ export function lineChart(name) {
   const set = (points) => {
     if (!points.length) return;
     const last = points[points.length - 1][2];
-    latest.textContent = figure(last);
-    picture.setAttribute("aria-label", summary(name, points));
-    picture.replaceChildren(...drawn(points));
-    table.replaceChildren(el("caption", { text: name }), ...rows(points));
+    latest.textContent = say(last);
+    picture.setAttribute("aria-label", summary(name, points, say));
+    picture.replaceChildren(...drawn(points, say));
+    table.replaceChildren(el("caption", { text: name }), ...rows(points, say));
   };
   return { node, set };
 }
 
-function summary(name, points) {
+function summary(name, points, say) {
   const values = points.map((point) => point[2]);
-  const bounds = `lowest ${figure(Math.min(...values))}, highest ${figure(Math.max(...values))}`;
-  return `${name}: ${figure(values[0])} at first, ${figure(values[values.length - 1])} now, ${bounds}`;
+  const bounds = `lowest ${say(Math.min(...values))}, highest ${say(Math.max(...values))}`;
+  return `${name}: ${say(values[0])} at first, ${say(values[values.length - 1])} now, ${bounds}`;
 }
 
 /** At most a dozen of the points, the last among them. */
-function rows(points) {
+function rows(points, say) {
   const every = Math.max(1, Math.ceil(points.length / 12));
   const some = points.filter((_, at) => (points.length - 1 - at) % every === 0);
   const row = (tag, ...texts) => el("tr", {}, texts.map((text) => el(tag, { text })));
-  const when = (at) => new Date(at * 1000).toLocaleTimeString();
-  const body = some.map(([at, step, value]) => row("td", step === null ? "" : String(step), when(at), figure(value)));
+  const when = (at) => clock(at, at);
+  const body = some.map(([at, step, value]) => row("td", step === null ? "" : String(step), when(at), say(value)));
   return [row("th", "step", "time", "value"), ...body];
 }
 
-function drawn(points) {
+function drawn(points, say) {
   const stepped = points.every((point) => point[1] !== null) && points[points.length - 1][1] > points[0][1];
   const across = points.map((point) => (stepped ? point[1] : point[0]));
   const values = points.map((point) => point[2]).filter(Number.isFinite);
@@ -84,11 +84,11 @@ function drawn(points) {
   const y = (value) => HIGH - BOTTOM - ((value - low) / (high - low)) * (HIGH - BOTTOM - TOP);
   const parts = ticks(low, high).flatMap((value) => [
     svg("line", { x1: LEFT, x2: WIDE - RIGHT, y1: y(value), y2: y(value), class: "grid" }),
-    svg("text", { x: LEFT - 6, y: y(value) + 3.5, "text-anchor": "end" }, figure(value)),
+    svg("text", { x: LEFT - 6, y: y(value) + 3.5, "text-anchor": "end" }, say(value)),
   ]);
   const ends = left === right ? [left] : [left, right];
   for (const [at, value] of ends.entries()) {
-    const words = stepped ? `step ${value.toLocaleString("en")}` : new Date(value * 1000).toLocaleTimeString();
+    const words = stepped ? `step ${value.toLocaleString("en")}` : clock(value, value);
     parts.push(svg("text", { x: x(value), y: HIGH - 6, "text-anchor": at ? "end" : "start" }, words));
   }
   const spots = points.map((point, at) => [across[at], point[2]]).filter(([, value]) => Number.isFinite(value));

@@ -1,7 +1,7 @@
 // The metrics of an attempt as small charts: what the daemon has kept of them, then each new value as it comes.
 import { el, keyed, show } from "/static/dom.js";
 import { lineChart } from "/static/charts.js";
-import { clean } from "/static/words.js";
+import { clean, percent } from "/static/words.js";
 
 const MOST = 400; // points of a curve; then every second one goes
 const CHARTS = 20;
@@ -54,7 +54,7 @@ export function metricCharts({ api }) {
     names.sort((a, b) => (a === PROGRESS) - (b === PROGRESS));
     show(node, names.length > 0);
     const make = (name) => {
-      const chart = lineChart(name === PROGRESS ? "progress" : clean(name, 60));
+      const chart = name === PROGRESS ? lineChart("progress", percent) : lineChart(clean(name, 60));
       chart.node.chart = chart;
       return chart.node;
     };

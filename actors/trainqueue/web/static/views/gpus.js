@@ -73,14 +73,16 @@ export function mount(root, { store, api, toast }) {
     return node;
   }
 
-  const chart = (text, spark) => el("div", {}, el("span", { class: "muted", text }), spark.node);
+  function chart(text, spark) {
+    return el("div", {}, el("span", { class: "muted", text }), spark.node);
+  }
 
   function fill(node, gpu) {
     const { parts } = node;
     const isGpu = !gpu.id.startsWith("cpu:");
     const name = isGpu ? `GPU ${gpu.index ?? "?"}` : "No GPU";
     setText(parts.name, name);
-    setText(parts.model, isGpu ? clean(gpu.name) : "one slot: jobs run one after another on the processor");
+    setText(parts.model, isGpu ? clean(gpu.name) : "one slot, on the processor");
     setAttr(parts.use, "data-use", gpu.use);
     setText(parts.use, gpu.use === "reserved" && gpu.kept_for ? `kept for job ${gpu.kept_for}` : (USES[gpu.use] ?? clean(gpu.use)));
     setAttr(node, "data-use", gpu.use);
@@ -185,7 +187,7 @@ export function mount(root, { store, api, toast }) {
 
   function processes(list, words) {
     const head = el("tr", {}, ["pid", "user", "command", "memory"].map((text) => el("th", { scope: "col", text })));
-    const row = (one) => el("tr", {}, el("td", { class: "number", text: String(one.pid) }), el("td", { text: clean(one.user ?? "unknown", 40) }), el("td", { class: "mono process-command", title: clean(one.command) }, el("bdi", { text: clean(one.command ?? "unknown", 120) })), el("td", { class: "number", text: one.memory === null ? "not told" : size(one.memory) }));
+    const row = (one) => el("tr", {}, el("td", { class: "number", text: String(one.pid) }), el("td", { text: clean(one.user ?? "unknown", 40) }), el("td", {}, el("bdi", { class: "mono process-command", title: clean(one.command), text: clean(one.command ?? "unknown") })), el("td", { class: "number", text: one.memory === null ? "not told" : size(one.memory) }));
     return el("table", { class: "plain-table" }, el("caption", { class: "hidden-text", text: words }), el("thead", {}, head), el("tbody", {}, list.map(row)));
   }
 

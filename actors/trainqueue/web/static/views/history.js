@@ -100,23 +100,23 @@ export function mount(root, { store, api, go, toast, params }) {
     const copy = el("a", { class: "button", "data-nav": true, href: `/?view=submit&copy=${job.id}`, "aria-label": `Copy job ${job.id} with edits`, text: "Copy with edits" });
     cells.acts.append(retry, copy);
     const node = el("tr", {}, Object.values(cells));
-    Object.assign(node, { cells: { ...cells, link, name, state, why } });
+    node.parts = { ...cells, tags: cells.name.lastChild, label: name, badge: state, why };
     return node;
   }
 
   function fill(node, job) {
     const now = store.now();
-    const { cells } = node;
-    setText(cells.name, title(job));
-    setText(cells.state, badge(job));
-    setAttr(cells.state, "data-state", job.state);
+    const cells = node.parts;
+    setText(cells.label, title(job));
+    setText(cells.badge, badge(job));
+    setAttr(cells.badge, "data-state", job.state);
     setText(cells.why, job.state === "completed" ? "" : clean(job.message ?? "", 200));
     setAttr(cells.why, "title", job.message ? clean(job.message) : null);
     setText(cells.gpu, gpuNames(job.gpu_ids, store.state.gpus).join(", ") || (job.gpus === 0 ? "none" : "–"));
     setText(cells.ran, job.run_time === null || job.run_time === undefined ? "–" : took(job.run_time));
     setText(cells.ended, ago(job.ended_at, now));
     setAttr(cells.ended, "title", clock(job.ended_at, now));
-    const tags = node.children[1].lastChild;
+    const tags = cells.tags;
     const pairs = [...Object.entries(job.tags ?? {}).map(([key, value]) => ["tag", `${key}=${value}`]), ...(job.group ? [["group", job.group]] : [])];
     keyed(tags, pairs.slice(0, 6), ([kind, text]) => `${kind} ${text}`, ([kind, text]) =>
       el("button", { type: "button", class: "tag", title: `Show only this ${kind}`, on: { click: () => choose({ [kind]: text }) } }, el("bdi", { text: clean(text, 60) })));

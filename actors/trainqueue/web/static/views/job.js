@@ -9,6 +9,7 @@ import { ENDED } from "/static/store.js";
 import { badge, cause, clean, title } from "/static/words.js";
 
 const LAST_LINES = 20;
+const LONGEST = 300; // characters of such a line
 const BAD = new Set(["failed", "lost"]);
 
 export function mount(root, context) {
@@ -34,6 +35,7 @@ export function mount(root, context) {
       if (round !== at.read || at.gone) return;
       at.attempts = found.attempts ?? [];
       take(store.job(id) ?? found);
+      drawAttempts();
     } catch (error) {
       if (round !== at.read || at.gone) return;
       if (error.status === 404) missing(`There is no job ${id}. It may have been removed from the history, or the number is wrong.`);
@@ -121,8 +123,9 @@ export function mount(root, context) {
     if (!BAD.has(job.state)) return void (at.failure = null);
     const key = `${job.attempt} ${job.ended_at}`;
     setText(parts.cause, job.state === "lost" ? "Nobody knows how it ended" : `It failed: ${cause(job)}`);
-    setText(parts.message, clean(job.message ?? ""));
-    show(parts.message, Boolean(job.message));
+    const more = job.message && job.message !== cause(job);
+    setText(parts.message, more ? clean(job.message) : "");
+    show(parts.message, Boolean(more));
     if (at.failure === key) return;
     at.failure = key;
     setText(parts.tail, "");
@@ -131,7 +134,7 @@ export function mount(root, context) {
       const answer = await api.log(id, { attempt: job.attempt }, "bytes=-16384");
       const text = new LogText(1000);
       text.write(answer.text);
-      const lines = text.lines.map((line) => textOf(line).slice(0, 1000));
+      const lines = text.lines.map((line) => clean(textOf(line), LONGEST));
       while (lines.length && !lines[lines.length - 1].trim()) lines.pop();
       setText(parts.tail, lines.slice(-LAST_LINES).join("\n"));
       show(parts.tail, lines.length > 0);

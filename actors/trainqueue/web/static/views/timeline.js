@@ -15,8 +15,8 @@ export function mount(root, { store, api, go }) {
   const at = { zoom: zoomOf(location.search), past: new Map(), read: null, drawn: 0, second: 60, wide: 0, focus: null };
   const parts = build();
   root.append(parts.node);
-  const watcher = new ResizeObserver(() => parts.picture.clientWidth !== at.wide && draw());
-  watcher.observe(parts.picture);
+  const watcher = new ResizeObserver(() => parts.inner.clientWidth !== at.wide && draw());
+  watcher.observe(parts.inner);
   read();
   draw();
 
@@ -57,7 +57,7 @@ export function mount(root, { store, api, go }) {
   }
 
   function draw() {
-    const wide = parts.picture.clientWidth;
+    const wide = parts.inner.clientWidth;
     if (!wide || parts.closed) return;
     const now = store.now();
     const time = frame(at.zoom, now);
@@ -80,7 +80,7 @@ export function mount(root, { store, api, go }) {
 
   function keepFocus(drawing) {
     const held = parts.picture.contains(document.activeElement);
-    replace(parts.picture, drawing);
+    replace(parts.inner, drawing);
     const links = [...drawing.querySelectorAll("a")];
     const one = links.find((link) => link.dataset.key === at.focus) ?? links[0];
     one?.setAttribute("tabindex", "0");
@@ -88,7 +88,7 @@ export function mount(root, { store, api, go }) {
   }
 
   function axis(time, x, wide, tall) {
-    const zone = -new Date(time.from * 1000).getTimezoneOffset() * -60;
+    const zone = new Date(time.from * 1000).getTimezoneOffset() * 60; // marks stand at whole hours of this place
     return marks(time, wide, zone).flatMap((when) => [
       svg("line", { class: "tl-grid", x1: x(when), x2: x(when), y1: AXIS - 6, y2: tall }),
       x(when) > 20 && x(when) < wide - 20 ? svg("text", { class: "tl-time", x: x(when), y: 14, "text-anchor": "middle" }, timeWords(when)) : "",
@@ -98,7 +98,7 @@ export function mount(root, { store, api, go }) {
   function timeWords(when) {
     const date = new Date(when * 1000);
     const isMidnight = date.getHours() === 0 && date.getMinutes() === 0;
-    return isMidnight ? date.toLocaleDateString([], { weekday: "short", day: "numeric" }) : date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+    return isMidnight ? date.toLocaleDateString("en-GB", { weekday: "short", day: "numeric" }) : clock(when, when, false);
   }
 
   function laneNode(lane, x, y, wide) {
@@ -176,14 +176,15 @@ export function mount(root, { store, api, go }) {
       el("button", { type: "button", "aria-pressed": String(name === at.zoom), data: { zoom: name }, text: name.replace("h", " h").replace("d", " d"), on: { click: () => choose(name) } })));
     const kinds = ["completed", "failed", "cancelled", "lost", "running", "planned"];
     const legend = el("ul", { class: "tl-legend", "aria-label": "Colours" }, kinds.map((kind) => el("li", {}, el("i", { class: kind, "aria-hidden": "true" }), kind)));
-    const picture = el("div", { class: "tl-picture", on: { click: open, keydown: keys, focusin: (event) => void (at.focus = event.target.dataset.key ?? at.focus) } });
+    const inner = el("div");
+    const picture = el("div", { class: "card tl-picture", on: { click: open, keydown: keys, focusin: (event) => void (at.focus = event.target.dataset.key ?? at.focus) } }, inner);
     const words = el("p", { class: "tl-words" });
     const note = el("p", { class: "tl-note", role: "status" });
     const rows = el("table", { class: "plain" });
     const details = el("details", { class: "tl-list", on: { toggle: () => draw() } }, el("summary", { text: "The same as a list" }), el("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Runs as a list" }, rows));
     const head = el("div", { class: "view-head" }, el("h1", { text: "Timeline" }), zooms);
     const node = el("section", { class: "timeline" }, head, legend, note, picture, words, details);
-    return { node, zooms, picture, words, note, list: details, rows, closed: false };
+    return { node, zooms, picture, inner, words, note, list: details, rows, closed: false };
   }
 
   function choose(name) {
