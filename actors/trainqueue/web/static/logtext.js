@@ -142,18 +142,16 @@ export class LogText {
   /** A part of the file. What is known already is left out, a gap is said. */
   append({ offset, next, text }) {
     if (next <= this.end) return;
-    if (offset > this.end) this.note(offset - this.end);
+    if (offset > this.end) this.skip(offset);
     this.write(offset < this.end ? behind(text, this.end - offset, next - offset) : text);
     this.end = next;
     this.trim();
   }
 
-  /** Some bytes were never seen here. */
-  note(bytes) {
-    if (this.isEmpty && this.start === this.end) {
-      this.start = this.end;
-      return;
-    }
+  /** What lies before this offset was never seen here. */
+  skip(offset) {
+    const bytes = offset - this.end;
+    this.end = offset;
     if (this.lines[this.row].length) this.feed();
     this.lines[this.row].gap = bytes;
     this.lines[this.row].bytes += bytes;
@@ -210,10 +208,8 @@ export class LogText {
   print(raw) {
     const line = this.lines[this.row];
     line.bytes += utf8Length(raw);
-    const text = shown(raw);
-    const room = Math.max(0, LINE_KEPT - this.column);
-    const part = text.length > room ? text.slice(0, room) : text;
-    line.cut += text.length - part.length;
+    const part = shown(raw.slice(0, Math.max(0, LINE_KEPT - this.column)));
+    line.cut += raw.length - part.length;
     line.dirty = true;
     if (this.column >= line.length) push(line.spans, part, this.mark);
     else {
@@ -258,6 +254,16 @@ export class LogText {
     this.row += brought.length;
     this.start = offset;
     return brought.length;
+  }
+
+  /** Keep the first `most` lines only; what is appended next follows on them. */
+  cutEnd(most) {
+    const gone = this.lines.splice(most);
+    this.end -= gone.reduce((sum, line) => sum + line.bytes, 0);
+    this.dropped.push(...gone);
+    this.row = this.lines.push(newLine()) - 1;
+    this.column = 0;
+    this.rest = "";
   }
 }
 

@@ -106,7 +106,7 @@ export function createLogView({ api }) {
       if (round === at.round) log.append(part);
     } catch {
       // The gap is said by `append` then.
-      if (round === at.round) log.note(at.later[0].offset - log.end), (log.end = at.later[0].offset);
+      if (round === at.round) log.skip(at.later[0].offset);
     } finally {
       if (round === at.round) settle();
     }
@@ -133,21 +133,35 @@ export function createLogView({ api }) {
   function lay(part) {
     const cut = part.offset > 0 ? part.text.indexOf("\n") + 1 : 0;
     const text = part.text.slice(cut);
-    const offset = cut ? log.start - utf8Length(text) : part.offset;
     at.following = false;
-    const below = box.scrollHeight - box.scrollTop;
-    log.prepend({ offset, text });
-    if (log.lines.length > 2 * MOST_LINES) dropEnd();
-    draw();
-    box.scrollTop = box.scrollHeight - below;
+    steady(() => {
+      log.prepend({ offset: cut ? log.start - utf8Length(text) : part.offset, text });
+      if (log.lines.length > 2 * MOST_LINES) log.cutEnd(MOST_LINES);
+    });
   }
 
-  /** Very far up the end is let go; "jump to end" reads it again. */
-  function dropEnd() {
-    const gone = log.lines.splice(MOST_LINES);
-    for (const line of gone) line.node?.remove();
-    log.end -= gone.reduce((sum, line) => sum + line.bytes, 0);
-    log.row = log.lines.length - 1;
+  /** Draw what `act` has changed, and leave what is read where it is. */
+  function steady(act) {
+    const top = box.scrollTop;
+    const held = log.lines.find((line) => line.node && line.node.offsetTop + line.node.offsetHeight > top);
+    const before = held?.node.offsetTop ?? 0;
+    act();
+    draw();
+    if (held?.node.isConnected && !at.following) box.scrollTop = top + held.node.offsetTop - before;
+  }
+
+  /** After a look far up, or while much was written: on from where the lines end. */
+  async function newer() {
+    const round = at.round;
+    at.loading = true;
+    try {
+      const part = await read(`bytes=${log.end}-${log.end + PART - 1}`);
+      if (round === at.round) steady(() => log.append(part));
+    } catch (error) {
+      if (round === at.round) say(error.message);
+    } finally {
+      if (round === at.round) settle();
+    }
   }
 
   function jump() {
@@ -176,8 +190,8 @@ export function createLogView({ api }) {
       else if (line.node === next) next = next.nextSibling;
       if (line.dirty) paint(line);
     }
-    if (at.following) box.scrollTop = box.scrollHeight;
     state();
+    if (at.following) box.scrollTop = box.scrollHeight;
   }
 
   function state() {
@@ -300,10 +314,12 @@ export function createLogView({ api }) {
   }
 
   function scrolled() {
-    const below = box.scrollHeight - box.scrollTop - box.clientHeight;
-    at.following = below < NEAR && !(log.end < at.size && at.size - log.end > PART);
+    const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < NEAR;
+    at.following = atEnd && log.end >= at.size;
     show(parts.end, !at.following);
-    if (box.scrollTop < NEAR && box.scrollHeight > box.clientHeight) older();
+    if (at.loading || box.scrollHeight <= box.clientHeight) return;
+    if (atEnd && log.end < at.size) newer();
+    else if (box.scrollTop < NEAR) older();
   }
 
   function jumps(event) {
