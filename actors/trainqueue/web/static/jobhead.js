@@ -1,12 +1,17 @@
 // The head of a job's page: its state in words, why it waits, its bar, and what can be done with it.
-import { el, setAttr, setText, show } from "/static/dom.js";
+import { actionsOf, held } from "/static/actions.js";
+import { el, keyed, setAttr, setText, show } from "/static/dom.js";
+import { openMenu } from "/static/menu.js";
 import { ENDED } from "/static/store.js";
 import { ago, badge, clean, figure, left, percent, rate, starts, title, took } from "/static/words.js";
 
+/** What is at hand without the menu, in this order. */
+const BUTTONS = ["retry", "retryEdited", "release", "hold", "front", "continue", "suspend", "cancel"];
+
 /** The state as `data-state` of a badge: what the colours go by. */
 export function tone(job) {
-  if (job.state === "queued" && job.hold) return "held";
-  if (job.state === "running" && job.stopping) return "stopping";
+  if (job.state === "queued" && held(job)) return "held";
+  if (job.stopping || job.preempting) return "stopping";
   if (job.state === "running" && job.suspended) return "suspended";
   return job.state;
 }
@@ -25,7 +30,7 @@ function elapsed(job, now) {
 }
 
 export function jobHead(context) {
-  const { store } = context;
+  const { store, doer } = context;
   const number = el("span", { class: "job-number muted" });
   const name = el("bdi");
   const state = el("span", { class: "badge" });
@@ -41,16 +46,17 @@ export function jobHead(context) {
   const node = el("header", { class: "job-head" }, top, el("p", { class: "job-state" }, state, time), why, progress);
 
   function update(job) {
-    setText(number, `${job.id} `);
+    setText(number, `#${job.id}`);
     setText(name, title(job));
-    setText(state, badge(job));
-    setAttr(state, "data-state", tone(job));
+    const leaving = doer.leaving(job.id);
+    setText(state, leaving ? "Cancelling …" : badge(job));
+    setAttr(state, "data-state", leaving ? "stopping" : tone(job));
     setText(time, timing(job, store.now()));
     const words = job.state === "queued" ? job.why : job.quiet ? `Stalled: ${job.quiet}` : job.message;
     setText(why, clean(words ?? ""));
     show(why, Boolean(words) && job.state !== "failed" && job.state !== "lost");
     drawProgress(job);
-    context.actions?.draw(actions, job);
+    drawActions(job, leaving);
   }
 
   function drawProgress(job) {
@@ -70,5 +76,19 @@ export function jobHead(context) {
     setText(message, clean(known.message ?? ""));
   }
 
-  return { node, update, actions };
+  function drawActions(job, leaving) {
+    const fitting = actionsOf([job]);
+    const chosen = BUTTONS.map((one) => fitting.find((action) => action.name === one)).filter(Boolean);
+    const make = (one) => el("button", { type: "button", class: one.danger ? "danger" : "", text: one.label, on: { click: () => doer.run(one.name, [job.id]) } });
+    keyed(actions, [...chosen, { name: "more" }], (one) => one.name, (one) => (one.name === "more" ? menu(job.id) : make(one)), (node, one) => {
+      node.disabled = one.name === "cancel" && Boolean(leaving);
+    });
+  }
+
+  function menu(id) {
+    const button = el("button", { type: "button", "aria-haspopup": "dialog", text: "More …", on: { click: () => openMenu(button, [id], context) } });
+    return button;
+  }
+
+  return { node, update };
 }

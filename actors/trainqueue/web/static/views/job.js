@@ -1,5 +1,5 @@
 // One job: where it stands, its log, its metrics, its attempts, and what it was asked for.
-import { el, replace, setAttr, setText, show } from "/static/dom.js";
+import { el, replace, setText, show } from "/static/dom.js";
 import { jobHead } from "/static/jobhead.js";
 import { attemptRows, copyLines, environment, facts } from "/static/jobfacts.js";
 import { createLogView } from "/static/logview.js";
@@ -34,7 +34,8 @@ export function mount(root, context) {
       const found = await api.get(`/status/${id}`);
       if (round !== at.read || at.gone) return;
       at.attempts = found.attempts ?? [];
-      take(store.job(id) ?? found);
+      if (!store.job(id)) store.state.jobs.set(id, found); // ended long ago: actions look there
+      take(store.job(id));
       drawAttempts();
     } catch (error) {
       if (round !== at.read || at.gone) return;
@@ -183,7 +184,6 @@ export function mount(root, context) {
     unmount() {
       at.gone = true;
       stream.follow(null);
-      setAttr(root, "data-job", null);
-    },
+      },
   };
 }
