@@ -25,6 +25,17 @@ class LogGate(Gate):
         self.series: dict[int, JsonMap] = {}
         self.attempts: dict[int, list[JsonMap]] = {}
 
+    def post(self, path: str, body: JsonMap) -> tuple[int, JsonMap]:
+        if not path.startswith("/gpus/") or path in self.refuse:
+            return super().post(path, body)
+        with self.lock:
+            self.asked.append((path, body))
+            for card in self.cards:
+                if card["id"] in body["gpus"]:
+                    card["enabled"] = path == "/gpus/enable"
+            self.tell(gpus=self.cards)
+        return 200, {"gpus": self.cards}
+
     def write(self, number: int, text: str | bytes, attempt: int = 1) -> None:
         """As the job's process does."""
         more = text.encode() if isinstance(text, str) else text

@@ -40,7 +40,7 @@ function rows(job, store) {
     ["Submitted", [clock(job.submitted_at, now), job.user && `by ${clean(job.user, 60)}`].filter(Boolean).join(" ")],
     ["Started", clock(job.started_at, now)],
     ["Ended", clock(job.ended_at, now)],
-    ["Run time", job.run_time === null ? null : took(job.run_time)],
+    ["Run time", job.run_time === null || !job.ended_at ? null : took(job.run_time)],
     ["Exit code", job.exit_code === null ? null : String(job.exit_code)],
     ["Signal", job.signal === null ? null : String(job.signal)],
     ["Process", job.pid && String(job.pid)],

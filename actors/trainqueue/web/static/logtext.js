@@ -1,7 +1,7 @@
 // Log text as a terminal would show it: frames after a carriage return lie over the ones before, colours become
 // class names, and nothing that a program may print can do harm. Pure: no DOM, so that it runs anywhere.
 
-export const MOST_LINES = 3000; // so many are kept, and are in the document
+export const MOST_LINES = 2000; // so many are kept while the end is followed; twice as many where somebody reads
 const SLACK = 200; // dropped at once, so that not every line drops one
 const LINE_KEPT = 262144; // characters of one line; more is counted only
 const NAMES = ["black", "red", "green", "yellow", "blue", "magenta", "cyan", "white"];
@@ -139,13 +139,13 @@ export class LogText {
     return this.lines.length === 1 && !this.lines[0].length;
   }
 
-  /** A part of the file. What is known already is left out, a gap is said. */
-  append({ offset, next, text }) {
+  /** A part of the file. What is known already is left out, a gap is said; the oldest lines go when there are too many. */
+  append({ offset, next, text }, most = this.most) {
     if (next <= this.end) return;
     if (offset > this.end) this.skip(offset);
     this.write(offset < this.end ? behind(text, this.end - offset, next - offset) : text);
     this.end = next;
-    this.trim();
+    if (this.lines.length > most) this.trim(most);
   }
 
   /** What lies before this offset was never seen here. */
@@ -222,10 +222,9 @@ export class LogText {
     line.length = Math.max(line.length, this.column);
   }
 
-  /** The oldest lines go when there are too many; they can be read again from the file. */
-  trim() {
-    if (this.lines.length <= this.most) return;
-    const gone = this.lines.splice(0, this.lines.length - this.most + Math.min(SLACK, this.most >> 1));
+  /** The oldest lines go; they can be read again from the file. */
+  trim(most) {
+    const gone = this.lines.splice(0, this.lines.length - most + SLACK);
     this.start += gone.reduce((sum, line) => sum + line.bytes, 0);
     this.row = Math.max(0, this.row - gone.length);
     this.dropped.push(...gone);

@@ -7,6 +7,7 @@ import { number, size } from "/static/words.js";
 
 const PART = 65536; // bytes read at once
 const SHOWN = 2000; // characters of a line before "show more"
+const STEP = 1000; // lines that come at once while somebody reads, so that what they read stays
 const NEAR = 24; // pixels from an edge that count as there
 
 /** `api`: its `log` reads a part of the file. */
@@ -88,6 +89,7 @@ export function createLogView({ api }) {
   }
 
   function take(piece) {
+    if (piece.size < log.end) forget(0); // the job has emptied it
     if (piece.offset > log.end && !log.isEmpty && piece.offset - log.end <= 4 * PART) {
       at.later.push(piece);
       bridge();
@@ -131,12 +133,12 @@ export function createLogView({ api }) {
   }
 
   function lay(part) {
-    const cut = part.offset > 0 ? part.text.indexOf("\n") + 1 : 0;
+    const cut = Math.max(part.offset > 0 ? part.text.indexOf("\n") + 1 : 0, lastLines(part.text, STEP));
     const text = part.text.slice(cut);
     at.following = false;
     steady(() => {
       log.prepend({ offset: cut ? log.start - utf8Length(text) : part.offset, text });
-      if (log.lines.length > 2 * MOST_LINES) log.cutEnd(MOST_LINES);
+      if (log.lines.length > 2 * MOST_LINES) log.cutEnd(2 * MOST_LINES);
     });
   }
 
@@ -156,7 +158,10 @@ export function createLogView({ api }) {
     at.loading = true;
     try {
       const part = await read(`bytes=${log.end}-${log.end + PART - 1}`);
-      if (round === at.round) steady(() => log.append(part));
+      if (round !== at.round) return;
+      const text = part.text.slice(0, firstLines(part.text, STEP));
+      const next = text.length < part.text.length ? part.offset + utf8Length(text) : part.next;
+      steady(() => log.append({ offset: part.offset, next, text }, 2 * MOST_LINES));
     } catch (error) {
       if (round === at.round) say(error.message);
     } finally {
@@ -329,6 +334,23 @@ export function createLogView({ api }) {
   }
 
   return { node: parts.node, tools: parts.tools, open, feed, focusSearch: () => parts.field.focus(), empty: (words) => setText(parts.empty, words) };
+}
+
+/** Where the last `many` lines of a text begin. */
+function lastLines(text, many) {
+  let at = text.length;
+  for (let seen = 0; seen <= many && at > 0; seen++) at = text.lastIndexOf("\n", at - 1);
+  return at + 1;
+}
+
+/** Where its first `many` lines end. */
+function firstLines(text, many) {
+  let at = -1;
+  for (let seen = 0; seen < many; seen++) {
+    at = text.indexOf("\n", at + 1);
+    if (at < 0) return text.length;
+  }
+  return at + 1;
 }
 
 /** [text, style, mark or null] of the first `limit` characters; `marks` stand in their order. */

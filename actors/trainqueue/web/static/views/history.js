@@ -5,6 +5,7 @@ import { ENDED } from "/static/store.js";
 import { ago, badge, clean, clock, number, title, took } from "/static/words.js";
 
 const PAGE = 50;
+const MOST = 1000;
 const STATES = ["completed", "failed", "cancelled", "lost"];
 const FIELDS = ["name", "tag", "group"];
 const LABELS = { name: ["Name", "lr-*"], tag: ["Tag", "set=a"], group: ["Group", "sweep1"] };
@@ -50,18 +51,17 @@ export function mount(root, { store, api, go, toast, params }) {
     draw();
   }
 
-  /** Some have ended: the first page again, and what was read before stays behind it. */
+  /** Some have ended: as many again as are shown, since the daemon knows best what matches and in which order. */
   function refresh() {
     if (at.timer || at.gone) return;
     at.timer = setTimeout(async () => {
       at.timer = null;
       const round = at.round;
+      const limit = Math.min(at.more ? Math.max(PAGE, at.jobs.length) : at.jobs.length + PAGE, MOST);
       try {
-        const answer = await api.get("/history", query());
+        const answer = await api.get("/history", { ...query(), limit });
         if (round !== at.round || at.gone) return;
-        const fresh = new Set(answer.jobs.map((job) => job.id));
-        const older = answer.more ? at.jobs.filter((job) => !fresh.has(job.id) && job.id < Math.min(...fresh)) : [];
-        Object.assign(at, { jobs: [...answer.jobs, ...older], error: null, more: older.length ? at.more : answer.more });
+        Object.assign(at, { jobs: answer.jobs, more: answer.more, error: null });
         draw();
       } catch {
         // The next one that ends asks again.
