@@ -10,6 +10,7 @@ const STATES = ["completed", "failed", "cancelled", "lost"];
 const FIELDS = ["name", "tag", "group"];
 const LABELS = { name: ["Name", "lr-*"], tag: ["Tag", "set=a"], group: ["Group", "sweep1"] };
 const SOON = 700; // milliseconds between looks at what has ended
+const TYPED = 250; // and after the last key
 
 export function mount(root, { store, api, go, toast, params }) {
   const at = { filters: filtersOf(params), jobs: [], more: false, round: 0, reading: false, error: null, timer: null, typed: null, gone: false };
@@ -136,6 +137,7 @@ export function mount(root, { store, api, go, toast, params }) {
   // -- filters
 
   function choose(set) {
+    clearTimeout(at.typed); // what was typed before would come after this
     at.filters = { ...at.filters, ...set };
     history.replaceState(null, "", urlOf(at.filters));
     showFilters();
@@ -156,7 +158,7 @@ export function mount(root, { store, api, go, toast, params }) {
   function typed() {
     clearTimeout(at.typed);
     const set = Object.fromEntries(FIELDS.map((field) => [field, parts.fields[field].value.trim()]));
-    at.typed = setTimeout(() => choose(set), 250);
+    at.typed = setTimeout(() => choose(set), TYPED);
   }
 
   // -- its elements
