@@ -82,14 +82,17 @@ function drawn(points, say) {
   if (low === high) [low, high] = low === 0 ? [0, 1] : [low - Math.abs(low) / 2, high + Math.abs(high) / 2];
   const x = (value) => LEFT + ((value - left) / (right - left || 1)) * (WIDE - LEFT - RIGHT);
   const y = (value) => HIGH - BOTTOM - ((value - low) / (high - low)) * (HIGH - BOTTOM - TOP);
-  const parts = ticks(low, high).flatMap((value) => [
+  const marks = ticks(low, high);
+  const rough = new Set(marks.map(say)).size < marks.length; // the same words twice: more digits then
+  const words = (value) => (rough ? String(Number(value.toPrecision(6))) : say(value));
+  const parts = marks.flatMap((value) => [
     svg("line", { x1: LEFT, x2: WIDE - RIGHT, y1: y(value), y2: y(value), class: "grid" }),
-    svg("text", { x: LEFT - 6, y: y(value) + 3.5, "text-anchor": "end" }, say(value)),
+    svg("text", { x: LEFT - 6, y: y(value) + 3.5, "text-anchor": "end" }, words(value)),
   ]);
   const ends = left === right ? [left] : [left, right];
   for (const [at, value] of ends.entries()) {
-    const words = stepped ? `step ${value.toLocaleString("en")}` : clock(value, value);
-    parts.push(svg("text", { x: x(value), y: HIGH - 6, "text-anchor": at ? "end" : "start" }, words));
+    const text = stepped ? `step ${value.toLocaleString("en")}` : clock(value, value);
+    parts.push(svg("text", { x: x(value), y: HIGH - 6, "text-anchor": at ? "end" : "start" }, text));
   }
   const spots = points.map((point, at) => [across[at], point[2]]).filter(([, value]) => Number.isFinite(value));
   const path = spots.map(([at, value]) => `${x(at).toFixed(1)} ${y(value).toFixed(1)}`).join("L");

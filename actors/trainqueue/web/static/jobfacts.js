@@ -19,7 +19,7 @@ function rows(job, store) {
   const ids = (list) => list?.length && el("span", {}, list.slice(0, 50).map((id) => [jobLink(id), " "]));
   const limit = (value) => (value === null || value === undefined ? null : span(value));
   return [
-    ["Command", el("code", { class: "command", text: clean(command(job.command), 4000) })],
+    ["Command", el("code", { class: "command", tabindex: "0", text: clean(command(job.command), 4000) })],
     ["Folder", el("code", { text: clean(job.cwd, 1000) })],
     ["GPUs", gpus || (job.gpus === 0 ? "none needed" : `${number(job.gpus, "GPU")}${next ? `, expected: ${next}` : ""}`)],
     ["GPU memory", typeof job.gpu_memory === "number" ? size(job.gpu_memory) : job.gpu_memory],

@@ -8,14 +8,15 @@ const CHARTS = 20;
 const PROGRESS = "fraction";
 
 export function metricCharts({ api }) {
-  const at = { job: null, attempt: null, round: 0, series: new Map(), updated: 0, ready: false };
+  const at = { job: null, attempt: null, round: 0, series: new Map(), updated: 0 };
   const grid = el("div", { class: "metrics" });
   const node = el("section", { class: "card part", hidden: true }, el("h2", { text: "Metrics" }), grid);
 
-  async function open(job, attempt) {
+  async function open(job, attempt, begun = true) {
     const round = ++at.round;
-    Object.assign(at, { job, attempt, series: new Map(), updated: 0, ready: false });
+    Object.assign(at, { job, attempt, series: new Map(), updated: 0 });
     draw();
+    if (!begun) return;
     try {
       const answer = await api.get(`/series/${job}`, { attempt });
       if (round !== at.round) return;
@@ -25,7 +26,6 @@ export function metricCharts({ api }) {
     } catch {
       // None are kept, or the daemon is away: live values make the curves then.
     }
-    at.ready = true;
     draw();
   }
 

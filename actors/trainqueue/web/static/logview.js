@@ -20,14 +20,15 @@ export function createLogView({ api }) {
 
   // -- what comes in
 
-  /** Show this attempt from its end. */
-  async function open(job, attempt) {
+  /** Show this attempt from its end; one that has not `begun` has nothing to read yet. */
+  async function open(job, attempt, begun = true) {
     at.round += 1;
     Object.assign(at, { job, attempt, size: 0, following: true, later: [], loading: false });
     parts.download.href = `/api/training/logs/${job}?attempt=${attempt}&download=1`;
     parts.box.setAttribute("aria-label", `Log of job ${job}, attempt ${attempt}`);
     forget(0);
-    await toEnd();
+    if (begun) await toEnd();
+    else plan();
   }
 
   function forget(offset) {

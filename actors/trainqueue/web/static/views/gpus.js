@@ -82,7 +82,8 @@ export function mount(root, { store, api, toast }) {
     const isGpu = !gpu.id.startsWith("cpu:");
     const name = isGpu ? `GPU ${gpu.index ?? "?"}` : "No GPU";
     setText(parts.name, name);
-    setText(parts.model, isGpu ? clean(gpu.name) : "one slot, on the processor");
+    const known = gpu.memory_total && !shares(gpu) ? ` · ${size(gpu.memory_total)}` : "";
+    setText(parts.model, isGpu ? clean(gpu.name) + known : "one slot, on the processor");
     setAttr(parts.use, "data-use", gpu.use);
     setText(parts.use, gpu.use === "reserved" && gpu.kept_for ? `kept for job ${gpu.kept_for}` : (USES[gpu.use] ?? clean(gpu.use)));
     setAttr(node, "data-use", gpu.use);

@@ -71,8 +71,9 @@ export function mount(root, context) {
     if (next === at.shown) return;
     at.shown = next;
     stream.follow(id, next);
-    parts.log.open(id, next);
-    parts.metrics.open(id, next);
+    const isNew = job.state === "queued" && job.attempt === 1;
+    parts.log.open(id, next, !isNew);
+    parts.metrics.open(id, next, !isNew);
     drawAttempts();
   }
 
