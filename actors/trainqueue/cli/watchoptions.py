@@ -1,4 +1,4 @@
-"""The options of commands that have `--watch`."""
+"""The options of commands that show something live."""
 
 from __future__ import annotations
 
@@ -14,3 +14,6 @@ def watching(function: Any) -> Any:
     )
     watch = click.option("-w", "--watch", is_flag=True, help="Stay, and draw what changes; q ends it.")
     return watch(often(function))
+
+
+no_bar = click.option("--no-bar", is_flag=True, help="On a terminal: no line about the job below its output.")
