@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import zmq
@@ -37,3 +38,10 @@ class Subscription:
         if not self._socket.poll(max(0, round(patience * 1000))):
             return None
         return unpacked(self._socket.recv_multipart()[1])
+
+    def wait(self, patience: float, others: Sequence[int] = ()) -> None:
+        """Until there is an event, one of these descriptors can be read, or `patience` seconds have passed."""
+        poller = zmq.Poller()
+        for source in (self._socket, *others):
+            poller.register(source, zmq.POLLIN)
+        poller.poll(max(0, math.ceil(patience * 1000)))

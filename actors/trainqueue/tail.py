@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import time
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,11 +20,24 @@ PIECE = 2**20
 """Bytes that are held at most, however long a line is."""
 
 
+class Onlooker(AbstractContextManager[Any], Protocol):
+    """Is told of the silence, and of all events; a context in which it looks on."""
+
+    topics: tuple[str, ...]
+
+    def idle(self) -> float:
+        """Nothing is to be shown now; in how many seconds to say so again."""
+        ...
+
+    def hear(self, event: dict[str, Any]) -> None: ...
+
+
 class Tail:
     """A place in the output: `attempt` (None: the newest) and `offset`. Kept, so that one may go on after a break."""
 
     def __init__(self, client: Client, job: int, attempt: int | None = None, offset: int = 0) -> None:
         self.client, self.job, self.attempt, self.offset = client, job, attempt, offset
+        self.onlooker: Onlooker | None = None
         self._running = False
 
     def part(self) -> dict[str, Any]:
@@ -39,7 +54,8 @@ class Tail:
 
     def parts(self) -> Iterator[dict[str, Any]]:
         """Until the job has ended and all is shown; the last part of each attempt has `eof` set."""
-        with self.client.subscribe([f"job.{self.job}"]) as feed:
+        topics = () if self.onlooker is None else self.onlooker.topics
+        with self.client.subscribe([f"job.{self.job}", *topics]) as feed:
             while True:
                 part = self.part()
                 if part["data"] or part["eof"]:
@@ -83,8 +99,21 @@ class Tail:
 
     def _pause(self, feed: Subscription) -> None:
         """Until the log may have grown: events tell of starts and ends, nothing tells of output."""
-        event = feed.get(PAUSE if self._running else PATIENCE)
+        event = self._next(feed, PAUSE if self._running else PATIENCE)
         if event is not None and event.get("id") == self.job:
             self._running = event["state"] == "running"
         elif not self._running:
             self._running = self.client.status(self.job).state == "running"
+
+    def _next(self, feed: Subscription, patience: float) -> dict[str, Any] | None:
+        """The next event but those of progress, which the onlooker alone wants; None after so long a silence."""
+        if self.onlooker is None:
+            return feed.get(patience)
+        end = time.monotonic() + patience
+        while (left := end - time.monotonic()) > 0:
+            event = feed.get(min(left, self.onlooker.idle()))
+            if event is not None:
+                self.onlooker.hear(event)
+                if event["type"] != "progress":
+                    return event
+        return None

@@ -51,7 +51,7 @@ class LogHandler(Handler):
 
     gate: LogGate
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802  (the base's name)
         url = urlsplit(self.path)
         kind, _, number = url.path.removeprefix(f"{API}/").partition("/")
         if kind == "logs":

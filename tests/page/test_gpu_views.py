@@ -1,4 +1,4 @@
-"""GPU cards, timeline and history in a real browser; the checker of accessibility looks at them in both sizes and themes."""
+"""GPU cards, timeline and history in a real browser; accessibility is checked in both sizes and themes."""
 
 from __future__ import annotations
 

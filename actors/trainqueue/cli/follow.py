@@ -15,10 +15,12 @@ import click
 
 from trainqueue.cli import banner
 from trainqueue.cli.common import TIMED_OUT, as_json, client, complain, ending, outlast, show_json
+from trainqueue.cli.footer import below
 from trainqueue.cli.forms import Duration, Id
 from trainqueue.cli.screen import clock
 from trainqueue.cli.select import PAGE, selecting, shown, states_shown
 from trainqueue.cli.unmatched import code, unmatched
+from trainqueue.cli.watchoptions import no_bar
 from trainqueue.core.words import DEFAULT_LANE
 from trainqueue.errors import DaemonError
 
@@ -38,15 +40,19 @@ CUT, CUT_WITHIN = b"[trainq: ", 128
 
 
 class Raw:
-    """Parts of a log as they are, to standard output."""
+    """Parts of a log as they are, to standard output; with `bar` a line about the job below them."""
 
-    def __init__(self, tail: Tail) -> None:
+    def __init__(self, tail: Tail, *, bar: bool = False) -> None:
         self.tail = tail
+        self.footer = below(tail, wanted=bar)
+        tail.onlooker = self.footer
         self._coloured = False
         self._last = b""
 
     def show(self, part: dict[str, Any]) -> None:
         """Counts what has been written as it goes: an interrupted one goes on behind it."""
+        if self.footer is not None:
+            self.footer.rub_out()
         self._skip(part)
         data: memoryview = memoryview(part["data"])
         self._coloured = self._coloured or b"\x1b" in part["data"]
@@ -71,6 +77,8 @@ class Raw:
         try:
             written = os.write(sys.stdout.fileno(), data)
             self.tail.offset += written
+            if self.footer is not None:
+                self.footer.passed(bytes(data[:written]))
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         return written
@@ -95,8 +103,9 @@ def follow_log(tail: Tail, show: Callable[[dict[str, Any]], None]) -> None:
     """Until the job has ended; over its retries, and over a restart of the daemon."""
 
     def on() -> None:
-        for part in tail.parts():
-            show(part)
+        with tail.onlooker or contextlib.nullcontext():
+            for part in tail.parts():
+                show(part)
 
     outlast(tail.client, on)
 
@@ -123,8 +132,16 @@ def last_lines(tail: Tail, lines: int) -> int:
 @click.option("-f", "--follow", is_flag=True, help="Go on until the job has ended, over its retries.")
 @click.option("-n", "--lines", metavar="N", type=click.IntRange(min=0), help="Only the last N lines.")
 @click.option("--attempt", metavar="N", type=click.IntRange(1, 2**31), help="Which attempt's (default: the newest).")
+@no_bar
 @as_json
-def logs(job: int, follow: bool, lines: int | None, attempt: int | None, as_json: bool) -> int:  # noqa: FBT001
+def logs(
+    job: int,
+    follow: bool,  # noqa: FBT001
+    lines: int | None,
+    attempt: int | None,
+    no_bar: bool,  # noqa: FBT001
+    as_json: bool,  # noqa: FBT001
+) -> int:
     """A job's output, also of one that has not started yet."""
     from trainqueue.tail import Tail
 
@@ -138,7 +155,7 @@ def logs(job: int, follow: bool, lines: int | None, attempt: int | None, as_json
         tail.offset = last_lines(tail, lines) if lines else tail.part()["size"]
     say_if_waiting(tail)
     if follow:
-        follow_log(tail, (Documents if as_json else Raw)(tail).show)
+        follow_log(tail, (Documents(tail) if as_json else Raw(tail, bar=not no_bar)).show)
     else:
         show_now(tail, document=as_json)
     return 0

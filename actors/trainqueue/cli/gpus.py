@@ -9,7 +9,9 @@ import click
 from trainqueue.cli import banner
 from trainqueue.cli.common import as_json, client, show_json
 from trainqueue.cli.forms import Gpus
+from trainqueue.cli.given import refuse
 from trainqueue.cli.screen import clean, table
+from trainqueue.cli.watchoptions import watching
 from trainqueue.core.words import number
 from trainqueue.sizes import size
 
@@ -23,9 +25,23 @@ NOBODY_KNOWS = "No GPU is known yet; trainq-cli doctor says why."
 @click.command()
 @click.option("--disable", type=Gpus(), multiple=True, help="Start nothing more on these: 2, 0,2, 0-3 or GPU-8d3f.")
 @click.option("--enable", type=Gpus(), multiple=True, help="Use these again, unhealthy ones as well.")
+@watching
 @as_json
-def gpus(disable: tuple[list[int | str], ...], enable: tuple[list[int | str], ...], as_json: bool) -> None:  # noqa: FBT001
+def gpus(
+    disable: tuple[list[int | str], ...],
+    enable: tuple[list[int | str], ...],
+    watch: bool,  # noqa: FBT001
+    interval: float | None,
+    as_json: bool,  # noqa: FBT001
+) -> None:
     """The GPUs: who is on them, and whether a job may start there."""
+    if watch:
+        from trainqueue.cli import watched
+
+        if disable or enable:
+            refuse("--watch changes nothing: --disable and --enable are for another call")
+        watched.gpus(interval, document=as_json)
+        return
     wanted = {"disable": [gpu for some in disable for gpu in some], "enable": [gpu for some in enable for gpu in some]}
     both = next((gpu for gpu in wanted["disable"] if gpu in wanted["enable"]), None)
     if both is not None:

@@ -13,15 +13,19 @@ from trainqueue.cli import banner, expected
 from trainqueue.cli.common import as_json, client, complain, outlast, show_json
 from trainqueue.cli.fields import FIELDS, applies
 from trainqueue.cli.forms import Id
+from trainqueue.cli.given import refuse
 from trainqueue.cli.lane import happened as lane_change
 from trainqueue.cli.screen import bar, clean, clock, table, took
 from trainqueue.cli.select import ENDED, LIVING, PAGE, look, selecting, states_of, states_shown
 from trainqueue.cli.select import shown as shown_jobs
 from trainqueue.cli.stalls import stalled
 from trainqueue.cli.unmatched import code, unmatched
+from trainqueue.cli.watchoptions import watching
 from trainqueue.sizes import size
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from trainqueue.cli.select import Selection
     from trainqueue.client import Client
 
@@ -103,9 +107,17 @@ def in_line(job: dict[str, Any]) -> tuple[bool, int, int]:
 @click.command()
 @selecting(needed=False)
 @click.option("--env", is_flag=True, help="Also its environment, secrets masked.")
+@watching
 @as_json
-def status(which: Selection, env: bool, as_json: bool) -> int:  # noqa: FBT001
+def status(which: Selection, env: bool, watch: bool, interval: float | None, as_json: bool) -> int:  # noqa: FBT001
     """The queue at a glance, or jobs in full."""
+    if watch:
+        from trainqueue.cli import watched
+
+        if env:
+            refuse("--env does not change; it has no --watch")
+        watched.status(which, interval, document=as_json)
+        return 0
     if not which.ids and not which.filtered:
         if env:
             msg = "--env shows the environment of a job: give its id"
@@ -172,22 +184,27 @@ def told_to(job: dict[str, Any]) -> str | None:
 
 
 def show_job(job: dict[str, Any]) -> None:
-    """Every field that applies: aligned on a terminal, tab-separated in a pipe."""
+    """Aligned on a terminal, tab-separated in a pipe."""
     live = sys.stdout.isatty()
+    for name, fact in facts(job):
+        click.echo((f"{name:14} " if live else f"{name}\t") + fact)
+
+
+def facts(job: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Every field that applies."""
     env, attempts = job.pop("env", {}), job.pop("attempts", [])
     job |= {"quiet": stalled(job) or None}  # what is quiet, and for how long
     job = expected.told(job)
-    facts = [
+    told = [
         (name, changes(job) if name == "changed_files" else shown(name, value))
         for name, value in job.items()
         if tells(value) and applies(name, job) and (name != "hold" or job["state"] == "queued")
     ]
     if len(attempts) > 1:
-        facts += [(f"attempt {one['attempt']}", tried(one)) for one in attempts]
-    for name, fact in [*facts, *(("env", f"{name}={value}") for name, value in env.items())]:
-        if fact == "":
-            continue
-        click.echo((f"{name:14} " if live else f"{name}\t") + clean(fact))
+        told += [(f"attempt {one['attempt']}", tried(one)) for one in attempts]
+    for name, fact in [*told, *(("env", f"{name}={value}") for name, value in env.items())]:
+        if fact != "":
+            yield name, clean(fact)
 
 
 def tried(attempt: dict[str, Any]) -> str:
@@ -232,9 +249,24 @@ def shown(name: str, value: Any) -> object:
 )
 @click.option("--tree", is_flag=True, help="Each job below those that it waits for.")
 @selecting(ids=False, needed=False)
+@watching
 @as_json
-def queue(which: Selection, limit: int | None, tree: bool, as_json: bool) -> None:  # noqa: FBT001
+def queue(
+    which: Selection,
+    limit: int | None,
+    tree: bool,  # noqa: FBT001
+    watch: bool,  # noqa: FBT001
+    interval: float | None,
+    as_json: bool,  # noqa: FBT001
+) -> None:
     """Running and waiting jobs."""
+    if watch:
+        from trainqueue.cli import watched
+
+        if tree:
+            refuse("--tree and --watch: one of the two")
+        watched.queue(which, interval, limit, document=as_json)
+        return
     show_queue(which, document=as_json, limit=limit or (None if tree else 100), as_tree=tree)
 
 

@@ -26,6 +26,7 @@ from trainqueue.cli.offers import files, folders, known
 from trainqueue.cli.retries import RETRY_OPTIONS, words
 from trainqueue.cli.screen import clean
 from trainqueue.cli.stalls import STALL_OPTIONS
+from trainqueue.cli.watchoptions import no_bar
 from trainqueue.core.words import DEFAULT_LANE
 from trainqueue.home import Home, current_umask
 
@@ -222,8 +223,8 @@ def submit(as_json: bool, **fields: Any) -> None:  # noqa: FBT001
 
 
 @click.command(cls=Scripted, context_settings={"allow_interspersed_args": False})
-@with_options([*OPTIONS, *map(hidden, SWEEP_OPTIONS)])
-def run(as_json: bool, **fields: Any) -> int:  # noqa: FBT001
+@with_options([*OPTIONS, *map(hidden, SWEEP_OPTIONS), no_bar])
+def run(as_json: bool, no_bar: bool, **fields: Any) -> int:  # noqa: FBT001
     """Queue a job, follow its log, exit with its exit code. Ctrl-C asks whether to cancel or detach."""
     several = {name: fields.pop(name) for name in OWN}
     if any(value not in NOT_GIVEN for value in several.values()):
@@ -239,7 +240,7 @@ def run(as_json: bool, **fields: Any) -> int:  # noqa: FBT001
         banner.look(trainq, lanes={fields["lane"] or DEFAULT_LANE})
     tail = Tail(trainq, made["id"], attempt=1)
     try:
-        job = to_the_end(tail, (Documents if as_json else Raw)(tail).show)
+        job = to_the_end(tail, (Documents(tail) if as_json else Raw(tail, bar=not no_bar)).show)
     except KeyboardInterrupt:  # once more, while the first one was dealt with
         job = None
     if job is None:

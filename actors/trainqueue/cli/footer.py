@@ -1,0 +1,231 @@
+"""One line about the job below its own output, on a terminal, while `run` and `logs -f` have nothing else to show.
+
+It is drawn only where the job's output has left the cursor at the beginning of a line with nothing below, and rubbed
+out before anything else is written, so that what stays is what the job has printed, byte for byte. A job that draws a
+bar of its own ends with half a line, and one that moves the cursor about owns the screen: there we stay away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from trainqueue.cli.painter import can_be_painted
+from trainqueue.cli.scene import position, status_line, waits
+from trainqueue.cli.screen import clean, padded, took
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from trainqueue.client import Client
+    from trainqueue.tail import Tail
+
+QUIET = 0.1
+"""Seconds of silence before the line comes up; where it was up, it comes back at once."""
+TICK, OFTEN = 1.0, 0.4
+"""Seconds between two looks at the line, and between two drawings of it at least."""
+FRESH, FRESH_RUNNING = 2.0, 5.0
+"""Seconds for which what the daemon told of the job is good: of a waiting one the position changes without an event."""
+CLEAR, DONE = b"\r\x1b7\x1b[0m\x1b[J", b"\x1b8"
+"""The cursor and the job's colours are kept and given back; the end of the screen is erased, since a line may have
+been broken in two when the terminal became narrow."""
+STOPS = (signal.SIGTSTP, signal.SIGTERM, signal.SIGHUP)
+MOVES = re.compile(rb"\x1b(?:\[[0-3]?J(?:\x1b\[(?:1;1)?H)?|c|\[\?(?:1049|1047|47)[hl]|\[[0-9;]*[AFHfdLMSTru]|[8MP])")
+"""What moves the cursor to other lines, or empties those below it."""
+LEVEL = re.compile(rb"(?:\A|\n)(?:\r|\x1b\[[0-9;?]*[mKhl])*\Z")
+"""The end of an output behind which the cursor is at the beginning of a line; colours and the like take no place."""
+OPEN = re.compile(rb"\x1b(?:\[[0-9;?]*)?\Z")
+FAR = 1 << 30
+ENDLESS = 3600.0
+
+
+class Ground:
+    """Where the job's output has left the cursor."""
+
+    def __init__(self) -> None:
+        self.level = True
+        """At the beginning of a line."""
+        self.owed = 0
+        """Newlines until the cursor is at the bottom for certain: the job has been elsewhere."""
+        self._begun = b""
+
+    @property
+    def safe(self) -> bool:
+        return self.level and self.owed <= 0
+
+    def passed(self, data: bytes, height: int) -> None:
+        found = LEVEL.search(data[-64:])
+        if found is None or found.start() > 0 or data[:1] == b"\n":
+            self.level = found is not None
+        if self.owed <= 0 and b"\x1b" not in data and not self._begun:
+            return
+        data = self._begun + data
+        begun = OPEN.search(data[-32:])
+        self._begun = begun[0] if begun is not None else b""
+        at = 0
+        for move in MOVES.finditer(data):
+            self._pay(data.count(b"\n", at, move.start()))
+            self._moved(move[0], height)
+            at = move.end()
+        self._pay(data.count(b"\n", at))
+
+    def _pay(self, lines: int) -> None:
+        if self.owed < FAR:
+            self.owed = max(0, self.owed - lines)
+
+    def _moved(self, move: bytes, height: int) -> None:
+        if move.endswith(b"h"):
+            self.owed = FAR  # another screen, until it is left
+        elif move.endswith(b"l"):
+            self.owed = height
+        elif self.owed < FAR:
+            emptied = move == b"\x1bc" or (b"J" in move and not move.startswith((b"\x1b[1J", b"\x1b[3J")))
+            self.owed = 0 if emptied else self.owed if b"J" in move else height
+
+
+class Footer:
+    """An onlooker of a Tail; a context in which the line may be on the screen."""
+
+    def __init__(self, client: Client, job: int) -> None:
+        self.client, self.job = client, job
+        self.topics: tuple[str, ...] = (f"progress.{job}",)
+        self.ground = Ground()
+        self._fd = sys.stdout.fileno()
+        self._drawn: tuple[str, int] | None = None
+        self._was_up = False
+        self._drawn_at = 0.0
+        self._quiet_since = time.monotonic()
+        self._told: dict[str, Any] = {}
+        self._gpus: list[dict[str, Any]] = []
+        self._told_at = -ENDLESS
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        self._told_at = -ENDLESS
+        self._quiet_since, self._was_up = time.monotonic(), False
+        self._before = {number: signal.signal(number, self._stop) for number in STOPS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.rub_out()
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def rub_out(self) -> None:
+        """Before anything else is written."""
+        if self._drawn is not None:
+            self._was_up = True
+            with contextlib.suppress(OSError):
+                self._put(b"", None)
+
+    def passed(self, data: bytes) -> None:
+        """This has been written."""
+        self.ground.passed(data, self._size().lines)
+        self._quiet_since = time.monotonic()
+
+    def hear(self, event: dict[str, Any]) -> None:
+        if event.get("id") != self.job:
+            return
+        if event["type"] == "progress":
+            self._told["progress"] = event["progress"]
+        else:
+            self._told_at = -ENDLESS
+
+    def idle(self) -> float:
+        """Nothing is to be shown: draw what is due; when to be called again. Raises DaemonError."""
+        if not self.ground.safe or not self._in_front():
+            self.rub_out()
+            return ENDLESS
+        left = self._due() - time.monotonic()
+        if left > 0:
+            return left
+        width = self._size().columns
+        text = padded(self._text(), width - 1).rstrip()
+        if self._drawn != (text, width):
+            self._put(text.encode(sys.stdout.encoding, errors="replace"), (text, width))
+            self._drawn_at = time.monotonic()
+        return TICK
+
+    def _due(self) -> float:
+        """When it may be drawn."""
+        if self._drawn is not None:
+            return self._drawn_at + OFTEN
+        return 0.0 if self._was_up else self._quiet_since + QUIET
+
+    def _text(self) -> str:
+        age = time.monotonic() - self._told_at
+        if age > (FRESH_RUNNING if self._told.get("state") == "running" else FRESH):
+            self._told = self.client.call("status", job=self.job)["job"]
+            self._gpus = self.client.gpus() if in_the_middle(self._told) else []
+            self._told_at, age = time.monotonic(), 0.0
+        return clean(sentence(self._told, self._gpus, age))
+
+    def _put(self, text: bytes, drawn: tuple[str, int] | None) -> None:
+        """A stop between the writing and its note would leave the line on the shell's screen."""
+        select.select([], [self._fd], [])
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+        try:
+            self._drawn = drawn
+            os.write(self._fd, CLEAR + text + DONE)
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+
+    def _stop(self, number: int, _frame: object) -> None:
+        """By Ctrl-Z or for good: as without us, but for the line."""
+        self.rub_out()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+        signal.signal(number, self._stop)
+
+    def _in_front(self) -> bool:
+        """Whether the terminal is ours: the shell's prompt is no place for us."""
+        try:
+            return os.tcgetpgrp(self._fd) == os.getpgrp()
+        except OSError:
+            return True
+
+    def _size(self) -> os.terminal_size:
+        try:
+            size = os.get_terminal_size(self._fd)
+        except OSError:
+            return os.terminal_size((80, 24))
+        return os.terminal_size((size.columns or 80, size.lines or 24))
+
+
+def in_the_middle(job: dict[str, Any]) -> bool:
+    """It waits for its turn, and its `why` tells no more than that."""
+    return job["why_code"] == "position" and (job["position"] or 0) > 1
+
+
+def sentence(job: dict[str, Any], gpus: list[dict[str, Any]], age: float) -> str:
+    """The job in a line, so many seconds after it was told."""
+    name, now = f"job {job['id']}", time.time()
+    if job["state"] == "queued":
+        return "; ".join([f"{name} queued{position(job)}, {waits(job, now)}", *holders(gpus)])
+    if job["state"] != "running":
+        return f"{name}: {job['state']}"
+    told = next((word for word in ("stopping", "preempting", "suspended") if job.get(word)), "")
+    ran = job["run_time"] + (0.0 if told == "suspended" else age)
+    line = status_line(job, now) or f"running for {took(ran)}"
+    return f"{name}: " + (f"{told}, {line}" if told else line)
+
+
+def holders(gpus: list[dict[str, Any]]) -> list[str]:
+    """Who is on them: GPU 0 runs job 5."""
+    busy = [gpu for gpu in gpus if gpu["jobs"] and gpu["index"] is not None and not gpu["id"].startswith("cpu:")]
+    said = [f"GPU {gpu['index']} runs job {', '.join(map(str, gpu['jobs']))}" for gpu in busy[:2]]
+    return said + ([f"and {len(busy) - 2} more"] if len(busy) > 2 else [])
+
+
+def below(tail: Tail, *, wanted: bool) -> Footer | None:
+    """Below what this tail shows; nothing where standard output is no terminal that can be drawn on."""
+    return Footer(tail.client, tail.job) if wanted and can_be_painted() else None
