@@ -78,8 +78,15 @@ class Top(App[int]):
         self.asker.box.ring = ring
         for name in (signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(name, self.leave, 128 + name)
+        self.app_resume_signal.subscribe(self, self.resumed)
         self.set_interval(self.asker.interval, self.draw)
         self.hear()
+
+    def resumed(self, app: App[Any]) -> None:
+        """After Ctrl-Z and fg the terminal is empty."""
+        del app
+        for part in self.painter.parts.values():
+            part.refresh()
 
     def leave(self, code: int = 0) -> None:
         self.exit(code)
@@ -101,7 +108,8 @@ class Top(App[int]):
         if self.is_running and self.size.width:
             self._due = time.monotonic() + self.asker.interval
             self.drawings += 1
-            self.painter.draw(*self.size)
+            if self.painter.draw(*self.size):
+                self.call_after_refresh(self.draw)
 
     def on_resize(self) -> None:
         self.call_after_refresh(self.draw)
@@ -118,9 +126,11 @@ class Top(App[int]):
         self.press(event.key if letter is None or letter == " " else letter)
 
     def press(self, key: str) -> None:
+        sheet = self.view.sheet
         self.keys.press(key)
         self.draw()
-        self.call_after_refresh(self.draw)  # once the parts have the heights that they were just given
+        if sheet != self.view.sheet:
+            self.call_after_refresh(self.draw)  # once it has its height
 
     def on_click(self, event: events.Click) -> None:
         part = self.painter.parts["table"]

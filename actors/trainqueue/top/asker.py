@@ -168,7 +168,7 @@ class Asker:
             thread.join(patience)
 
     def order(self, kind: str, what: Any = None) -> None:
-        """Do (a Deed), view, log, full (a job), close"""
+        """Kinds: do (a Deed), view, search, log, full (a job), hint, close."""
         self._orders.put((kind, what, time.monotonic()))
 
     # -- the thread that hears

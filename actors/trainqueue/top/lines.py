@@ -30,8 +30,8 @@ STYLES = {
     "warn": Style(color="yellow"),
     "bad": Style(color="red"),
     "key": Style(color="cyan", bold=True),
-    "banner": Style(color="black", bgcolor="yellow", bold=True),
-    "alarm": Style(color="white", bgcolor="red", bold=True),
+    "banner": Style(color="yellow", reverse=True, bold=True),
+    "alarm": Style(color="red", reverse=True, bold=True),
     "selected": Style(reverse=True),
     "match": Style(reverse=True),
 }

@@ -28,11 +28,11 @@ class Painter:
     """`parts` are the widgets by name."""
 
     def __init__(self, view: View, asker: Asker, parts: dict[str, Lines]) -> None:
-        self.view, self.asker, self.parts = view, asker, parts
+        self.view, self.asker, self.parts, self.moved = view, asker, parts, False
 
-    def draw(self, width: int, height: int) -> None:
-        """All that has changed."""
-        view = self.view
+    def draw(self, width: int, height: int) -> bool:
+        """All that has changed; whether heights have, too, which they do only behind this: then once more."""
+        view, self.moved = self.view, False
         self.layout(width, height)
         self.parts["status"].show_all([panels.status(view.world, view.trouble, width, str(self.asker.home.path))])
         if view.sheet:
@@ -40,6 +40,7 @@ class Painter:
         self.draw_table(width)
         self.draw_log(width)
         self.parts["hint"].show_all([self.hint(width)])
+        return self.moved
 
     def layout(self, width: int, height: int) -> None:
         """Heights by what there is to show."""
@@ -59,7 +60,7 @@ class Painter:
     def resize(self, name: str, height: int) -> None:
         part = self.parts[name]
         if part.asked_height != height:
-            part.asked_height = height
+            part.asked_height, self.moved = height, True
             part.styles.height, part.display = height, bool(height)
 
     def trouble(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trainqueue.cli.gpus import known, label, memory, state
-from trainqueue.cli.screen import clock
+from trainqueue.cli.screen import clock, folded
 from trainqueue.top.drawn import Line, Part, clean, cut, ends, joined, part
 from trainqueue.top.rows import bar
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from trainqueue.top.world import World
 
+FOLDS = 3
+"""Lines that a banner takes at most."""
 STYLES = {"free": "good", "held": "", "foreign": "warn", "unhealthy": "bad", "disabled": "dim", "memory": "warn"}
 KEYS = (
     ("↑ ↓ j k", "the job; PgUp PgDn Home End; a click"),
@@ -117,7 +119,8 @@ def banners(world: World, trouble: str, width: int) -> list[Line]:
         said.append((f"PAUSED{f' ({since})' if since else ''}: nothing starts. Space resumes.", "banner"))
     paused = [clean(lane["name"]) for lane in modes.get("lanes") or () if lane["paused"]]
     said += [(f"Lane {name} is PAUSED: trainq-cli lane {name} --resume ends that.", "banner") for name in paused]
-    return [((part(f" {text}", width)[0], style),) for text, style in said]
+    folds = ((line, style) for text, style in said for line in folded(text, max(8, width - 1))[:FOLDS])
+    return [((part(f" {line}", width)[0], style),) for line, style in folds]
 
 
 def hints(width: int) -> Line:
@@ -133,8 +136,6 @@ def hints(width: int) -> Line:
 
 
 def help_lines(width: int) -> list[Line]:
-    from trainqueue.cli.screen import folded
-
     lines: list[Line] = [(("Keys", "bold"),), ()]
     for keys, text in KEYS:
         for at, below in enumerate(folded(text, max(16, width - 12))):

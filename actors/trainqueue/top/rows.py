@@ -108,20 +108,24 @@ class Table:
         width, fraction = self.width, progress.get("fraction")
         cells: list[Part] = []
         said = remark(job)
-        if width >= 76:
-            cells.append((bar(fraction, 12), "bar") if fraction is not None else (" " * 12, ""))
+        if width >= 56:
+            drawn = 12 if width >= 76 else 6
+            cells.append((bar(fraction, drawn), "bar") if fraction is not None else (" " * drawn, ""))
         cells.append(part("" if fraction is None else f"{100 * fraction:.0f} %", 5, right=True))
         if width >= 100:
             cells.append(part(rate(progress), 9, "dim", right=True))
-        if width >= 56:
-            cells.append(part(left(job, self.now), 18 if width >= 76 else 14, "good"))
+        ends = left(job, self.now)
+        if width >= 76:
+            cells.append(part(ends, 18, "good"))
+        elif ends.endswith(" left"):
+            cells.append(part(ends.removesuffix(" left").removeprefix("about "), 8, "good", right=True))
         if width >= 90:
             cells.append(part(took(self.ran(job)), 8, "dim", right=True))
         if width >= 84:
             cells.append(part(metric(progress), 16 if width >= 110 else 12))
         if width >= 120:
             cells.append(part(self.on(job), 7, "dim"))
-        if width < 84 and said:
+        if said and width < 84:
             cells = [(clean(said), "warn")]
         elif said:
             cells = [*cells[:-1], part(said, max(16, min(40, width - 90)), "warn")]
