@@ -79,5 +79,5 @@ def test_every_command_has_help(cli: Cli) -> None:
     for name in COMMANDS:
         helped = cli(name, "-h")
         assert helped.returncode == 0
-        assert "--json" in helped.stdout or name in {"daemon", "completion"}, name
+        assert "--json" in helped.stdout or name in {"daemon", "completion", "top"}, name
         assert max(map(len, helped.stdout.splitlines())) <= 80, name

@@ -23,6 +23,7 @@ COMMANDS = {
     "queue": ("look", "Running and waiting jobs."),
     "history": ("look", "Ended jobs, newest first."),
     "gpus": ("gpus", "The GPUs, who is on them, and whether a job may start there."),
+    "top": ("top", "The queue full-screen and live, with all actions; extra [tui]."),
     "stats": ("look", "Counts, GPU seconds used, waited and lost."),
     "events": ("look", "What has happened; -f follows."),
     "logs": ("follow", "A job's output; -f follows."),
