@@ -20,10 +20,7 @@ def recognise(line: str) -> Reading | None:
     if "\x1b" in line:
         line = ANSI.sub("", line)
     if "%|" in line:
-        found = bars.tqdm(line)
-        if found is not None and lines.LAST_WORD in line:
-            found.over = True  # on the same line: nobody has ended that of the bar
-        return found
+        return bars.tqdm(line)
     if "━" in line or "╺" in line:
         return bars.rich(line)
     if line[0] == "{":
