@@ -1,6 +1,6 @@
 r"""Prints as training scripts do: `shows.py tqdm|trainer|epochs STEPS SECONDS [GATE]`.
 
-Stops in the middle until the file GATE is there, where one is named. `tqdm` says \r frames of a bar to stderr, behind
+Stops at step 20 until the file GATE is there, where one is named. `tqdm` says \r frames of a bar to stderr, behind
 those of files that it loads; `trainer` is a bar with the dicts of Hugging Face's between them, and an evaluation;
 `epochs` is a line of words for each.
 """
@@ -47,10 +47,10 @@ def main() -> None:
     for part in range(5):
         bar("Loading checkpoint shards", part, 4, time.monotonic())
     say("\n")
-    began, half = time.monotonic(), int(steps) // 2
+    began = time.monotonic()
     for step in range(int(steps) + 1):
         shown(kind, step, int(steps), began)
-        while step == half and gate and not Path(gate[0]).exists():
+        while step == 20 and gate and not Path(gate[0]).exists():
             time.sleep(0.01)
         time.sleep(float(seconds))
     say("\n")

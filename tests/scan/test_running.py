@@ -31,7 +31,7 @@ def test_it_moves_and_is_complete(client: Client) -> None:
     told: dict[int, list[dict[str, Any]]] = {}
     with client.subscribe(["progress."]) as feed:
         jobs = [
-            made["id"] for made in client.submit([spec(kind, 80, 0.04, gpus=int(kind == "tqdm")) for kind in kinds])
+            made["id"] for made in client.submit([spec(kind, 60, 0.04, gpus=int(kind == "tqdm")) for kind in kinds])
         ]
         client.wait(jobs, 30)
         while (event := feed.get(0.3)) is not None:
@@ -42,7 +42,7 @@ def test_it_moves_and_is_complete(client: Client) -> None:
         assert shown == sorted(shown), kind
         assert any(0.2 < fraction < 0.9 for fraction in shown), (kind, shown)
         found = progress(client, job)
-        assert (found["fraction"], found["step"], found["total"], found["eta"]) == (1, 80, 80, 0), kind
+        assert (found["fraction"], found["step"], found["total"], found["eta"]) == (1, 60, 60, 0), kind
         assert any(each["rate"] and each["eta"] for each in told[job]), kind
     assert {"loss", "learning_rate", "eval_loss"} <= set(progress(client, jobs[1])["metrics"])
     assert progress(client, jobs[2])["metrics"]["loss"] > 0
@@ -55,8 +55,8 @@ def test_over_a_new_daemon_and_with_reports(daemon: Daemon, client: Client, tmp_
         f"until [ -e {said} ]; do sleep 0.02; done; echo 'step 70/80 loss 0.4, acc 0.5'; exec sleep 1000"
     )
     reports = {"command": ["sh", "-c", script], "cwd": "/", "gpus": 0, "grace": 0.1}
-    job, other = (made["id"] for made in client.submit([spec("tqdm", 100, 0.04, gate), reports]))
-    wait_until(lambda: progress(client, job).get("step") == 50)
+    job, other = (made["id"] for made in client.submit([spec("tqdm", 1000, 0.02, gate, grace=0.1), reports]))
+    wait_until(lambda: progress(client, job).get("step") == 20)
     wait_until(lambda: progress(client, other).get("step") == 1)
     said.touch()
     wait_until(lambda: progress(client, other)["metrics"] == {"loss": 9, "acc": 0.5})
@@ -66,7 +66,6 @@ def test_over_a_new_daemon_and_with_reports(daemon: Daemon, client: Client, tmp_
     daemon.start()
     gate.touch()
     with Client(daemon.home) as anew:
-        wait_until(lambda: 50 < progress(anew, job).get("step", 0) < 100 and progress(anew, job)["rate"])
-        assert progress(anew, job)["rate"] < 30, "what was done before is no speed"
-        assert anew.wait([job], 20)[0].exit_code == 0
-        assert (progress(anew, job)["fraction"], progress(anew, job)["step"]) == (1, 100)
+        wait_until(lambda: progress(anew, job).get("step", 0) > 20 and progress(anew, job)["rate"])
+        assert progress(anew, job)["rate"] < 60, "what was done before is no speed"
+        assert progress(anew, job)["total"] == 1000
