@@ -36,11 +36,11 @@ def in_words(line: str) -> Reading | None:
     lower = line.lower()
     found: Reading | None = None
     if "epoch" in lower:
-        found = lines.epoch(line) or (lines.promise(line) if "num" in lower or "max_" in lower else None)
+        found = lines.epoch(line, lower) or (lines.promise(line) if "num" in lower or "max_" in lower else None)
     elif "step" in lower or "iter" in lower or "batch" in lower or "episode" in lower:
-        found = lines.step(line) or (lines.promise(line) if "total" in lower or "max_" in lower else None)
+        found = lines.step(line, lower) or (lines.promise(line) if "total" in lower or "max_" in lower else None)
     elif "fold " in lower or "trial " in lower or "round " in lower:
-        found = lines.step(line)
+        found = lines.step(line, lower)
     if found is None and "/" in line:
         if "] - " in line or "/step" in line or ("/Unknown" in line):
             found = bars.keras(line)
