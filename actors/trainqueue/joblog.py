@@ -45,6 +45,12 @@ class JobLog:
             self.path = ""  # whatever is wrong with us, the job must go on to be watched
             return False
 
+    def last(self, now: float) -> None:
+        """A little of the end, whatever else there is."""
+        self._until = 0
+        if self.path:
+            self.step(now, LAST)
+
     def _step(self, fd: int, now: float, most: int) -> bool:
         size = os.fstat(fd).st_size
         if size < self.offset:  # the job has emptied it

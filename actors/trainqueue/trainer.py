@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from trainqueue.inbox import Timer
     from trainqueue.launch.local import Runner
 
 PATIENCE, MOST_PATIENCE = 0.01, 2.0
@@ -91,6 +92,8 @@ class TrainerActor(SelectingActor):
         self.sources: Sources | None = None
         self.series = SeriesFile(folder.parent, attempt)
         self.suspended_at: float | None = None
+        self.next_look: Timer | None = None
+        """At the log."""
         self.patience = PATIENCE
 
     def begin(self) -> None:
@@ -250,32 +253,34 @@ class TrainerActor(SelectingActor):
         if fresh:
             self.sources.watch()
         self._report()
+        if fresh or self.sources.log_stirred():  # a report may have taken the kernel's word that it has
+            self._read_log()
         if self.sources.fd is None:
             self.inbox.after(BLIND, LookAtProgress())
         else:
             self.inbox.watch(self.sources.fd, self._changed)
-        if fresh:
-            self._read_log()
 
     def _changed(self) -> None:
         """Let a script that reports a thousand times a second wake us a few times only."""
         assert self.sources is not None
         assert self.sources.fd is not None
         self.inbox.forget(self.sources.fd)
+        self._report()
         if self.sources.log_stirred():
             self._read_log()
-        self._report()
         self.inbox.after(CALM, LookAtProgress())
 
     def _read_log(self) -> None:
         """In pieces, since others want the processor, too; then wait for time to pass, or for it to grow."""
         assert self.sources is not None
+        self.inbox.drop(self.next_look)
+        self.next_look = None
         if self.sources.read_log():
-            self.inbox.after(BREATH, LookAtLog())
+            self.next_look = self.inbox.after(BREATH, LookAtLog())
             return
         self._report()
         if self.sources.fd is not None and (self.sources.has_read() or self.sources.watch_log()):
-            self.inbox.after(APART, LookAtLog())
+            self.next_look = self.inbox.after(APART, LookAtLog())
 
     def _note_suspension(self) -> None:
         """A job that is not let run is not slow."""
@@ -285,7 +290,7 @@ class TrainerActor(SelectingActor):
             self.suspended_at = time.monotonic()
         elif not suspended and self.suspended_at is not None:
             if self.sources is not None:
-                self.sources.told.suspended(time.monotonic() - self.suspended_at)
+                self.sources.suspended(time.monotonic() - self.suspended_at)
             self.suspended_at = None
 
     def _report(self, result: Result | None = None) -> None:

@@ -6,7 +6,7 @@ import errno
 import os
 import resource
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from runner.conftest import PYTHON
@@ -20,10 +20,13 @@ from trainqueue.trainer import TrainerActor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     import pykka
     from house import Told
     from runner.conftest import Launcher, Run
+
+    from trainqueue.inbox import Inbox
 
 GATE = "while [ ! -e gate ]; do sleep 0.01; done; exit 7"
 
@@ -35,9 +38,11 @@ class Trainers:
         self.arbiter = arbiter
         self.refs: list[pykka.ActorRef[TrainerActor]] = []
 
-    def start(self, run: Run, *, runner: bool = True, started: bool = False) -> pykka.ActorRef[TrainerActor]:
+    def start(
+        self, run: Run, *, runner: bool = True, started: bool = False, log: str = ""
+    ) -> pykka.ActorRef[TrainerActor]:
         carried = run.runner if runner else None
-        self.refs.append(TrainerActor.start(self.arbiter.ref, carried, 1, 1, run.folder, started=started))
+        self.refs.append(TrainerActor.start(self.arbiter.ref, carried, 1, 1, run.folder, log, started=started))
         return self.refs[-1]
 
 
@@ -279,3 +284,25 @@ def test_the_last_word_comes_before_the_end(launcher: Launcher, trainers: Traine
     told = [message for message in arbiter.messages if isinstance(message, Progress | Ended)]
     assert [type(message) for message in told] == [Progress, Ended]
     assert arbiter.of(Progress)[0].progress["step"] == 9
+
+
+def test_a_silent_job_wakes_nobody_and_one_whose_log_cannot_be_read_neither(
+    launcher: Launcher, trainers: Trainers, arbiter: Told, tmp_path: Path
+) -> None:
+    """All timers run out, and no other is set."""
+    path = tmp_path / "output.log"
+    path.write_text("step 1/9 loss 0.5\n", encoding="ascii")
+    run = launcher.start("sleep", "1000")
+    ref = trainers.start(run, started=True, log=str(path))
+    inbox = cast("Inbox", ref.actor_inbox)
+    assert arbiter.hear(Progress).progress["step"] == 1
+    wait_until(lambda: not inbox._timers)
+    path.write_text("step 1/9 loss 0.5\nstep 5/9 loss 0.4\n", encoding="ascii")
+    wait_until(lambda: arbiter.of(Progress)[-1].progress["step"] == 5)
+    wait_until(lambda: not inbox._timers)
+    path.write_text("x" * 5000, encoding="ascii")
+    path.unlink()
+    path.mkdir()
+    wait_until(lambda: not inbox._timers)
+    ref.tell(StopAttempt(force=True))
+    arbiter.hear(Gone)

@@ -76,6 +76,7 @@ def report(step: float | None, total: float | None = None, **more: Any) -> dict[
 
 def test_a_report_has_rate_and_time_left_too() -> None:
     told = Told()
+    found: dict[str, Any] | None = None
     for at in range(5):
         told.report(report(5000 + 10 * at, 6000))
         found = told.map(float(at), 100.0 + at)

@@ -17,6 +17,7 @@ from trainqueue.cli import banner
 from trainqueue.cli.common import TIMED_OUT, as_json, client, complain, ending, outlast, show_json
 from trainqueue.cli.footer import below
 from trainqueue.cli.forms import Duration, Id
+from trainqueue.cli.frames import Frames
 from trainqueue.cli.screen import clock
 from trainqueue.cli.select import PAGE, selecting, shown, states_shown
 from trainqueue.cli.unmatched import code, unmatched
@@ -49,19 +50,29 @@ class Raw:
         self._coloured = False
         self._last = b""
 
-    def show(self, part: dict[str, Any]) -> None:
-        """Counts what has been written as it goes: an interrupted one goes on behind it."""
+    def show(self, part: dict[str, Any], frames: Frames | None = None) -> None:
+        """Counts what has been written as it goes: an interrupted one goes on behind it.
+
+        With `frames` nobody goes on, and of frames that have been overwritten only the last is shown.
+        """
         if self.footer is not None:
             self.footer.rub_out()
         self._skip(part)
-        data: memoryview = memoryview(part["data"])
         self._coloured = self._coloured or b"\x1b" in part["data"]
+        if frames is None:
+            self.put(part["data"])
+        else:
+            self.put(frames.passed(part["data"]))
+            self.tail.offset = part["next"]
+        if part["eof"] and self._coloured and sys.stdout.isatty():
+            os.write(sys.stdout.fileno(), RESET)  # what a job leaves behind must not colour the prompt
+
+    def put(self, text: bytes) -> None:
+        data = memoryview(text)
         sys.stdout.flush()
         while data:
             select.select([], [sys.stdout], [])  # here a Ctrl-C is welcome, however long a reader pauses
             data = data[self._write(data[: select.PIPE_BUF]) :]
-        if part["eof"] and self._coloured and sys.stdout.isatty():
-            os.write(sys.stdout.fileno(), RESET)  # what a job leaves behind must not colour the prompt
 
     def _skip(self, part: dict[str, Any]) -> None:
         """Behind what was cut out of the log; said here where the log's own line on it was passed before."""
@@ -171,7 +182,7 @@ def say_if_waiting(tail: Tail) -> None:
 
 def show_now(tail: Tail, *, document: bool) -> None:
     """What is there, up to where the log ends at this moment."""
-    documents, raw = Documents(tail), Raw(tail)
+    documents, raw, frames = Documents(tail), Raw(tail), Frames()
     size = None
     while size is None or tail.offset < size:
         part = tail.part()
@@ -179,9 +190,10 @@ def show_now(tail: Tail, *, document: bool) -> None:
         if document:
             documents.show(part, last=part["next"] >= size)
         else:
-            raw.show(part)
+            raw.show(part, frames)
         if not part["data"]:
-            return
+            break
+    raw.put(frames.rest())
 
 
 @click.command()

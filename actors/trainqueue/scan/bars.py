@@ -9,9 +9,10 @@ from trainqueue.scan.words import scaled, seconds
 
 COUNT = r"\d+(?:\.\d+)?[kMGT]?"
 TQDM = re.compile(
-    rf"(?P<desc>.*?)(?::\s*)?\s*(?P<percent>\d{{1,3}})%\|[^|]*\|\s*(?P<step>{COUNT})[A-Za-z]*/(?P<total>{COUNT})[A-Za-z]*"
+    rf"[^|]*\|\s*(?P<step>{COUNT})[A-Za-z]*/(?P<total>{COUNT})[A-Za-z]*"
     r"\s*\[(?P<elapsed>[^<\]]*)<(?P<left>(?:\d+ days?, )?[^,\]]*),\s*(?P<rate>[^,\]]*)(?P<said>[^\]]*)"
 )
+"""Behind the `%|`."""
 ENDLESS = re.compile(
     rf"(?:(?P<desc>.*?):\s+)?(?P<step>{COUNT})[A-Za-z]*\s\[(?P<elapsed>\d+:[\d:]+),\s*[^,\]]*/[^,\]]*(?P<said>[^\]]*)"
 )
@@ -54,14 +55,16 @@ def named(made: Reading, desc: str) -> Reading:
 
 
 def tqdm(line: str) -> Reading | None:
-    found = TQDM.search(line)
-    if found is None:
+    at = line.find("%|")
+    found = TQDM.match(line, at + 2)
+    if found is None or at < 1 or not line[at - 1].isdigit():
         return None
-    desc, _, step, total, elapsed, left, rate, said = found.groups()
+    step, total, elapsed, left, rate, said = found.groups()
+    desc = line[:at].rstrip("0123456789").rstrip(" :")
     made = Reading(step=scaled(step), total=scaled(total), said=said)
     made.elapsed, made.left = seconds(elapsed), seconds(left)
     made.minor = MINOR_UNIT.search(rate) is not None
-    return named(made, desc)
+    return named(made, desc) if desc else made
 
 
 def endless(line: str) -> Reading | None:

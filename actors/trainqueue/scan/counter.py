@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 LIKE_EPOCHS = re.compile(r"\bepochs?\b|^(?:fold|trial|round)$")
 """What others count within."""
-BRIEF = 3.0
+BRIEF = 2.0
 """Seconds: a bar that is over so soon is never the whole of a job."""
 CONFIRMED, LEAST = 3, 5
 """So often, and with so many steps, has to move what may be anything."""

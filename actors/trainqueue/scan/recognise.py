@@ -20,10 +20,7 @@ def recognise(line: str) -> Reading | None:
     if "\x1b" in line:
         line = ANSI.sub("", line)
     if "%|" in line:
-        found = bars.tqdm(line)
-        if found is not None and lines.LAST_WORD in line:
-            found.over = True  # on the same line: nobody has ended that of the bar
-        return found
+        return bars.tqdm(line)
     if "━" in line or "╺" in line:
         return bars.rich(line)
     if line[0] == "{":
@@ -39,11 +36,11 @@ def in_words(line: str) -> Reading | None:
     lower = line.lower()
     found: Reading | None = None
     if "epoch" in lower:
-        found = lines.epoch(line) or (lines.promise(line) if "num" in lower or "max_" in lower else None)
+        found = lines.epoch(line, lower) or (lines.promise(line) if "num" in lower or "max_" in lower else None)
     elif "step" in lower or "iter" in lower or "batch" in lower or "episode" in lower:
-        found = lines.step(line) or (lines.promise(line) if "total" in lower or "max_" in lower else None)
+        found = lines.step(line, lower) or (lines.promise(line) if "total" in lower or "max_" in lower else None)
     elif "fold " in lower or "trial " in lower or "round " in lower:
-        found = lines.step(line)
+        found = lines.step(line, lower)
     if found is None and "/" in line:
         if "] - " in line or "/step" in line or ("/Unknown" in line):
             found = bars.keras(line)

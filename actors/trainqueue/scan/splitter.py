@@ -27,6 +27,8 @@ class Splitter:
         if self.skipping:
             del found[0]
         self.rest, self.skipping = (rest, False) if len(rest) <= CARRIED else (b"", True)
+        if "%|" in text:
+            found = [part for line in found for part in apart(line)]
         return [line for line in found if line] + self._frame()
 
     def _frame(self) -> list[str]:
@@ -36,3 +38,9 @@ class Splitter:
     def skip(self) -> None:
         """What comes next is somewhere in a line."""
         self.rest, self.skipping = b"", True
+
+
+def apart(line: str) -> tuple[str, ...]:
+    """Behind a bar's frame, which has no end of its own, may stand what was printed meanwhile."""
+    at = line.find("]", line.find("%|"))
+    return (line[: at + 1], line[at + 1 :]) if "%|" in line and 0 < at < len(line) - 1 else (line,)

@@ -17,6 +17,7 @@ NAMED = re.compile(
 """`loss=0.5`, `val loss: 0.5`, `'loss': 0.5`."""
 PLAIN = re.compile(rf"\b((?:(?:{WHICH})[ _])?(?:{KNOWN}))\s+({NUMBER})(?![\w:/]|\.\d)", re.IGNORECASE)
 """`train loss 0.5`: only with a name that is known."""
+VALUE = re.compile(rf"[A-Za-z_@%\d][\"']?\s*[=:]\s*[\"']?(?:{NUMBER})(?![\w:/]|\.\d)")
 LEADS = re.compile(rf"(?:(?:{WHICH})[ _/])*(?:{KNOWN})\s*[=:]?\s*(?:{NUMBER})(?![\w:/]|\.\d)", re.IGNORECASE)
 """A line that begins with a metric."""
 NO_METRICS = frozenset({
@@ -44,7 +45,7 @@ def metrics(text: str) -> dict[str, float]:
 
 
 def has_metrics(text: str) -> bool:
-    return NAMED.search(text) is not None or PLAIN.search(text) is not None
+    return VALUE.search(text) is not None or PLAIN.search(text) is not None
 
 
 def scaled(text: str) -> float:
