@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trainqueue.cli import banner, expected
+from trainqueue.cli import banner, expected, gauges
 from trainqueue.cli.common import as_json, client, complain, outlast, show_json
 from trainqueue.cli.fields import FIELDS, applies
 from trainqueue.cli.forms import Id
 from trainqueue.cli.given import refuse
 from trainqueue.cli.lane import happened as lane_change
-from trainqueue.cli.screen import bar, clean, clock, table, took
+from trainqueue.cli.screen import clean, clock, table, took
 from trainqueue.cli.select import ENDED, LIVING, PAGE, look, selecting, states_of, states_shown
 from trainqueue.cli.select import shown as shown_jobs
 from trainqueue.cli.stalls import stalled
 from trainqueue.cli.unmatched import code, unmatched
 from trainqueue.cli.watchoptions import watching
+from trainqueue.errors import RequestError
 from trainqueue.sizes import size
 
 if TYPE_CHECKING:
@@ -38,11 +39,10 @@ IDLE = "Nothing waits and nothing runs."
 HEADS = ("ID", "STATE", "POSITION", "NAME", "TIME", "PROGRESS", "EXPECTED", "WHY")
 
 
-def row(job: dict[str, Any]) -> tuple[object, ...]:
-    progress = job["progress"] or {}
+def row(job: dict[str, Any], details: int = gauges.DETAILS) -> tuple[object, ...]:
     why = job["why"] or job["cause"] or told_to(job) or stalled(job)
     state = next((word for word in ("stopping", "preempting", "suspended") if job.get(word)), job["state"])
-    shown = (took(job["run_time"]), bar(progress.get("fraction")), expected.cell(job))
+    shown = (took(job["run_time"]), gauges.cell(job, details), expected.cell(job))
     return (job["id"], state, job["position"], job["name"], *shown, why)
 
 
@@ -66,7 +66,8 @@ def show_queue(which: Selection, *, document: bool, limit: int | None = 100, as_
     elif not jobs and sys.stdout.isatty():
         click.echo(clean(unmatched(trainq, which, states_of(which, LIVING))) if which.filtered else IDLE)
     else:
-        table(HEADS, map(row, jobs), elastic=HEADS.index("NAME"))
+        name = HEADS.index("NAME")
+        table(HEADS, gauges.rows(HEADS, jobs, row, name), elastic=name)
         say_more(found, limit)
 
 
@@ -128,7 +129,8 @@ def status(which: Selection, env: bool, watch: bool, interval: float | None, as_
     jobs = in_full(trainq, which, env=env)
     if not jobs:
         complain(unmatched(trainq, which, states_shown(which)))
-    jobs = [with_changes(job, look_at_files=len(jobs) <= FEW) for job in jobs]
+    few = len(jobs) <= FEW
+    jobs = [with_series(trainq, with_changes(job, look_at_files=few), ask=few, whole=as_json) for job in jobs]
     if as_json:
         show_json(jobs[0] if len(which.ids) == 1 and len(jobs) == 1 else jobs)
         return 0 if jobs else code(which)
@@ -166,6 +168,16 @@ def with_changes(job: dict[str, Any], *, look_at_files: bool) -> dict[str, Any]:
     return {**job, "changed_files": changed.between(job["cwd"], job["submitted_at"], until)}
 
 
+def with_series(trainq: Client, job: dict[str, Any], *, ask: bool, whole: bool) -> dict[str, Any]:
+    """How its metrics went, null where there are too many jobs to ask for each; for people only what can be drawn."""
+    draws = whole or (gauges.can_draw() and bool((job.get("progress") or {}).get("metrics")))
+    try:
+        series = trainq.series(job["id"]) if ask and draws else None
+    except RequestError:  # retention has just taken the job, or the daemon is an older one
+        series = None
+    return {**job, "series": series}
+
+
 def changes(job: dict[str, Any]) -> str:
     """What status says of them."""
     names, over = job["changed_files"], job["state"] in ENDED
@@ -192,19 +204,25 @@ def show_job(job: dict[str, Any]) -> None:
 
 def facts(job: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Every field that applies."""
-    env, attempts = job.pop("env", {}), job.pop("attempts", [])
+    env, attempts, series = job.pop("env", {}), job.pop("attempts", []), job.pop("series", None)
     job |= {"quiet": stalled(job) or None}  # what is quiet, and for how long
-    job = expected.told(job)
-    told = [
-        (name, changes(job) if name == "changed_files" else shown(name, value))
-        for name, value in job.items()
-        if tells(value) and applies(name, job) and (name != "hold" or job["state"] == "queued")
-    ]
+    told = [*told_of(expected.told(job), series or {})]
     if len(attempts) > 1:
         told += [(f"attempt {one['attempt']}", tried(one)) for one in attempts]
     for name, fact in [*told, *(("env", f"{name}={value}") for name, value in env.items())]:
         if fact != "":
             yield name, clean(fact)
+
+
+def told_of(job: dict[str, Any], series: dict[str, Any]) -> Iterator[tuple[str, object]]:
+    """By name, as people read it."""
+    for name, value in job.items():
+        if not tells(value) or not applies(name, job) or (name == "hold" and job["state"] != "queued"):
+            continue
+        if name == "progress":
+            yield from gauges.block(job, series)
+        else:
+            yield name, changes(job) if name == "changed_files" else shown(name, value)
 
 
 def tried(attempt: dict[str, Any]) -> str:
@@ -235,9 +253,6 @@ def shown(name: str, value: Any) -> object:
         return size(value)
     if name == "waited":
         return durations(value)
-    if name == "progress":
-        facts = [f"{key} {number:g}" for key, number in value["metrics"].items()]
-        return " ".join([bar(value["fraction"]), *facts, value["message"] or ""])
     if isinstance(value, dict):
         return ", ".join(f"{key}={entry}" for key, entry in value.items())
     return ", ".join(map(str, value)) if isinstance(value, list) else value

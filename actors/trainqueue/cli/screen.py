@@ -47,7 +47,17 @@ def bar(fraction: float | None, width: int = 12) -> str:
     if fraction is None:
         return ""
     full = round(fraction * width)
-    return "█" * full + "░" * (width - full) + f" {fraction:4.0%}"
+    done, rest = "█░" if encodable("█░") else "#."
+    return done * full + rest * (width - full) + f" {fraction:4.0%}"
+
+
+def encodable(text: str) -> bool:
+    """By standard output."""
+    try:
+        text.encode(sys.stdout.encoding)
+    except (UnicodeEncodeError, LookupError, TypeError):
+        return False
+    return True
 
 
 def table(
