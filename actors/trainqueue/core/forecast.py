@@ -81,12 +81,7 @@ class Times:
         if length is None:
             self.unknown += 1
             return None
-        times, factors = length.times(self.draws), length.factors(self.draws)
-        middle = times[self.draws // 2]
-        mine = order(self.draws, job.id)
-        if factors is None:
-            return [*[times[rank] for rank in mine], middle]
-        return [*[times[rank] * factor for rank, factor in zip(mine, factors, strict=True)], middle]
+        return length.draw(job.id, self.draws)
 
     def left(self, job: Job) -> list[float] | None:
         """Of a running one, likewise."""

@@ -42,7 +42,7 @@ def shape(spec: JobSpec) -> Shape:
     return _shape(spec.cwd, spec.command[:MOST], spec.gpus, extra)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16_384)
 def _shape(cwd: str, command: tuple[str, ...], gpus: int, extra: tuple[tuple[str, str], ...]) -> Shape:
     words = [*_words(command)]
     values, named = dict[str, str](), list[str]()
