@@ -111,10 +111,11 @@ class Lab:
         if chance.random() < 0.05:
             spec = JobSpec(command=command, cwd=spec.cwd, gpus=gpus, priority="high", **fields)
         self.orders.append(Order(at, spec, seconds, fails, given_up, tells, chance.gauss(0, 0.05)))
-        return gpus * seconds
+        return float(gpus * seconds)
 
     def _length(self) -> float:
-        return min(14 * HOUR, math.exp(self.chance.gauss(7.6, 1.1)))
+        length: float = math.exp(self.chance.gauss(7.6, 1.1))
+        return min(14 * HOUR, length)
 
     def _nightly(self) -> float:
         length, work = self._length(), 0.0

@@ -210,12 +210,15 @@ class Lengths:
             return None
         length, said = self.of(job.spec), told(job, now)
         if said is not None:
-            length = _both(length, *said)
-        if length is None:
+            length, had = _both(length, *said), max(0.0, (job.progress or {})["updated_at"] - since)
+            rest = max(1e-3, length.middle - had)
+            found = chances.left(rest, min(1.0, length.spread * length.middle / rest), ran - had, draws)
+        elif length is None:
             return None
-        if isinstance(length, Limited):
+        elif isinstance(length, Limited):
             return length.left(ran, draws)
-        found = chances.left(length.middle, length.wide, ran, draws)
+        else:
+            found = chances.left(length.middle, length.wide, ran, draws)
         return found if limit is None else [min(seconds, limit - ran) for seconds in found]
 
 

@@ -24,7 +24,8 @@ WORTH = 0.75
 """An option must leave no more than this of the variance, as far as so few runs can tell."""
 LEAST = 1e-4
 """Nor is there much to explain below this variance: runs that differ by one in a hundred."""
-LENGTHY = frozenset({"epoch", "epochs", "step", "steps", "iter", "iters", "iterations", "rounds", "updates"})
+TIMES = ("seconds", "secs", "minutes", "hours", "duration")
+LENGTHY = frozenset({"epoch", "epochs", "step", "steps", "iter", "iters", "iterations", "rounds", "updates", *TIMES})
 BEFORE = frozenset({"max", "num", "n", "total", "train", "training", "trainer", "opt", "args", "cfg", "config"})
 """The names of options to whose values the length is taken to be proportional, until the runs say something else."""
 NEW_WORD, NEW_NUMBER = 0.4, 0.1
