@@ -80,7 +80,7 @@ class Course:
     ) -> None:
         self.world, self.past, self.now = world, times.past, world.now
         self._times, self._found, self._draw, self._unknown = times, found, draw, unknown
-        self.jobs = {job.id: job for job in (*world.running, *world.waiting)}
+        self.jobs = world.jobs
         self.began: dict[int, float] = {}
         """Those that have started in this course."""
         self.promised = {job.id: ends(job, world.now, self.past).earliest for job in world.running if job.gpu_ids}
@@ -89,15 +89,11 @@ class Course:
         self._gates = world.gates(self._line)
         self._slots = {slot.id: slot for slot in world.slots}
         self._free_places = world.cpu_jobs - sum(not job.gpu_ids for job in world.running)
-        self._needs = dict(world.needs)
+        self._needs = {job_id: len(deps) for job_id, deps in world.waits_for.items()}
         self._where: dict[int, tuple[str, ...]] = {job.id: job.gpu_ids for job in world.running}
         self.ended: dict[int, float] = {}
         """When those that run then, or did, end."""
         self._early = {*world.later}
-        self._waits = dict[int, list[int]]()
-        for dep, dependents in world.dependents.items():
-            for job_id in dependents:
-                self._waits.setdefault(job_id, []).append(dep)
         self._events: list[tuple[float, int, int, str]] = []
         """Moment, kind, job, GPU."""
         self._planned = 0
@@ -129,16 +125,6 @@ class Course:
             if self._planned >= PLANNED:
                 yield from self._queue_up()
                 break
-        self._tell()
-
-    def _tell(self) -> None:
-        found = self._found
-        for job in self.world.waiting:
-            if self._draw < found.draws:
-                found.starts.setdefault(job.id, []).append(self.began.get(job.id, inf))
-                found.ends.setdefault(job.id, []).append(self.ended.get(job.id, inf))
-            elif job.id in self.began:
-                found.gpu_ids[job.id] = self._where[job.id]
 
     # -- what happens
 
@@ -219,11 +205,17 @@ class Course:
         self.began[job.id] = start
         self.ended[job.id] = start + (self._unknown if takes is None else takes[self._draw])
         self._where[job.id] = gpu_ids
+        if self._draw < self._found.draws:
+            if start < inf:
+                self._found.note(job.id, self._draw, start, self.ended[job.id])
+        elif start < inf:
+            self._found.gpu_ids[job.id] = gpu_ids
 
     # -- far ahead
 
     def _queue_up(self) -> Generator[None, None, None]:
         """In the order of the line, each as soon as it finds GPUs, room within its bounds, and what it waits for."""
+        yield
         gpus, places = self._openings(), self._places()
         bounds = dict[tuple[str, str], list[float]]()
         for at, job in enumerate(self.world.waiting):
@@ -251,7 +243,7 @@ class Course:
                 heap.sort()
 
     def _due(self, job: Job) -> float:
-        deps = (dep for dep in self._waits.get(job.id, ()) if self.ended.get(dep, inf) > self.now)
+        deps = (dep for dep in self.world.waits_for.get(job.id, ()) if self.ended.get(dep, inf) > self.now)
         return max([self.world.later.get(job.id, self.now), *(self.ended.get(dep, inf) for dep in deps)])
 
     def _openings(self) -> list[tuple[float, str]]:

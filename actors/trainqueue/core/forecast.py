@@ -10,6 +10,7 @@ more it ends at once, which tells their earliest start.
 
 from __future__ import annotations
 
+from array import array
 from heapq import heapify, heapreplace
 from math import inf
 from statistics import median
@@ -19,7 +20,7 @@ from trainqueue.core.chances import known, order
 from trainqueue.core.course import Course, Memo
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Generator, Mapping, Sequence
 
     from trainqueue.core.job import Job
     from trainqueue.core.lengths import Lengths
@@ -46,17 +47,42 @@ class Expected(NamedTuple):
 
 
 NOTHING = Expected()
+Summary = tuple[float, float, float, float, float, float]
+"""Start, earliest, latest; end, earliest, latest; infinite where it never comes."""
+NEVER: Summary = (inf, inf, inf, inf, inf, inf)
 
 
 class Draws:
-    """The times of one forecast, by job: a start and an end for each draw."""
+    """The times of one forecast, by job, as arrays: nothing that the collector of cycles has to look at."""
 
     def __init__(self, draws: int) -> None:
         self.draws = draws
-        self.starts: dict[int, list[float]] = {}
-        self.ends: dict[int, list[float]] = {}
+        self.summaries: dict[int, Summary] = {}
         self.gpu_ids: dict[int, tuple[str, ...]] = {}
         """As it goes where all take their medians."""
+        self._starts: dict[int, array[float]] = {}
+        self._ends: dict[int, array[float]] = {}
+
+    def note(self, job: int, draw: int, start: float, end: float) -> None:
+        """Draw by draw; who is never mentioned never starts."""
+        if job not in self._starts:
+            self._starts[job] = array("d", [inf]) * self.draws
+            self._ends[job] = array("d", [inf]) * self.draws
+        self._starts[job][draw], self._ends[job][draw] = start, end
+
+    def summary(self, job: int) -> Summary | None:
+        if job in self._starts:
+            return summary([*self._starts[job]], [*self._ends[job]])
+        return self.summaries.get(job)
+
+
+def summary(starts: list[float], ends: list[float]) -> Summary:
+    """Median, first and last of both, without the edges. The lists are sorted."""
+    starts.sort()
+    ends.sort()
+    draws, edge = len(starts), EDGE[len(starts)]
+    middle, last = draws // 2, draws - 1 - edge
+    return starts[middle], starts[edge], starts[last], ends[middle], ends[edge], ends[last]
 
 
 class Times:
@@ -67,26 +93,21 @@ class Times:
         self.past = Memo(lengths.past)
         self.unknown = 0
         """Jobs that are."""
-        self._jobs: dict[int, list[float] | None] = {}
+        self._jobs: dict[int, array[float] | None] = {}
         lengths.look(world.running, world.now)
 
-    def of(self, job: Job) -> list[float] | None:
+    def of(self, job: Job) -> Sequence[float] | None:
         """Of a waiting job; by draw, and behind them the median."""
         if job.id not in self._jobs:
             self._jobs[job.id] = self._make(job)
         return self._jobs[job.id]
 
-    def _make(self, job: Job) -> list[float] | None:
+    def _make(self, job: Job) -> array[float] | None:
         length = self._lengths.of(job.spec)
         if length is None:
             self.unknown += 1
             return None
-        times, factors = length.times(self.draws), length.factors(self.draws)
-        middle = times[self.draws // 2]
-        mine = order(self.draws, job.id)
-        if factors is None:
-            return [*[times[rank] for rank in mine], middle]
-        return [*[times[rank] * factor for rank, factor in zip(mine, factors, strict=True)], middle]
+        return array("d", length.draw(job.id, self.draws))
 
     def left(self, job: Job) -> list[float] | None:
         """Of a running one, likewise."""
@@ -125,7 +146,7 @@ def _go(
     world: World, times: Times, running: Mapping[int, list[float] | None], found: Draws, unknown: float
 ) -> Generator[None, None, None]:
     """`unknown`: so long takes whoever is unknown."""
-    if world.plain and not (world.needs or world.later):
+    if world.plain and not (world.waits_for or world.later):
         yield from _queue_up(world, times, running, found, unknown)
         return
     for draw in range(found.draws + 1):
@@ -152,9 +173,10 @@ def _queue_up(
             heapreplace(heap, (end, which))
             starts.append(start)
             ends.append(end)
-        if starts[draws] < inf:
+        if starts.pop() < inf:  # where all take their medians
             found.gpu_ids[job.id] = (gpus[which],) if job.spec.gpus else ()
-        found.starts[job.id], found.ends[job.id] = starts[:draws], ends[:draws]
+        ends.pop()
+        found.summaries[job.id] = summary(starts, ends)
         if not at % STEP:
             yield
 
@@ -204,15 +226,12 @@ def _ending(now: float, left: list[float] | None, draws: int) -> Expected:
 
 
 def _expected(job: int, found: Draws, hopeful: Draws) -> Expected:
-    if job not in found.starts:
+    its = found.summary(job)
+    hoped = its if hopeful is found else hopeful.summary(job)
+    if its is None and hoped is None:
         return NOTHING
-    edge = EDGE[found.draws]
-    starts, ends = sorted(found.starts[job]), sorted(found.ends[job])
-    start, latest = known(median(starts)), known(starts[-1 - edge])
-    end, end_latest = known(median(ends)), known(ends[-1 - edge])
-    first, first_end = starts[edge], ends[edge]
-    if hopeful is not found and job in hopeful.starts:
-        first = min(first, sorted(hopeful.starts[job])[edge])
-        first_end = min(first_end, sorted(hopeful.ends[job])[edge])
+    start, first, latest, end, first_end, end_latest = map(known, its or NEVER)
+    if hoped is not None and hopeful is not found:
+        first, first_end = min(first or inf, hoped[1]), min(first_end or inf, hoped[4])
     gpu_ids = found.gpu_ids.get(job) if start is not None else None
-    return Expected(start, known(first), latest, gpu_ids, end, known(first_end), end_latest)
+    return Expected(start, first, latest, gpu_ids, end, first_end, end_latest)

@@ -10,35 +10,39 @@ three seconds would make the next run of the same command look short, which is t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
-from math import exp, log, sqrt
-from statistics import median
+from math import exp, inf, log, sqrt
 from typing import TYPE_CHECKING
 from zlib import crc32
 
 from trainqueue.core import chances
 from trainqueue.core.expect import FRESH, told_end
 from trainqueue.core.job import Pending, Running
+from trainqueue.core.likeness import Likeness, Run, learn
 from trainqueue.core.shape import shape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping
 
     from trainqueue.core.job import Job
     from trainqueue.core.past import Past
     from trainqueue.core.spec import JobSpec
 
-KEPT = 32
+KEPT = 40
 """Runs of one kind that count."""
 KINDS = 4000
 """Kinds of jobs that are remembered, the last used ones."""
-ENOUGH = 5
+ENOUGH = 3
 """Jobs with a limit that have shown which part of it they use."""
 PRIOR = {"exact": 0.06, "whole": 0.15, "script": 0.25, "group": 0.25}
 """How widely runs of one kind spread, as the natural logarithm of a factor, until they show it themselves."""
 WEIGHT = 2.0
 """For so many runs that counts."""
+FEW = 3
+"""Runs of a kind; with fewer, the next wider kind is asked."""
+FITS = 20_000
+"""Kinds of which it is kept what they tell."""
 SAYS = 0.06
 """How widely the truth spreads about the time left that a script tells."""
 BELIEVED = 4.0
@@ -63,13 +67,13 @@ class Length:
         """Of both."""
         return sqrt(self.spread**2 + self.doubt**2)
 
-    def times(self, draws: int) -> tuple[float, ...]:
-        """By rank."""
-        return _times(self, draws)
-
-    def factors(self, draws: int) -> tuple[float, ...] | None:
-        """By draw; None where there is no doubt."""
-        return _factors(self.doubt, self.of, draws) if self.doubt else None
+    def draw(self, who: int, draws: int) -> list[float]:
+        """What it takes in each draw, and behind them its median."""
+        middle, ranks, most = self.middle, chances.order(draws, who), inf if self.limit is None else self.limit
+        spreads, doubts = _factors(self.spread, draws), _doubts(self.doubt, self.of, draws)
+        found = [middle * spreads[rank] * doubt for rank, doubt in zip(ranks, doubts, strict=True)]
+        found.append(middle)
+        return found if most >= max(found) else [min(most, seconds) for seconds in found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +82,10 @@ class Limited:
 
     limit: float
 
-    def times(self, draws: int) -> tuple[float, ...]:
-        return tuple(self.limit * min(1.0, 0.1 + 2 * (rank + 0.5) / draws) for rank in range(draws))
-
-    def factors(self, draws: int) -> None:
-        del draws
+    def draw(self, who: int, draws: int) -> list[float]:
+        """As of a Length."""
+        times = [self.limit * min(1.0, 0.1 + 2 * (rank + 0.5) / draws) for rank in range(draws)]
+        return [*[times[rank] for rank in chances.order(draws, who)], self.limit]
 
     def left(self, ran: float, draws: int) -> list[float]:
         """By rank."""
@@ -92,16 +95,16 @@ class Limited:
 
 
 @lru_cache(maxsize=512)
-def _times(length: Length, draws: int) -> tuple[float, ...]:
-    limit = length.limit
-    found = (length.middle * exp(length.spread * rank) for rank in chances.ranks(draws))
-    return tuple(found) if limit is None else tuple(min(limit, seconds) for seconds in found)
+def _factors(spread: float, draws: int) -> tuple[float, ...]:
+    """By rank."""
+    return tuple(exp(spread * rank) for rank in chances.ranks(draws))
 
 
 @lru_cache(maxsize=512)
-def _factors(doubt: float, of: int, draws: int) -> tuple[float, ...]:
-    ranks = chances.ranks(draws)
-    return tuple(exp(doubt * ranks[rank]) for rank in chances.order(draws, of))
+def _doubts(doubt: float, of: int, draws: int) -> tuple[float, ...]:
+    """By draw, the same for all that are in doubt about the same."""
+    factors = _factors(doubt, draws)
+    return tuple(factors[rank] for rank in chances.order(draws, of))
 
 
 class Lengths:
@@ -109,20 +112,20 @@ class Lengths:
 
     def __init__(self, past: Past) -> None:
         self.past = past
-        self._runs: dict[object, list[float]] = {}
+        self._runs: dict[object, list[Run]] = {}
         """By kind, the newest first."""
         self._ratios: list[float] = []
         """Run time in parts of the time limit."""
-        self._under_way: dict[object, list[float]] = {}
+        self._under_way: dict[object, list[Run]] = {}
         """What running jobs of a kind are expected to take, by their own words."""
-        self._fits: dict[object, Length | None] = {}
+        self._fits: dict[object, Likeness | None] = {}
 
     def ended(self, spec: JobSpec, seconds: float) -> None:
-        """It has completed. Also told of old runs, the oldest first."""
-        seconds = max(seconds, 1e-3)
+        """It has completed."""
+        run = _run(spec, seconds)
         for _, kind in kinds(spec):
             runs = self._runs.pop(kind, [])
-            self._runs[kind] = [seconds, *runs][:KEPT]
+            self._runs[kind] = [run, *runs][:KEPT]
             self._fits.pop(kind, None)
         while len(self._runs) > KINDS:
             del self._runs[next(iter(self._runs))]
@@ -134,8 +137,10 @@ class Lengths:
         for _, kind in kinds(spec):
             runs = self._runs.setdefault(kind, [])
             if len(runs) < KEPT:
-                runs.append(max(seconds, 1e-3))
+                runs.append(_run(spec, seconds))
                 self._fits.pop(kind, None)
+        if spec.time_limit and len(self._ratios) < KEPT:
+            self._ratios.append(min(1.0, seconds / spec.time_limit))
 
     def look(self, running: Iterable[Job], now: float) -> None:
         """What those that run say of themselves is also told of their likes."""
@@ -146,30 +151,50 @@ class Lengths:
             if (said := told(job, now)) is not None and said[0] > 0:
                 for level, kind in kinds(job.spec):
                     if level != "exact":
-                        self._under_way.setdefault(kind, []).append(said[0])
+                        self._under_way.setdefault(kind, []).append(_run(job.spec, said[0]))
                         self._fits.pop(kind, None)
 
     def of(self, spec: JobSpec) -> Length | Limited | None:
         """Of a whole run."""
         limit = spec.time_limit
-        for level, kind in kinds(spec):
-            if kind not in self._fits:
-                self._fits[kind] = self._fitted(level, kind, spec)
-            if (found := self._fits[kind]) is not None:
-                return found if limit is None else replace(found, limit=limit)
+        exact, *others = kinds(spec)
+        like = None
+        for level, kind in others:
+            found = self._fit(level, kind)
+            if found is not None and (like is None or like[0].runs < FEW):
+                like = found, kind
+        same = self._fit(*exact) or self._same(exact[1], spec)
+        values = _values(spec)
+        if same is not None:
+            spread = same.spread if like is None else _mixed(same, like[0])
+            doubt = spread / sqrt(same.runs)
+            return Length(exp(same.base), _rounded(spread), _rounded(doubt), _number(exact[1]), limit)
+        if like is not None:
+            expected, doubt, unseen = like[0].of(values)
+            return Length(exp(expected), _rounded(like[0].spread), _rounded(doubt), _number((like[1], unseen)), limit)
         if limit is None:
             return None
         if len(self._ratios) < ENOUGH:
             return Limited(limit)
-        usual = _fit(self._ratios, PRIOR["group"], 0)
-        return Length(limit * usual.middle, usual.spread, usual.doubt, 0, limit)
+        usual = learn([Run(log(max(ratio, 1e-3)), {}) for ratio in self._ratios], 0.25, WEIGHT)
+        return Length(limit * exp(usual.base), _rounded(usual.spread), 0.0, 0, limit)
 
-    def _fitted(self, level: str, kind: object, spec: JobSpec) -> Length | None:
-        runs: Sequence[float] = self._runs.get(kind, ())
-        if level == "exact" and not runs:
-            runs = self.past.runs(spec).times
-        runs = [*runs, *self._under_way.get(kind, ())]
-        return _fit(runs, PRIOR[level], crc32(repr(kind).encode(errors="replace"))) if runs else None
+    def _fit(self, level: str, kind: object) -> Likeness | None:
+        if kind not in self._fits:
+            if len(self._fits) > FITS:
+                self._fits.clear()
+            runs = [*self._under_way.get(kind, ()), *self._runs.get(kind, ())]
+            runs = runs[:5] if level == "exact" else runs
+            self._fits[kind] = learn(runs, PRIOR[level], WEIGHT) if runs else None
+        return self._fits[kind]
+
+    def _same(self, kind: object, spec: JobSpec) -> Likeness | None:
+        """Runs of the very same command that only the journal remembers."""
+        times = self.past.runs(spec).times
+        if times:
+            runs = [Run(log(max(seconds, 1e-3)), {}) for seconds in times]
+            self._fits[kind] = learn(runs, PRIOR["exact"], WEIGHT)
+        return self._fits[kind]
 
     def left(self, job: Job, now: float, draws: int, grace: float) -> list[float] | None:
         """Seconds that a pending or running job has still to go, by rank; None where nobody knows."""
@@ -185,12 +210,15 @@ class Lengths:
             return None
         length, said = self.of(job.spec), told(job, now)
         if said is not None:
-            length = _both(length, *said)
-        if length is None:
+            length, had = _both(length, *said), max(0.0, (job.progress or {})["updated_at"] - since)
+            rest = max(1e-3, length.middle - had)
+            found = chances.left(rest, min(1.0, length.spread * length.middle / rest), ran - had, draws)
+        elif length is None:
             return None
-        if isinstance(length, Limited):
+        elif isinstance(length, Limited):
             return length.left(ran, draws)
-        found = chances.left(length.middle, length.wide, ran, draws)
+        else:
+            found = chances.left(length.middle, length.wide, ran, draws)
         return found if limit is None else [min(seconds, limit - ran) for seconds in found]
 
 
@@ -232,9 +260,25 @@ def _both(length: Length | Limited | None, total: float, spread: float) -> Lengt
     return Length(middle, (its + theirs) ** -0.5)
 
 
-def _fit(runs: Sequence[float], prior: float, of: int) -> Length:
-    logs = [log(seconds) for seconds in runs]
-    middle = median(logs)
-    off = sum(abs(one - middle) for one in logs) / len(logs) / 1.386  # of a logistic distribution: 2 ln 2
-    spread = sqrt((WEIGHT * prior**2 + len(logs) * off**2) / (WEIGHT + len(logs)))
-    return Length(exp(middle), round(spread, 3), round(spread / sqrt(len(logs)), 3), of)
+def _run(spec: JobSpec, seconds: float) -> Run:
+    return Run(log(max(seconds, 1e-3)), _values(spec))
+
+
+def _values(spec: JobSpec) -> Mapping[str, str]:
+    its = shape(spec)
+    return its.values if spec.group is None else {**its.values, "group": spec.group}
+
+
+def _mixed(same: Likeness, like: Likeness) -> float:
+    """How widely runs of one command spread, for which its likes stand as long as it has shown little itself."""
+    return sqrt((same.runs * same.spread**2 + FEW * min(same.spread, like.spread) ** 2) / (same.runs + FEW))
+
+
+def _rounded(spread: float) -> float:
+    """So that many jobs share their draws."""
+    return max(0.005, round(spread, 3))
+
+
+@lru_cache(maxsize=16_384)
+def _number(kind: object) -> int:
+    return crc32(repr(kind).encode(errors="replace"))

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
 
     from trainqueue.core.spec import JobSpec
 
@@ -24,6 +24,8 @@ SETTING = re.compile(r"[+~A-Za-z_][\w./@-]*=")
 SCRIPT = re.compile(r"\.(py|sh|bash|pl|R|jl|lua|js|ipynb)$")
 MOST = 64
 """Words of a command that are looked at: nobody sweeps over more, and a command may have 100,000."""
+SLEPT = "seconds"
+"""What the only argument of `sleep` is called."""
 LONGEST = 200
 """Characters of one word that count."""
 
@@ -42,47 +44,43 @@ def shape(spec: JobSpec) -> Shape:
     return _shape(spec.cwd, spec.command[:MOST], spec.gpus, extra)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16_384)
 def _shape(cwd: str, command: tuple[str, ...], gpus: int, extra: tuple[tuple[str, str], ...]) -> Shape:
-    words = [*_words(command)]
+    program, *words = _words(command)
     values, named = dict[str, str](), list[str]()
     option: str | None = None
-    for word in words[1:]:
+    for word in words:
         if word.startswith("-") and len(word) > 1 and not NUMBER.match(word):
             option, _, value = word.partition("=")
             values[option] = value
             option = None if value else option
         elif setting := SETTING.match(word):
             values[setting.group()], option = word[setting.end() :], None
-        elif option is None or option == "-m" or _is_script(word, named):
-            if NUMBER.match(word) and option is not None:
-                values[option] += f" {word}"
-            else:
-                values[f"#{len(named)}"] = word
-                named.append(DIGITS.sub("#", word))
-                option = None
-        elif not values[option]:
-            values[option] = word
-        elif NUMBER.match(word):
-            values[option] += f" {word}"  # one of several values
+        elif option is not None and _takes(option, values[option], word, named):
+            values[option] = f"{values[option]} {word}".strip()
         else:
-            values[f"#{len(named)}"] = word
-            named.append(DIGITS.sub("#", word))
+            values[SLEPT if program.endswith("sleep") else f"#{len(named)}"] = word
+            named.append("#" if NUMBER.match(word) else DIGITS.sub("#", word))
             option = None
     values |= {f"${name}": value for name, value in extra}
     options = tuple(sorted(name for name in values if not name.startswith("#")))
-    script = (cwd, words[0], *named[:1], gpus)
-    return Shape(script, (cwd, words[0], tuple(named), options, gpus), values)
+    return Shape((cwd, program, *named[:1], gpus), (cwd, program, tuple(named), options, gpus), values)
 
 
-def _words(command: Iterable[str]) -> Iterator[str]:
-    """Those of what `bash -c` is given each by itself."""
-    before = ""
-    for word in command:
-        yield from ([part[:LONGEST] for part in word.split()[:MOST]] if before in {"-c", "-lc"} else [word[:LONGEST]])
-        before = word
+def _words(command: Sequence[str]) -> Iterator[str]:
+    """Those of what `bash -c` is given each by itself; its program is the first of them."""
+    first, rest = command[0], command[1:]
+    if len(rest) > 1 and rest[0] in {"-c", "-lc"} and (inner := rest[1].split()[:MOST]):
+        first, rest = f"{first} {rest[0]} {inner[0]}", (*inner[1:], *rest[2:])
+    yield first[:LONGEST]
+    for word in rest:
+        yield word[:LONGEST]
 
 
-def _is_script(word: str, named: list[str]) -> bool:
-    """Not the value of the option before it, as in `python -u train.py`."""
-    return not named and SCRIPT.search(word) is not None
+def _takes(option: str, value: str, word: str, named: list[str]) -> bool:
+    """Whether this word is a value of the option before it: the first one, or one of several numbers.
+
+    Not in `python -m train`, nor is the script in `python -u train.py`.
+    """
+    is_script = option == "-m" or (not named and SCRIPT.search(word))
+    return not is_script and (not value or NUMBER.match(word) is not None)

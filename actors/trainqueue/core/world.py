@@ -42,8 +42,9 @@ class World:
     """Those of them that need nothing but their turn."""
     later: dict[int, float]
     """When others may start at the earliest."""
-    needs: dict[int, int] = field(default_factory=dict[int, int])
-    """For how many jobs they wait."""
+    jobs: dict[int, Job] = field(default_factory=dict[int, "Job"])
+    """All of them by id."""
+    waits_for: dict[int, set[int]] = field(default_factory=dict[int, set[int]])
     dependents: dict[int, list[int]] = field(default_factory=dict[int, list[int]])
     cpu_jobs: int = 1
     plain: bool = True
@@ -69,6 +70,7 @@ def present(core: Core, now: float) -> Generator[None, None, World]:
         if not slot.usable and not slot.tenants:
             opens[slot.id] = now + SOON if core.board.use(core.board.cards[slot.id]) == "memory" else None
     world = World(now, slots, opens, core.active(), [], set(), {}, cpu_jobs=core.leases.cpu_jobs)
+    world.jobs = {job.id: job for job in world.running}
     world.settle, world.lanes = core.limits.settle_time, core.lanes
     if not (core.paused or core.draining):
         for at in range(0, len(core.line), PAGE):
@@ -87,15 +89,16 @@ def _wait(world: World, core: Core, job: Job) -> None:
     if job.waits_for or job.waits_for_groups:
         if not (found := _awaited(core, job)):
             return
-        world.needs[job.id] = len(found)
+        world.waits_for[job.id] = found
         for dep in found:
             world.dependents.setdefault(dep, []).append(job.id)
     at = moment(job)
     if at is not None and at > world.now:
         world.later[job.id] = at
-    if job.id not in world.needs and job.id not in world.later:
+    if job.id not in world.waits_for and job.id not in world.later:
         world.ready.add(job.id)
     world.waiting.append(job)
+    world.jobs[job.id] = job
     if world.plain and not is_plain(core, spec):
         world.plain = False
 
