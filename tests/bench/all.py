@@ -1,7 +1,4 @@
-"""All benchmarks, or those named, each in a fresh process: `python tests/bench/all.py [NAME...]`.
-
-NAMES, in this order: handover, submits, page, idle, cli, history, peers, months, gpus, board, gates, sweep, edits,
-scan.
+"""All benchmarks, or those named, each in a fresh process: `python tests/bench/all.py [NAME...]`. The names are NAMES, in this order.
 """
 
 from __future__ import annotations
@@ -27,6 +24,7 @@ NAMES = (
     "sweep",
     "edits",
     "scan",
+    "top",
 )
 
 

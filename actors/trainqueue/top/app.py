@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import os
 import signal
+import sys
 import time
+import traceback
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App
 from textual.binding import Binding
 
+from trainqueue.cli.screen import clean as uncontrolled
 from trainqueue.top import deeds
 from trainqueue.top.deeds import Refused
 from trainqueue.top.keys import COMMANDS, Keys
@@ -56,6 +58,7 @@ class Top(App[int]):
     def __init__(self, asker: Asker) -> None:
         super().__init__(ansi_color=True)
         self.asker, self.view = asker, View()
+        self.fault = ""
         self._due = 0.0
         self.drawings = 0
 
@@ -93,6 +96,11 @@ class Top(App[int]):
 
     async def action_quit(self) -> None:
         self.leave()
+
+    def _fatal_error(self) -> None:
+        """Textual would show the values of all variables, which are other people's environments."""
+        self.fault = traceback.format_exc()
+        self._close_messages_no_wait()
 
     # -- what is new
 
@@ -165,7 +173,7 @@ class Top(App[int]):
     def end_prompt(self) -> None:
         from textual.widgets import Input
 
-        self.view.prompt = ""
+        self.view.prompt, self.view.said_until = "", 0.0
         self.query(Input).remove()
         self.painter.parts["hint"].display = True
         self.call_after_refresh(self.draw)
@@ -198,5 +206,13 @@ class Top(App[int]):
 
 def serve(asker: Asker, *, mouse: bool) -> int:
     """Until somebody leaves; the exit code."""
-    found = Top(asker).run(mouse=mouse)
-    return os.EX_OK if found is None else found
+    top = Top(asker)
+    found = top.run(mouse=mouse)
+    if top.fault:
+        sys.stderr.write(clean_lines(top.fault) + "trainq-cli top has a fault (above); the daemon and its jobs go on\n")
+        return 1
+    return (top.return_code or 0) if found is None else found
+
+
+def clean_lines(text: str) -> str:
+    return "".join(f"{uncontrolled(line)}\n" for line in text.splitlines())

@@ -219,6 +219,8 @@ def outcome(deed: Deed, results: list[dict[str, Any]]) -> str:
         for answer in result.get("jobs") or ():
             if not answer["ok"]:
                 raise Refused(in_words(answer["error"]["message"]))
+            if answer.get("changed") is False:
+                return f"job {answer['id']} was so already: nothing has changed"
     if deed.said:
         return deed.said
     moved = results[-1].get("job") or {}

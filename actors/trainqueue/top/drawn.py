@@ -17,6 +17,7 @@ Line = tuple[Part, ...]
 
 LONGEST = 400
 """Characters of a text that are looked at: no terminal shows more of it in a line."""
+NOWHERE = frozenset({"Mn", "Me", "Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 INVISIBLE = re.compile("[\u00ad\u061c\u115f\u180e\u200b-\u200f\u2060-\u2064\u3164\ufe00-\ufe0f\ufeff\uffa0]")
 """What takes no place, or one on some terminals alone: a name that is shown needs none of it."""
 
@@ -27,7 +28,7 @@ def clean(text: object) -> str:
     if short.isascii() and short.isprintable():
         return short
     plain = INVISIBLE.sub("", unicodedata.normalize("NFC", uncontrolled(short)))
-    return "".join(one for one in plain if not unicodedata.combining(one) and unicodedata.category(one)[0] != "C")
+    return "".join(one for one in plain if unicodedata.category(one) not in NOWHERE)
 
 
 def part(text: object, width: int, style: str = "", *, right: bool = False) -> Part:

@@ -43,6 +43,7 @@ COMMANDS = (
     ("Details of the job", "Enter"),
     ("Log of the job: size", "l"),
     ("GPUs: some, all, none", "g"),
+    ("Ended jobs: a few, all lately, none", "o"),
     ("Help", "?"),
     ("Leave", "q"),
 )
@@ -134,6 +135,8 @@ class Keys:
                 view.log.size = (view.log.size + 1) % 3
             case "g":
                 view.gpus = (view.gpus + 1) % 3
+            case "o":
+                view.ended = (view.ended + 1) % 3
             case "tab":
                 view.log.focus = not view.log.focus
                 view.say("Keys scroll the log; Tab: the table" if view.log.focus else "Keys move in the table")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from trainqueue.cli.screen import folded
 from trainqueue.top import panels
 from trainqueue.top.drawn import clean
+from trainqueue.top.world import RECENT
 
 if TYPE_CHECKING:
     from trainqueue.top.asker import Asker
@@ -74,7 +75,7 @@ class Painter:
     def draw_table(self, width: int) -> None:
         view, part = self.view, self.parts["table"]
         table = view.table
-        table.shape(width, time.time())
+        table.shape(width, time.time(), ended=(0, 5, RECENT)[view.ended], keep=view.selected)
         row = table.find(view.selected)
         if row is None:
             row = table.next_to(1 if view.selected is None else view.row, 1)
@@ -83,7 +84,7 @@ class Painter:
         if view.sheet:
             return
         if view.selected is not None:
-            part.bring_into_view(0 if view.row <= 1 else view.row, view.row)
+            part.bring_into_view(table.with_headings(view.row), view.row)
         part.show(len(table), self.table_line)
         self.want()
 

@@ -33,7 +33,7 @@ KEYS = (
     ("Space", "pause the queue, or resume it"),
     ("d", "drain: start nothing, the daemon exits when the last job has ended"),
     ("/", "filter by words: id, name, state, user, tag, command; Esc: all"),
-    ("g", "the GPUs: some, all, none"),
+    ("g o", "the GPUs, the ended jobs: some, all, none"),
     ("Ctrl-P", "all of this by name"),
     ("Ctrl-Z", "to the shell; fg comes back"),
     ("q", "leave; everything runs on"),

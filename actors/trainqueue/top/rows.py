@@ -8,7 +8,9 @@ from trainqueue.cli.gpus import label
 from trainqueue.cli.screen import clock, took
 from trainqueue.cli.stalls import stalled
 from trainqueue.core.forewords import left, starts
+from trainqueue.jobinfo import ENDED
 from trainqueue.top.drawn import Line, Part, clean, cut, joined, part, rule
+from trainqueue.top.world import RECENT
 
 if TYPE_CHECKING:
     from trainqueue.top.world import JobMap, World
@@ -30,12 +32,15 @@ class Table:
         self.width, self.now = 80, 0.0
         self.expected = True
 
-    def shape(self, width: int, now: float) -> None:
+    def shape(self, width: int, now: float, *, ended: int = RECENT, keep: int | None = None) -> None:
+        """With so many ended jobs, and the one to `keep` in any case: who watches a job sees it end."""
         world, self.width, self.now = self.world, width, now
-        sections = {"running": world.running, "waiting": world.waiting, "ended": world.recent}
-        self.keys = []
+        over = [job for at, job in enumerate(world.recent) if at < ended or job == keep or world.filter]
+        sections = {"running": world.running, "ended": over, "waiting": world.waiting}
+        self.keys, self._shown = [], dict[str, int]()
         for name, jobs in sections.items():
             found = [job for job in jobs if world.matches(job)] if world.filter else jobs
+            self._shown[name] = len(found)
             if found or name != "ended":
                 self.keys += [name, *found]
         self._digits = max(3, *(len(str(job)) for job in (*world.running, *world.recent[:1], *world.waiting[-1:])), 3)
@@ -66,6 +71,12 @@ class Table:
                 row += 1 if direction > 0 else -1
         return None
 
+    def with_headings(self, at: int) -> int:
+        """The row from which on only headings stand before this one."""
+        while at > 0 and self.job(at - 1) is None:
+            at -= 1
+        return at
+
     def line(self, at: int, *, selected: bool = False) -> Line:
         key = self.keys[at]
         if isinstance(key, str):
@@ -75,11 +86,7 @@ class Table:
             return self.unknown(key, selected=selected)
         if job["state"] == "queued":
             return self.waiting(job, selected=selected)
-        return self.ended(job, selected=selected) if job["id"] in self.recent else self.running(job, selected=selected)
-
-    @property
-    def recent(self) -> list[int]:
-        return self.world.recent
+        return (self.ended if job["state"] in ENDED else self.running)(job, selected=selected)
 
     # -- lines
 
@@ -90,10 +97,13 @@ class Table:
         said: list[Part] = [(title, "bold")]
         if name != "ended":
             said += [(f" {len(jobs):,}", "bold")]
+        elif self.width >= 60:
+            more = len(jobs) - self._shown[name]
+            said += [(f", {more} more: o", "dim")] if more and not world.filter else []
         if name == "waiting" and world.ready < len(jobs) and self.width >= 60:
             said += [(f", of these {len(jobs) - world.ready:,} may not start yet", "dim")]
         if world.filter:
-            shown = sum(1 for key in self.keys if isinstance(key, int) and key in {*jobs})
+            shown = self._shown[name]
             said += [(f", {shown:,} shown", "dim")]
         return rule([*said, (" ", "")], self.width)
 
@@ -135,6 +145,7 @@ class Table:
         at, width = self.world.position(job["id"]), self.width
         cells = [part(f"#{at}" if at else "-", 5, "id")]
         why = job["why"] or ""
+        why = "" if why.startswith("position ") else why  # it stands there already
         if width >= 90:
             cells.append(part(starts(job, self.now), 28 if width >= 110 else 24, "good"))
             cells.append(part(why, max(20, (width - 60) // 2), "dim" if job["why_code"] == "position" else "warn"))

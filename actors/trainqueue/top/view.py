@@ -60,6 +60,8 @@ class View:
     row: int = 0
     gpus: int = 1
     """0: none, 1: some, 2: as many as half of the screen has room for"""
+    ended: int = 1
+    """0: no ended jobs, 1: a few, 2: all that are remembered"""
     trouble: str = ""
     said: str = ""
     said_style: str = ""
