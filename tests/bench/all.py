@@ -1,6 +1,7 @@
 """All benchmarks, or those named, each in a fresh process: `python tests/bench/all.py [NAME...]`.
 
-NAMES, in this order: handover, submits, page, idle, cli, history, peers, months, gpus, board, gates, sweep, edits.
+NAMES, in this order: handover, submits, page, idle, cli, history, peers, months, gpus, board, gates, sweep, edits,
+watch.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ NAMES = (
     "gates",
     "sweep",
     "edits",
+    "watch",
 )
 
 

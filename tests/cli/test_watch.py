@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 NAMES = st.text(st.sampled_from("abc de█░…漢é\N{COMBINING ACUTE ACCENT}"), max_size=14)
 FRAMES = st.lists(st.lists(st.builds(Line, NAMES, st.sampled_from(["", "1"])), max_size=6), min_size=2, max_size=6)
 REPORTS = "import os,time; f = os.environ['TRAINQ_PROGRESS']; open(f + '.x', 'w').write('{\"step\": 3, \"total\": 4}')"
-REPORTS += "; os.rename(f + '.x', f); time.sleep(60)"
+REPORTS_AND_STAYS = REPORTS + "; os.rename(f + '.x', f); time.sleep(60)"
 
 PROGRESS: dict[str, Any] = {"fraction": 0.5, "step": 2, "total": 4, "rate": 0.4, "eta": None, "message": None}
-PROGRESS |= {"updated_at": 0.0, "metrics": {"accuracy": 0.5, "loss": 0.25}}
+TOLD = PROGRESS | {"updated_at": 0.0, "metrics": {"accuracy": 0.5, "loss": 0.25}}
 
 
 @settings(max_examples=60)
@@ -65,7 +65,7 @@ def found(client: Client) -> dict[str, Any]:
 
 def test_the_picture_fits_every_terminal(found: dict[str, Any]) -> None:
     waiting = found["queued"] * 10
-    busy = [{**job, "state": "running", "run_time": 7.0, "progress": PROGRESS} for job in found["queued"]]
+    busy = [{**job, "state": "running", "run_time": 7.0, "progress": TOLD} for job in found["queued"]]
     ended = [{**job, "state": "failed", "cause": "exit", "exit_code": 3, "ended_at": 1.0} for job in found["queued"]]
     told = found | {"running": busy, "queued": waiting, "counts": {"queued": 1000, "running": 4}}
     for width in (20, 40, 80, 200):
@@ -87,7 +87,9 @@ def test_the_picture_fits_every_terminal(found: dict[str, Any]) -> None:
 
 
 def test_the_queue_is_live(cli: Cli, client: Client, daemon: Daemon) -> None:
-    first = client.submit([{"command": ["python3", "-c", REPORTS], "cwd": "/", "name": "first", "env": cli.env}])
+    first = client.submit(
+        [{"command": ["python3", "-c", REPORTS_AND_STAYS], "cwd": "/", "name": "first", "env": cli.env}]
+    )
     with Window([*cli.prefix, "queue", "--watch"], cli.env) as window:
         window.sees("1 running", "first", "75%", "3/4")
         window.resize(40, 10)
@@ -142,7 +144,7 @@ def test_whatever_ends_it_the_terminal_is_put_right(cli: Cli) -> None:
 
 def test_one_job_and_the_gpus_are_live(cli: Cli, client: Client) -> None:
     client.pause()
-    client.submit([{"command": ["python3", "-c", REPORTS], "cwd": "/", "name": "first", "env": cli.env}])
+    client.submit([{"command": ["python3", "-c", REPORTS_AND_STAYS], "cwd": "/", "name": "first", "env": cli.env}])
     with Window([*cli.prefix, "status", "1", "--watch"], cli.env) as window:
         window.sees("job 1 first: queued (position: 1), the queue is paused")
         client.resume()
