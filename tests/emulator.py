@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
+import struct
+import termios
+import time
 from typing import TYPE_CHECKING
+
+from commands import Terminal
 
 from trainqueue.cli.screen import cell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 TOKEN = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])|\x1b([78Mc])|([\x00-\x1f\x7f])|([^\x00-\x1f\x7f]+)")
 
@@ -138,3 +144,49 @@ class Screen:
                 self.rows = self._blank()
             elif self._kept is not None:
                 self.rows, self.row, self.column = self._kept
+
+
+class Window(Terminal):
+    """A process on a terminal, and what is seen there."""
+
+    def __init__(self, command: Sequence[str], env: dict[str, str], columns: int = 80, lines: int = 24) -> None:
+        super().__init__(command, env | {"TERM": "xterm-256color"}, columns)
+        self.screen = Screen(columns, lines)
+        if lines != 24:
+            self.resize(columns, lines)
+
+    def resize(self, columns: int, lines: int) -> None:
+        """What is seen is lost: terminals differ in what they make of it."""
+        old, self.screen = self.screen, Screen(columns, lines)
+        if old.alternate:
+            self.screen.feed("\x1b[?1049h")
+        self.screen.cursor_shown, self.screen.wraps = old.cursor_shown, old.wraps
+        fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+    def until(self, condition: Callable[[str], object], seconds: float = 20.0) -> str:
+        """What is seen when it is true of that."""
+        deadline = time.monotonic() + seconds
+        while not condition(self.screen.text()):
+            assert time.monotonic() < deadline, f"does not come true: {condition}\n{self.screen.text()}"
+            assert self._read(0.1) or condition(self.screen.text()), f"ended too early:\n{self.screen.text()}"
+        return self.screen.text()
+
+    def sees(self, *wanted: str) -> str:
+        return self.until(lambda text: all(part in text for part in wanted))
+
+    def silence(self, seconds: float) -> bool:
+        """Whether nothing comes for so long."""
+        before = len(self.text)
+        self._read(seconds)
+        return len(self.text) == before
+
+    def _read(self, patience: float) -> bool:
+        before = len(self.text)
+        goes_on = super()._read(patience)
+        self.screen.feed(self.text[before:])
+        return goes_on
+
+    def modes(self) -> int:
+        """The terminal's local ones: echo and the like."""
+        flags: int = termios.tcgetattr(self._ours)[3]
+        return flags

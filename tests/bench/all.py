@@ -1,5 +1,4 @@
-"""All benchmarks, or those named, each in a fresh process: `python tests/bench/all.py [NAME...]`. The names are NAMES, in this order.
-"""
+"""All benchmarks, or those named, each in a fresh process: `python tests/bench/all.py [NAME...]`; see NAMES."""
 
 from __future__ import annotations
 
@@ -25,6 +24,7 @@ NAMES = (
     "edits",
     "scan",
     "top",
+    "watch",
 )
 
 

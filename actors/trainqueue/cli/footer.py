@@ -37,8 +37,9 @@ CLEAR, DONE = b"\r\x1b7\x1b[0m\x1b[J", b"\x1b8"
 """The cursor and the job's colours are kept and given back; the end of the screen is erased, since a line may have
 been broken in two when the terminal became narrow."""
 STOPS = (signal.SIGTSTP, signal.SIGTERM, signal.SIGHUP)
-MOVES = re.compile(rb"\x1b(?:\[[0-3]?J(?:\x1b\[(?:1;1)?H)?|c|\[\?(?:1049|1047|47)[hl]|\[[0-9;]*[AFHfdLMSTru]|[8MP])")
+MOVES = re.compile(rb"\x1b(?:\[[02]?J|c|\[\?(?:1049|1047|47)[hl]|\[[0-9;]*[AFHfdLMSTru]|[8MP])")
 """What moves the cursor to other lines, or empties those below it."""
+EMPTIES = frozenset({b"\x1b[J", b"\x1b[0J", b"\x1b[2J", b"\x1bc"})
 LEVEL = re.compile(rb"(?:\A|\n)(?:\r|\x1b\[[0-9;?]*[mKhl])*\Z")
 """The end of an output behind which the cursor is at the beginning of a line; colours and the like take no place."""
 OPEN = re.compile(rb"\x1b(?:\[[0-9;?]*)?\Z")
@@ -54,40 +55,57 @@ class Ground:
         """At the beginning of a line."""
         self.owed = 0
         """Newlines until the cursor is at the bottom for certain: the job has been elsewhere."""
+        self._empty = False
+        """Nothing has come since the screen was emptied: the cursor may go anywhere."""
         self._begun = b""
+        """Of an escape sequence."""
 
     @property
     def safe(self) -> bool:
-        return self.level and self.owed <= 0
+        return self.level and self.owed <= 0 and not self._begun
 
     def passed(self, data: bytes, height: int) -> None:
-        found = LEVEL.search(data[-64:])
-        if found is None or found.start() > 0 or data[:1] == b"\n":
-            self.level = found is not None
-        if self.owed <= 0 and b"\x1b" not in data and not self._begun:
-            return
         data = self._begun + data
         begun = OPEN.search(data[-32:])
-        self._begun = begun[0] if begun is not None else b""
+        self._begun = b"" if begun is None else begun[0]
+        data = data[: len(data) - len(self._begun)]
+        if data:
+            self._ends(data)
+            if self.owed > 0 or self._empty or b"\x1b" in data:
+                self._follow(data, height)
+
+    def _ends(self, data: bytes) -> None:
+        tail = data[-64:]
+        found = LEVEL.search(tail)
+        if found is None:
+            self.level = False
+        elif found[0].startswith(b"\n"):
+            self.level = True
+        elif len(tail) < len(data):
+            self.level = False  # nothing but colours, as far as we look
+
+    def _follow(self, data: bytes, height: int) -> None:
         at = 0
         for move in MOVES.finditer(data):
-            self._pay(data.count(b"\n", at, move.start()))
+            self._written(data, at, move.start())
             self._moved(move[0], height)
             at = move.end()
-        self._pay(data.count(b"\n", at))
+        self._written(data, at, len(data))
 
-    def _pay(self, lines: int) -> None:
-        if self.owed < FAR:
-            self.owed = max(0, self.owed - lines)
+    def _written(self, data: bytes, start: int, end: int) -> None:
+        self._empty = self._empty and start == end
+        if 0 < self.owed < FAR:
+            self.owed = max(0, self.owed - data.count(b"\n", start, end))
 
     def _moved(self, move: bytes, height: int) -> None:
-        if move.endswith(b"h"):
-            self.owed = FAR  # another screen, until it is left
-        elif move.endswith(b"l"):
+        if move.startswith(b"\x1b[?"):  # another screen, until it is left
+            self.owed = FAR if move.endswith(b"h") else height
+        elif self.owed == FAR:
+            pass
+        elif move in EMPTIES:
+            self.owed, self._empty = 0, move in {b"\x1b[2J", b"\x1bc"}
+        elif not self._empty:
             self.owed = height
-        elif self.owed < FAR:
-            emptied = move == b"\x1bc" or (b"J" in move and not move.startswith((b"\x1b[1J", b"\x1b[3J")))
-            self.owed = 0 if emptied else self.owed if b"J" in move else height
 
 
 class Footer:

@@ -66,7 +66,7 @@ class Section:
 def lines(found: dict[str, Any], recent: Sequence[Job], now: float, size: tuple[int, int], trouble: str) -> list[Line]:
     """All of the screen: `found` is what the op `queue` tells, `trouble` why it may be old."""
     width, height = size
-    top = [headline(found, width), *banner_lines(found, trouble, width)]
+    top = [headline(found, width), *banner_lines(found, trouble, width)][: max(1, height // 2)]
     running, waiting = found["running"], found["queued"]
     more = found.get("matching", found["counts"].get("queued", 0))
     sections = [
@@ -76,8 +76,8 @@ def lines(found: dict[str, Any], recent: Sequence[Job], now: float, size: tuple[
     ]
     sections = [section for section in sections if section.jobs]
     if not sections:
-        return [*top, BLANK, Line("Nothing waits and nothing runs.")]
-    return [*top, *stacked(sections, width, height - len(top))]
+        return [*top, BLANK, Line(shortened("Nothing waits and nothing runs.", width))]
+    return [*top, *stacked(sections, width, height - len(top))][:height]
 
 
 def headline(found: dict[str, Any], width: int) -> Line:
@@ -133,7 +133,9 @@ def table(section: Section, width: int, most: int) -> list[Line]:
     styles = [DIM, *map(section.style, shown)]
     found = [Line(text, style) for text, style in zip(drawn, styles, strict=True)]
     rest = section.all - len(shown)
-    return [*found, Line(f"and {rest:,} more", DIM)] if rest and most else found
+    if rest and most:
+        found.append(Line(f"and {rest:,} more", DIM))
+    return [Line(shortened(text, width), style) for text, style in found]
 
 
 def fit(section: Section, grid: list[list[str]], kept: list[int], width: int) -> dict[int, int]:
