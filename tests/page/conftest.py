@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from commands import PREFIX
 from page.fakegate import Gate, serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from playwright.sync_api import Browser, Page
+    from support import Daemon
 
 WIDE, NARROW = {"width": 1280, "height": 800}, {"width": 400, "height": 860}
 SHOTS = "TRAINQ_TEST_SCREENSHOTS"
@@ -72,3 +76,28 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = Path(os.environ.get(SHOTS) or tmp_path_factory.mktemp("screenshots"))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+class Web:
+    """`trainq-cli web` of a daemon's home, as a process."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        env = {**daemon.env, "TRAINQ_HOME": str(daemon.home.path)}
+        command = [*PREFIX, "web", "--port", "0", "--json"]
+        self.process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout
+        self.url = str(json.loads(self.process.stdout.readline())["url"]).rstrip("/")
+
+    def stop(self) -> int:
+        self.process.terminate()
+        if self.process.stdout:
+            self.process.stdout.close()
+        return self.process.wait(20)
+
+
+@pytest.fixture
+def web(daemon: Daemon) -> Generator[Web, None, None]:
+    pytest.importorskip("starlette", reason="the gateway needs the extra `web`")
+    served = Web(daemon)
+    yield served
+    served.stop()

@@ -1,16 +1,23 @@
-// The one stream of a tab. Closed while the tab is hidden: a browser opens six connections to a host, and six open
-// streams would leave none for a click. "live" is said at the first event, not when the connection opens.
+// What the server says, as it says it. A browser opens six connections to a host, and six open streams would leave none
+// for a click; so a tab that is hidden has none, and of those in sight one leads: it has the stream, and hands on all
+// that it hears to the others, which have each had a snapshot of their own first. A tab that follows a log has its own.
+// "live" is said at the first event, not when the connection opens.
 
 const SILENCE = 12_000; // the server says something every 5 s
 const RETRY = [500, 1000, 2000, 5000];
+const EARLY = 100;
+const LOCK = "trainq.stream";
 
-/** `{store, source: url => EventSource, doc: document}`: the last two for tests. */
-export function createStream({ store, source = (url) => new EventSource(url), doc = document }) {
+/** For tests other ones: `source(url)`, `doc`, `peers()` -> {lock(), tell(message), hear(listener), close()}. */
+export function createStream({ store, source = (url) => new EventSource(url), doc = document, peers = createPeers }) {
   let events = null;
   let watch = null;
   let again = null;
   let tries = 0;
   let log = null; // {job, attempt}
+  let others = null;
+  let early = []; // said by the tab that leads while this one still has a stream
+  let leads = true; // until it is known that another tab does
 
   function url() {
     const query = new URLSearchParams();
@@ -20,31 +27,51 @@ export function createStream({ store, source = (url) => new EventSource(url), do
   }
 
   function open() {
-    close();
-    events = source(url());
-    const mine = events;
-    const heard = (kind) => (event) => {
-      if (mine !== events) return;
-      let data;
-      try {
-        data = JSON.parse(event.data);
-      } catch {
-        return; // a broken event changes nothing; the next snapshot mends it
-      }
-      tries = 0;
-      store[kind](data);
-      alive();
-    };
-    events.addEventListener("snapshot", heard("snapshot"));
-    events.addEventListener("delta", heard("delta"));
-    events.addEventListener("ping", () => mine === events && alive());
-    events.onerror = () => mine === events && failed();
+    disconnect();
+    early = [];
+    const mine = source(url());
+    events = mine;
+    for (const kind of ["snapshot", "delta", "ping"]) {
+      mine.addEventListener(kind, (event) => {
+        if (mine !== events) return;
+        take(kind, event.data);
+        if (leads) others?.tell({ kind, data: event.data });
+        else if (!log && kind !== "snapshot") follow(); // the snapshot's line came right behind it
+      });
+    }
+    mine.onerror = () => mine === events && failed();
     silence();
   }
 
-  function alive() {
+  function take(kind, text) {
+    if (kind !== "ping") {
+      let data;
+      try {
+        data = JSON.parse(text);
+      } catch {
+        return; // a broken event changes nothing; the next snapshot mends it
+      }
+      store[kind](data);
+    }
+    tries = 0;
     if (store.connection.state !== "live") store.connect({ state: "live", lost_at: null });
     silence();
+  }
+
+  /** Hear it from the tab that leads from now on, and what it has said since the snapshot of one's own. */
+  function follow() {
+    const since = store.state.at ?? 0;
+    events.close();
+    events = null;
+    for (const { kind, data } of early) if (JSON.parse(data).at >= since) take(kind, data);
+    early = [];
+  }
+
+  function heard(message) {
+    if (leads || log || doc.visibilityState === "hidden") return;
+    if (events) early = [...early.slice(1 - EARLY), message];
+    else if (message.kind === "lost") failed();
+    else if (store.state.known) take(message.kind, message.data);
   }
 
   function silence() {
@@ -54,27 +81,47 @@ export function createStream({ store, source = (url) => new EventSource(url), do
 
   /** Closed or silent: what is shown is old from now on. Our own retry, since EventSource gives up on an HTTP error. */
   function failed() {
-    close();
+    disconnect();
+    if (leads) others?.tell({ kind: "lost", data: "{}" });
     if (store.connection.state !== "stale") store.connect({ state: "stale", lost_at: store.now() });
     again = setTimeout(open, RETRY[Math.min(tries, RETRY.length - 1)]);
     tries += 1;
   }
 
-  function close() {
+  function disconnect() {
     clearTimeout(watch);
     clearTimeout(again);
     events?.close();
     events = null;
   }
 
-  const visible = () => (doc.visibilityState === "hidden" ? close() : open());
+  /** In sight: a stream at once, and the question who leads beside it. */
+  function appear() {
+    open();
+    others = peers(heard, {
+      onLead(first) {
+        leads = true;
+        if (!first) open(); // the tab that led is gone: what it had not handed on is in the snapshot
+      },
+      onFollow: () => void (leads = false),
+    });
+  }
+
+  function vanish() {
+    disconnect();
+    others?.close();
+    others = null;
+    leads = true;
+  }
+
+  const visible = () => (doc.visibilityState === "hidden" ? vanish() : others === null && appear());
   doc.addEventListener("visibilitychange", visible);
-  if (doc.visibilityState !== "hidden") open();
+  visible();
 
   return {
     /** Follow this job's log on the same stream (pieces come in `changes.log`); null ends it. */
     follow(job, attempt = null) {
-      const same = log?.job === job && log?.attempt === attempt;
+      const same = (log?.job ?? null) === job && (job === null || log.attempt === attempt);
       log = job === null ? null : { job, attempt };
       if (!same && doc.visibilityState !== "hidden") open();
     },
@@ -82,7 +129,35 @@ export function createStream({ store, source = (url) => new EventSource(url), do
     retry: () => open(),
     close() {
       doc.removeEventListener("visibilitychange", visible);
-      close();
+      vanish();
+    },
+  };
+}
+
+/** The other tabs of this browser, where it lets them know of each other (not on a plain address of another machine). */
+function createPeers(heard, { onLead, onFollow }) {
+  if (!navigator.locks || typeof BroadcastChannel === "undefined") return { tell() {}, close() {} };
+  const channel = new BroadcastChannel(LOCK);
+  channel.onmessage = (event) => heard(event.data);
+  const leave = new AbortController();
+  const held = (first) => {
+    if (leave.signal.aborted) return undefined;
+    onLead(first);
+    return new Promise((release) => leave.signal.addEventListener("abort", release)); // for as long as it is in sight
+  };
+  const lead = (lock) => {
+    if (lock) return held(true);
+    if (leave.signal.aborted) return undefined;
+    onFollow();
+    navigator.locks.request(LOCK, { signal: leave.signal }, () => held(false)).catch(() => {}); // left before its turn
+    return undefined;
+  };
+  navigator.locks.request(LOCK, { ifAvailable: true }, lead);
+  return {
+    tell: (message) => channel.postMessage(message),
+    close() {
+      leave.abort();
+      channel.close();
     },
   };
 }
