@@ -130,6 +130,8 @@ def test_history_is_filtered_by_the_url(gate: LogGate, url: str, opened: Callabl
     gate.change(12, state="lost", ended_at=time.time(), message="its runner died")
     expect(page.locator(".badge", has_text="Lost")).to_be_visible()
     expect(rows).to_have_count(65)
+    page.get_by_label("Name").fill("MANY 1*")
+    expect(rows).to_have_count(11)
     page.get_by_label("Name").fill("nothing such")
     expect(page.locator(".history .empty")).to_have_text("No ended job matches these filters.")
     expect(page).to_have_url(f"{url}/?view=history&name=nothing+such")
