@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qs, urlsplit
 
 from page.fakegate import API, Gate, Handler, Server
@@ -49,18 +49,16 @@ class LogGate(Gate):
 class LogHandler(Handler):
     """Answers what the plain one makes up."""
 
-    gate: LogGate
-
-    def do_GET(self) -> None:  # noqa: N802  (the base's name)
-        url = urlsplit(self.path)
+    def do_GET(self) -> None:  # noqa: N802  (the name that http.server looks for)
+        gate, url = cast("LogGate", self.gate), urlsplit(self.path)
         kind, _, number = url.path.removeprefix(f"{API}/").partition("/")
         if kind == "logs":
             attempt = int(parse_qs(url.query).get("attempt", ["1"])[0])
-            self.part(self.gate.logs.get((int(number), attempt), b""))
+            self.part(gate.logs.get((int(number), attempt), b""))
         elif kind == "series":
-            self.answer(200, {"attempt": 1, "series": self.gate.series.get(int(number), {})})
-        elif kind == "status" and int(number) in self.gate.attempts:
-            self.answer(200, {**self.gate.jobs[int(number)], "attempts": self.gate.attempts[int(number)]})
+            self.answer(200, {"attempt": 1, "series": gate.series.get(int(number), {})})
+        elif kind == "status" and int(number) in gate.attempts:
+            self.answer(200, {**gate.jobs[int(number)], "attempts": gate.attempts[int(number)]})
         else:
             super().do_GET()
 

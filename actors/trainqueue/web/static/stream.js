@@ -1,7 +1,10 @@
 // What the server says, as it says it. A browser opens six connections to a host, and six open streams would leave none
 // for a click; so a tab that is hidden has none, and of those in sight one leads: it has the stream, and hands on all
 // that it hears to the others, which have each had a snapshot of their own first. A tab that follows a log has its own.
+// (three tabs at most, see logseats.js).
 // "live" is said at the first event, not when the connection opens.
+
+import { createSeats, pollLog } from "/static/logseats.js";
 
 const SILENCE = 12_000; // the server says something every 5 s
 const RETRY = [500, 1000, 2000, 5000];
@@ -14,7 +17,10 @@ export function createStream({ store, source = (url) => new EventSource(url), do
   let watch = null;
   let again = null;
   let tries = 0;
-  let log = null; // {job, attempt}
+  let log = null; // {job, attempt} that the stream brings
+  let wanted = null; // the same, whether it brings it or not
+  let unpoll = null;
+  const seats = createSeats();
   let others = null;
   let early = []; // said by the tab that leads while this one still has a stream
   let leads = true; // until it is known that another tab does
@@ -98,6 +104,7 @@ export function createStream({ store, source = (url) => new EventSource(url), do
   /** In sight: a stream at once, and the question who leads beside it. */
   function appear() {
     open();
+    if (wanted) attach();
     others = peers(heard, {
       onLead(first) {
         leads = true;
@@ -107,8 +114,29 @@ export function createStream({ store, source = (url) => new EventSource(url), do
     });
   }
 
+  /** The log comes on the stream where there is a seat for it, else it is read beside it. */
+  async function attach() {
+    const mine = wanted;
+    unpoll?.();
+    unpoll = null;
+    const seated = mine !== null && (await seats.take());
+    if (mine !== wanted || doc.visibilityState === "hidden") {
+      if (wanted === null || doc.visibilityState === "hidden") seats.leave();
+      return;
+    }
+    if (!seated) seats.leave();
+    const before = log;
+    log = seated ? mine : null;
+    if (mine && !seated) unpoll = pollLog(mine.job, mine.attempt, (piece) => store.delta({ log: piece }));
+    if (before !== log) open();
+  }
+
   function vanish() {
     disconnect();
+    unpoll?.();
+    unpoll = null;
+    log = null;
+    seats.leave();
     others?.close();
     others = null;
     leads = true;
@@ -121,9 +149,9 @@ export function createStream({ store, source = (url) => new EventSource(url), do
   return {
     /** Follow this job's log on the same stream (pieces come in `changes.log`); null ends it. */
     follow(job, attempt = null) {
-      const same = (log?.job ?? null) === job && (job === null || log.attempt === attempt);
-      log = job === null ? null : { job, attempt };
-      if (!same && doc.visibilityState !== "hidden") open();
+      const same = (wanted?.job ?? null) === job && (job === null || wanted.attempt === attempt);
+      if (!same) wanted = job === null ? null : { job, attempt };
+      if (!same && doc.visibilityState !== "hidden") attach();
     },
     /** Try again now. */
     retry: () => open(),

@@ -2,10 +2,12 @@
 import { el, keyed, setAttr, setText, show } from "/static/dom.js";
 import { gpuNames } from "/static/jobfacts.js";
 import { ENDED } from "/static/store.js";
-import { ago, badge, clean, clock, number, title, took } from "/static/words.js";
+import { ago, badge, clean, clock, command, number, title, took } from "/static/words.js";
 
 const PAGE = 50;
 const MOST = 1000;
+const SCAN = 500; // looked through at once for a part of a name
+const SCANS = 20;
 const STATES = ["completed", "failed", "cancelled", "lost"];
 const FIELDS = ["name", "tag", "group"];
 const LABELS = { name: ["Name", "lr-*"], tag: ["Tag", "set=a"], group: ["Group", "sweep1"] };
@@ -13,7 +15,7 @@ const SOON = 700; // milliseconds between looks at what has ended
 const TYPED = 250; // and after the last key
 
 export function mount(root, { store, api, go, toast, params }) {
-  const at = { filters: filtersOf(params), jobs: [], more: false, round: 0, reading: false, error: null, timer: null, typed: null, gone: false };
+  const at = { filters: filtersOf(params), jobs: [], more: false, last: null, round: 0, reading: false, error: null, timer: null, typed: null, gone: false };
   const parts = build();
   root.append(parts.node);
   showFilters();
@@ -21,29 +23,43 @@ export function mount(root, { store, api, go, toast, params }) {
 
   // -- reading
 
-  function query(before = null) {
-    const { states, name, tag, group } = at.filters;
-    return { states: states.join(","), name, tag, group, limit: PAGE, before };
+  function query(before, limit) {
+    const { states, tag, group } = at.filters;
+    return { states: states.join(","), tag, group, limit, before };
+  }
+
+  /** At least `want` of them where there are so many: {jobs, more, last: the id to go on before}. The daemon knows names
+   * as a whole only, so parts of names are looked for here. */
+  async function find(before, want) {
+    const { name } = at.filters;
+    const fits = matcher(name);
+    const jobs = [];
+    let last = before;
+    for (let scan = 1; ; scan++) {
+      const answer = await api.get("/history", query(last, name ? SCAN : want));
+      jobs.push(...answer.jobs.filter(fits));
+      last = answer.jobs[answer.jobs.length - 1]?.id ?? last;
+      if (!name || !answer.more || jobs.length >= want || scan === SCANS) return { jobs, more: answer.more, last };
+    }
   }
 
   /** The first page anew. */
-  async function read() {
-    const round = ++at.round;
-    at.reading = true;
+  function read() {
+    Object.assign(at, { jobs: [], more: false, reading: true });
     draw();
-    await page(round, null, (found) => found);
+    return page(null);
   }
 
-  async function more() {
-    const last = at.jobs[at.jobs.length - 1];
-    if (last) await page(++at.round, last.id, (found) => [...at.jobs, ...found]);
+  function more() {
+    return page(at.last);
   }
 
-  async function page(round, before, join) {
+  async function page(before) {
+    const round = ++at.round;
     try {
-      const answer = await api.get("/history", query(before));
+      const found = await find(before, PAGE);
       if (round !== at.round || at.gone) return;
-      Object.assign(at, { jobs: join(answer.jobs), more: answer.more, error: null });
+      Object.assign(at, found, { jobs: before === null ? found.jobs : [...at.jobs, ...found.jobs], error: null });
     } catch (error) {
       if (round !== at.round || at.gone) return;
       at.error = error.message;
@@ -58,11 +74,10 @@ export function mount(root, { store, api, go, toast, params }) {
     at.timer = setTimeout(async () => {
       at.timer = null;
       const round = at.round;
-      const limit = Math.min(at.more ? Math.max(PAGE, at.jobs.length) : at.jobs.length + PAGE, MOST);
       try {
-        const answer = await api.get("/history", { ...query(), limit });
+        const found = await find(null, Math.min(at.more ? Math.max(PAGE, at.jobs.length) : at.jobs.length + PAGE, MOST));
         if (round !== at.round || at.gone) return;
-        Object.assign(at, { jobs: answer.jobs, more: answer.more, error: null });
+        Object.assign(at, found, { error: null });
         draw();
       } catch {
         // The next one that ends asks again.
@@ -76,9 +91,9 @@ export function mount(root, { store, api, go, toast, params }) {
     const filtered = at.filters.states.length || FIELDS.some((name) => at.filters[name]);
     keyed(parts.rows, at.jobs, (job) => job.id, row, fill);
     show(parts.table, at.jobs.length > 0);
-    show(parts.more, at.more && at.jobs.length > 0);
+    show(parts.more, at.more && !at.reading);
     show(parts.empty, !at.jobs.length);
-    setText(parts.empty, at.error ?? (at.reading ? "Reading …" : filtered ? "No ended job matches these filters." : "No job has ended yet. Those that do are kept here."));
+    setText(parts.empty, at.error ?? (at.reading ? "Reading …" : filtered ? `No ended job matches these filters${at.more ? " so far; there are older ones" : ""}.` : "No job has ended yet. Those that do are kept here."));
     setText(parts.count, at.jobs.length ? `${number(at.jobs.length, "job")}${at.more ? ", and older ones" : ""}` : "");
     show(parts.clear, Boolean(filtered));
   }
@@ -141,7 +156,6 @@ export function mount(root, { store, api, go, toast, params }) {
     at.filters = { ...at.filters, ...set };
     history.replaceState(null, "", urlOf(at.filters));
     showFilters();
-    at.jobs = [];
     read();
   }
 
@@ -192,7 +206,6 @@ export function mount(root, { store, api, go, toast, params }) {
     navigate(next) {
       at.filters = filtersOf(next);
       showFilters();
-      at.jobs = [];
       read();
     },
     keys(event) {
@@ -206,6 +219,26 @@ export function mount(root, { store, api, go, toast, params }) {
       clearTimeout(at.typed);
     },
   };
+}
+
+/** Whether a job's name (without one its command) has this in it, or is all of it where there are stars. */
+export function matcher(wanted) {
+  const parts = wanted.toLowerCase().split("*");
+  return (job) => !wanted || fits(parts, (job.name ?? command(job.command ?? [])).toLowerCase());
+}
+
+/** Part after part, each as early as may be: no pattern that takes for ever. */
+function fits(parts, text) {
+  if (parts.length === 1) return text.includes(parts[0]);
+  const last = parts[parts.length - 1];
+  if (!text.startsWith(parts[0]) || !text.endsWith(last)) return false;
+  let at = parts[0].length;
+  for (const part of parts.slice(1, -1)) {
+    const found = text.indexOf(part, at);
+    if (found < 0) return false;
+    at = found + part.length;
+  }
+  return at + last.length <= text.length;
 }
 
 /** Filters as the URL says them; what it may not say is left out. */
