@@ -51,7 +51,9 @@ class Files(StaticFiles):
         """Nothing but files that are there; Starlette's own refusal is a page of text."""
         try:
             return await super().get_response(path, scope)
-        except HTTPException:
+        except HTTPException as error:
+            if error.status_code == 405:
+                return refused("bad-request", "files are only read", 405)
             return refused("not-found", "there is no such file")
 
 

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from trainqueue.client import Client
+from trainqueue.errors import RequestError
 
 if TYPE_CHECKING:
     from trainqueue.home import Home
@@ -26,7 +27,7 @@ class Calls:
         self._own = threading.local()
         self._clients: list[Client] = []
 
-    async def __call__(self, op: str, **fields: Any) -> dict[str, Any]:
+    async def __call__(self, op: str, /, **fields: Any) -> dict[str, Any]:
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._call, op, fields)
 
     def _call(self, op: str, fields: dict[str, Any]) -> dict[str, Any]:
@@ -34,7 +35,10 @@ class Calls:
         if client is None:
             client = self._own.client = Client(self._home, timeout=PATIENCE)
             self._clients.append(client)
-        return client.call(op, **fields)
+        try:
+            return client.call(op, **fields)
+        except OverflowError:
+            raise RequestError("bad-request", "a number is beyond 64 bits; nothing was changed") from None
 
     def close(self) -> None:
         """What is under way is not waited for: its answer has nobody to go to."""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
+    from starlette.types import Scope
+
     from trainqueue.home import Home
     from trainqueue.web.live import Live
 
@@ -78,7 +80,14 @@ def rules(sock: socket.socket, host: str, token: str | None, allowed: Iterable[s
     hosts = {*LOOPBACK, host.lower(), sock.getsockname()[0], *(name.lower() for name in allowed)}
     if token is not None:
         hosts |= {socket.gethostname().lower(), socket.getfqdn().lower()}
-    return Rules(frozenset(hosts), token, is_ours if token is None else lambda scope: True)  # noqa: ARG005
+    everywhere = ipaddress.ip_address(sock.getsockname()[0]).is_unspecified
+    return Rules(frozenset(hosts), token, is_ours if token is None else anybody, everywhere)
+
+
+def anybody(scope: Scope) -> bool:
+    """Whoever knows the token."""
+    del scope
+    return True
 
 
 def ignored(number: int, frame: FrameType | None) -> None:
@@ -92,5 +101,6 @@ def serve(home: Home, sock: socket.socket, its: Rules) -> None:
         signal.signal(ours, ignored)  # uvicorn puts its own in place, and passes them on when all is ended
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     options: dict[str, Any] = {"log_level": "warning", "access_log": False, "server_header": False, "ws": "none"}
+    options["proxy_headers"] = False  # whose socket it is must not be what a header says
     config = uvicorn.Config(made, http="h11", loop="asyncio", timeout_graceful_shutdown=PATIENCE, **options)
     Server(config, live).run(sockets=[sock])
