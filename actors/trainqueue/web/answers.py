@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from trainqueue.errors import DaemonError, RequestError
@@ -51,10 +52,13 @@ async def on_no_daemon(request: Request, error: Exception) -> Response:
 async def body_of(request: Request) -> dict[str, Any]:
     """The object in the body; an empty one is an object without fields. Raises RequestError."""
     raw = bytearray()
-    async for piece in request.stream():
-        raw += piece
-        if len(raw) > MAX_BODY:
-            raise RequestError("too-large", f"a body has at most {MAX_BODY} bytes; nothing was changed")
+    try:
+        async for piece in request.stream():
+            raw += piece
+            if len(raw) > MAX_BODY:
+                raise RequestError("too-large", f"a body has at most {MAX_BODY} bytes; nothing was changed")
+    except ClientDisconnect:
+        raise RequestError("bad-request", "the body has not come whole; nothing was changed") from None
     if not raw.strip():
         return {}
     try:

@@ -26,7 +26,7 @@ from trainqueue.web.reads import Reads
 from trainqueue.web.verbs import EACH, MODES, SWITCHES, Verbs
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -51,7 +51,9 @@ class Files(StaticFiles):
         """Nothing but files that are there; Starlette's own refusal is a page of text."""
         try:
             return await super().get_response(path, scope)
-        except HTTPException:
+        except HTTPException as error:
+            if error.status_code == 405:
+                return refused("bad-request", "files are only read", 405)
             return refused("not-found", "there is no such file")
 
 
@@ -109,8 +111,8 @@ def routes(calls: Calls, live: Live) -> list[BaseRoute]:
     return [Mount(BASE, routes=[*get, *post]), *files]
 
 
-def make(home: Home, rules: Rules) -> tuple[Starlette, Live]:
-    """The application, and what it shows: whoever stops the server ends that first."""
+def make(home: Home, rules: Rules) -> tuple[Starlette, Callable[[], None]]:
+    """The application, and what ends its streams and its waiting: whoever stops the server calls that first."""
     calls, live = Calls(home), Live(home)
 
     @asynccontextmanager
@@ -135,4 +137,9 @@ def make(home: Home, rules: Rules) -> tuple[Starlette, Live]:
         exception_handlers=handlers,
         lifespan=lifespan,
     )
-    return app, live
+
+    def end() -> None:
+        live.end()
+        calls.end()
+
+    return app, end

@@ -8,12 +8,13 @@ others can reach needs a token. On loopback the peer must be a process of the sa
 from __future__ import annotations
 
 import hmac
+import ipaddress
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.responses import RedirectResponse
 
 from trainqueue.web.answers import refused
@@ -44,6 +45,8 @@ class Rules:
     hosts: frozenset[str]
     token: str | None
     is_ours: Callable[[Scope], bool]
+    any_address: bool = False
+    """Listening on all addresses: only a name can have been pointed at us by somebody else."""
 
 
 class Guard:
@@ -69,7 +72,7 @@ class Guard:
         """What is answered instead; None lets it through."""
         headers = Headers(scope=scope)
         host = host_of(headers.get("host", ""))
-        if host not in self.rules.hosts:
+        if host not in self.rules.hosts and not (self.rules.any_address and is_address(host)):
             allowed = "add it to allowed_hosts under [web] in the settings if it is yours"
             return refused("forbidden", f"this server is not asked for as {host[:100]!r}: {allowed}")
         if not self.rules.is_ours(scope):
@@ -103,17 +106,15 @@ class Guard:
         if scope["method"] not in READS or not self._is_token(given):
             return refused("forbidden", "this address needs the token that `trainq-cli web` prints", 401)
         rest = urlencode([pair for pair in query if pair[0] != "token"])
-        answer = RedirectResponse(scope["path"] + (f"?{rest}" if rest else ""), 303)
+        path = "/" + scope["path"].lstrip("/")  # two of them would lead to another host
+        answer = RedirectResponse(path + (f"?{rest}" if rest else ""), 303)
         answer.set_cookie(COOKIE, given, httponly=True, samesite="strict", max_age=30 * 86_400)
         return answer
 
 
 def cookie(headers: Headers) -> str:
-    try:
-        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        return ""
-    return "" if found is None else found.value
+    """Cookies are shared by all ports of a host: what others put there may be malformed, and ours is found still."""
+    return cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
 
 
 def host_of(value: str) -> str:
@@ -122,5 +123,16 @@ def host_of(value: str) -> str:
     return (host if host and port.isdecimal() else value).lower()
 
 
+def is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
 def _same(origin: str, headers: Headers) -> bool:
-    return urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+    try:
+        return urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+    except ValueError:
+        return False

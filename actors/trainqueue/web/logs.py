@@ -40,9 +40,11 @@ class Logs:
         start, end = part
         if "download" in request.query_params:
             headers["content-disposition"] = f'attachment; filename="job-{job}-attempt-{attempt["attempt"]}.log"'
-        ranged = "range" in request.headers and RANGE.fullmatch(request.headers["range"]) is not None
+        ranged = is_ranged(request)
         if ranged:
             headers["content-range"] = f"bytes {start}-{end - 1}/{size}"
+        if request.method == "HEAD":  # and nothing is read
+            return Response(None, 206 if ranged else 200, headers | {"content-length": str(end - start)}, TEXT)
         body = self._pieces(job, start, end, attempt)
         return StreamingResponse(body, 206 if ranged else 200, headers, TEXT)
 
@@ -61,10 +63,16 @@ class Logs:
             start = found["next"]
 
 
+def is_ranged(request: Request) -> bool:
+    """Of several ranges, or of one that is none, nothing is made: the whole log is a right answer, too."""
+    asked = RANGE.fullmatch(request.headers.get("range", ""))
+    return asked is not None and bool(asked[1] or asked[2])
+
+
 def span(request: Request, size: int) -> tuple[int, int] | None:
     """The bytes that are asked for, from and up to; None where none of them is there. Raises RequestError."""
     query, asked = request.query_params, RANGE.fullmatch(request.headers.get("range", ""))
-    if asked is not None and (asked[1] or asked[2]):
+    if asked is not None and is_ranged(request):
         if not asked[1]:  # the last so many
             start, end = max(0, size - int(asked[2][:19])), size
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from trainqueue.errors import RequestError
 from trainqueue.jobinfo import ENDED
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from starlette.requests import Request
-    from starlette.responses import Response
 
     from trainqueue.web.calls import Calls
     from trainqueue.web.live import Live
@@ -72,6 +71,8 @@ class Reads:
         if "log" in query:
             job = whole_number(query["log"], "log", 1)
             tail = LogTail(self.live, self.calls, job, attempt_of(request).get("attempt"))
+        if request.method == "HEAD":
+            return Response(None, headers=QUIET, media_type="text/event-stream")
         stream = Stream(self.live, tail)
         return StreamingResponse(stream.frames(), media_type="text/event-stream", headers=QUIET)
 

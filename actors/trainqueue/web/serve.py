@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
 import os
@@ -18,24 +19,25 @@ from trainqueue.web.guard import LOOPBACK, Rules
 from trainqueue.web.peers import is_ours
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
     from types import FrameType
 
+    from starlette.types import Scope
+
     from trainqueue.home import Home
-    from trainqueue.web.live import Live
 
 PATIENCE = 1
 """Seconds that requests under way get at the end; streams end at once."""
 
 
 class Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, live: Live) -> None:
+    def __init__(self, config: uvicorn.Config, end: Callable[[], None]) -> None:
         super().__init__(config)
-        self.live = live
+        self.end = end
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self.live.end()
+        self.end()
         await super().shutdown(sockets)
 
 
@@ -78,7 +80,21 @@ def rules(sock: socket.socket, host: str, token: str | None, allowed: Iterable[s
     hosts = {*LOOPBACK, host.lower(), sock.getsockname()[0], *(name.lower() for name in allowed)}
     if token is not None:
         hosts |= {socket.gethostname().lower(), socket.getfqdn().lower()}
-    return Rules(frozenset(hosts), token, is_ours if token is None else lambda scope: True)  # noqa: ARG005
+    everywhere = ipaddress.ip_address(sock.getsockname()[0]).is_unspecified
+    return Rules(frozenset(hosts), token, is_ours if token is None else anybody, everywhere)
+
+
+def anybody(scope: Scope) -> bool:
+    """Whoever knows the token."""
+    del scope
+    return True
+
+
+def tells(record: logging.LogRecord) -> bool:
+    """Not that whoever reads slowly was cut off at the end, and not where in the code."""
+    error = record.exc_info[1] if record.exc_info else None
+    cut = isinstance(error, asyncio.CancelledError) or "graceful shutdown" in str(record.msg)
+    return record.levelno >= logging.WARNING and not cut
 
 
 def ignored(number: int, frame: FrameType | None) -> None:
@@ -87,10 +103,11 @@ def ignored(number: int, frame: FrameType | None) -> None:
 
 def serve(home: Home, sock: socket.socket, its: Rules) -> None:
     """Until SIGTERM or SIGINT."""
-    made, live = app.make(home, its)
+    made, end = app.make(home, its)
     for ours in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ours, ignored)  # uvicorn puts its own in place, and passes them on when all is ended
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").addFilter(tells)
     options: dict[str, Any] = {"log_level": "warning", "access_log": False, "server_header": False, "ws": "none"}
+    options["proxy_headers"] = False  # whose socket it is must not be what a header says
     config = uvicorn.Config(made, http="h11", loop="asyncio", timeout_graceful_shutdown=PATIENCE, **options)
-    Server(config, live).run(sockets=[sock])
+    Server(config, end).run(sockets=[sock])

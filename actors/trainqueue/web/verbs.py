@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from trainqueue import wire
 from trainqueue.errors import RequestError
 from trainqueue.web.answers import answered, body_of, refused, whole_number
 
@@ -19,17 +20,20 @@ EACH = ("cancel", "hold", "release", "retry", "signal", "suspend", "continue", "
 """Of one job (`/cancel/7`) or of several (`/cancel`, with `jobs` in the body)."""
 MODES = ("pause", "resume", "drain")
 SWITCHES = ("enable", "disable")
+FIELDS = {str(kind.__struct_config__.tag): frozenset(kind.__struct_fields__) for kind in wire.Request.__subclasses__()}
+"""Of each op: no other name may come near the client's own arguments."""
 
 
 async def asked(calls: Calls, op: str, body: dict[str, Any], **fields: Any) -> dict[str, Any]:
     """Raises RequestError that names the field as it stands in the body."""
-    for name in (*fields, "op", "id"):
-        if name in body:
-            raise RequestError("bad-request", f"$.{name}: does not belong in the body of this request")
+    for name in body:
+        if name in fields or name not in FIELDS[op] - {"id"}:
+            raise RequestError("bad-request", f"$.{name[:100]}: does not belong in the body of this request")
     try:
         return await calls(op, **body, **fields)
     except RequestError as error:
-        raise RequestError(error.code, error.message.replace("$.jobs[0]", "$", 1)) from None
+        told = error.message.replace("$.jobs[0]", "$", 1) if "jobs" in fields else error.message
+        raise RequestError(error.code, told) from None
 
 
 class Verbs:

@@ -102,7 +102,7 @@ class Watch(threading.Thread):
 
     def stop(self) -> None:
         self._leave.set()
-        self.join(3)
+        self.join(0.5)  # a daemon that hangs keeps it longer, and it ends with the process
 
     def run(self) -> None:
         while not self._leave.is_set():
