@@ -19,10 +19,10 @@ RANGES = ("expected_start_range", "expected_end_range")
 
 
 def cell(job: Mapping[str, Any]) -> str:
-    """In a table, which has no room to say that nobody knows."""
+    """In a table, which has no room to say that nobody knows, nor that what waits is to start."""
     now = time.time()
     said = starts(job, now) or left(job, now)
-    return "" if said.endswith("unknown") else said
+    return "" if said.endswith("unknown") else said.removeprefix("starts ")
 
 
 def told(job: dict[str, Any]) -> dict[str, Any]:

@@ -40,10 +40,16 @@ HEADS = ("ID", "STATE", "POSITION", "NAME", "TIME", "PROGRESS", "EXPECTED", "WHY
 
 
 def row(job: dict[str, Any], details: int = gauges.DETAILS) -> tuple[object, ...]:
-    why = job["why"] or job["cause"] or told_to(job) or stalled(job)
+    why = beside_position(job) or job["cause"] or told_to(job) or stalled(job)
     state = next((word for word in ("stopping", "preempting", "suspended") if job.get(word)), job["state"])
     shown = (took(job["run_time"]), gauges.cell(job, details), expected.cell(job))
     return (job["id"], state, job["position"], job["name"], *shown, why)
+
+
+def beside_position(job: dict[str, Any]) -> str:
+    """Why it waits, without what the column beside it says."""
+    said: str = job["why"] or ""
+    return said.removeprefix(f"position {job['position']} in the line").removeprefix("; ")
 
 
 def show_queue(which: Selection, *, document: bool, limit: int | None = 100, as_tree: bool = False) -> None:
