@@ -20,7 +20,7 @@ from trainqueue.core.job import Queued, Running
 from trainqueue.damage import BOOT
 from trainqueue.errors import TrainqError
 from trainqueue.launch import leftovers, local, verdict
-from trainqueue.progress import ProgressFile
+from trainqueue.sources import Sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -100,7 +100,7 @@ def left_no_word(arbiter: GPUArbiter, job: Job, gpu_ids: tuple[str, ...]) -> boo
     hold_gpus(arbiter, job, gpu_ids)
     if found == "lost":
         return True
-    tell_progress(arbiter, job)
+    tell_progress(arbiter, job, found)
     arbiter.apply_quietly(ev.AttemptEnded(job.id, job.attempt, found))
     return False
 
@@ -120,7 +120,7 @@ def decide_rebooted(arbiter: GPUArbiter, job: Job, gpu_ids: tuple[str, ...]) -> 
     Its pid may be anybody's by now. After a power cut its claim may be gone, although it is known to have run.
     """
     if left_no_word(arbiter, job, gpu_ids):
-        tell_progress(arbiter, job)
+        tell_progress(arbiter, job, "lost")
         logger.warning("job %d is lost: the machine went down while it ran", job.id)
         arbiter.apply_quietly(ev.AttemptLost(job.id, job.attempt, "reboot", seen_to_run(arbiter, job)))
 
@@ -173,11 +173,14 @@ def take_over(arbiter: GPUArbiter, job: Job, runner: local.Runner) -> None:
     logger.info("adopted job %d, attempt %d", job.id, job.attempt)
 
 
-def tell_progress(arbiter: GPUArbiter, job: Job) -> None:
-    file = ProgressFile(arbiter.home.progress_of(job.id))
-    progress = file.read()
-    file.close()
-    if progress is not None:
+def tell_progress(arbiter: GPUArbiter, job: Job, found: Result | str) -> None:
+    """What an attempt that nobody watched has said at last, in its file and in its log."""
+    log = arbiter.home.log_name(job.id, job.attempt)
+    sources = Sources(arbiter.home.job(job.id), log, job.spec.command, grown=True)
+    progress = sources.last_words(well=isinstance(found, Result) and found.exit_code == 0)
+    sources.close()
+    known = (job.progress or {}).get("fraction")
+    if progress is not None and (known is None or (progress["fraction"] or 0) >= known):
         arbiter.apply_quietly(ev.Progressed(job.id, job.attempt, progress))
 
 
@@ -207,7 +210,7 @@ def finish(arbiter: GPUArbiter, job: Job) -> None:
         msg = f"job {job.id} has ended, but its exit record cannot be written; is the disk full? Nothing is lost"
         raise TrainqError(msg)
     found = fate(arbiter, job)
-    tell_progress(arbiter, job)
+    tell_progress(arbiter, job, found)
     if isinstance(found, Result):
         arbiter.apply_quietly(ev.AttemptEnded(job.id, job.attempt, found))
     elif found == "void":

@@ -93,7 +93,10 @@ class Sources:
         report = self.file.read()
         if report is not None:
             self.told.report(report)
-        if self.log is not None:
+        if self.log is None and self._grown:  # it has ended while nobody watched
+            while self.read_log():
+                pass
+        elif self.log is not None:
             self.log.last(time.monotonic())
         return None if self._told is None else self._told.map(time.monotonic(), time.time(), ended=True, well=well)
 

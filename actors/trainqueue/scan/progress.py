@@ -23,10 +23,12 @@ class Told:
         self._report: Mapping[str, Any] | None = None
         self._pace = Pace()
         self._last: dict[str, Any] | None = None
+        self._anew = False
+        """It has reported since the last time, be it the same."""
 
     def report(self, report: Mapping[str, Any]) -> None:
         """What progress.json says."""
-        self._report = report
+        self._report, self._anew = report, True
 
     def suspended(self, seconds: float) -> None:
         self._pace.suspended(seconds)
@@ -49,9 +51,9 @@ class Told:
         found["rate"], found["eta"] = self._speed(found, unit, now, place.exact if unit != "report" else None)
         if self._report is None and not any(found.values()):
             return None
-        if found == self._last:
+        if found == self._last and not self._anew:
             return None
-        self._last = found
+        self._last, self._anew = found, False
         return {**found, "updated_at": wall}
 
     def _speed(
