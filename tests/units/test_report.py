@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
 import sys
 import threading
 import warnings
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from support import ACTORS
 
 from trainqueue import report as public
 from trainqueue.report import MAX_BYTES, RANKS, report
@@ -214,3 +216,11 @@ def test_outside_a_job_it_does_nothing(path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.delenv("TRAINQ_PROGRESS")
     public(step=1)
     assert not path.exists()
+
+
+def test_whichever_of_the_two_is_imported_it_can_be_called(path: Path) -> None:
+    """The function has the name of its module, which the callbacks import."""
+    script = "import trainqueue.callbacks\nfrom trainqueue import report\nreport(3, total=4)"
+    env = {"TRAINQ_PROGRESS": str(path), "PYTHONPATH": str(ACTORS)}
+    subprocess.run([sys.executable, "-c", script], env=env, check=True)
+    assert told(path) == {"step": 3, "total": 4}

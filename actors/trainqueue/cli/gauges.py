@@ -9,17 +9,19 @@ from itertools import pairwise, starmap
 from operator import le
 from typing import TYPE_CHECKING, Any
 
+from trainqueue.cli.said import FIRST, figure, metric, rate, steps
 from trainqueue.cli.screen import GAP, NARROW, bar, cells, clean, encodable, padded, shortened, terminal_width, widest
-from trainqueue.core.words import duration
+from trainqueue.core.forewords import duration
+from trainqueue.errors import RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from trainqueue.client import Client
+
     Job = Mapping[str, Any]
     Points = Sequence[Sequence[float | None]]
 
-FIRST = ("loss", "train_loss", "eval_loss", "val_loss", "accuracy")
-"""Metrics that people look at before all others."""
 LEVELS = "▁▂▃▄▅▆▇█"
 MOST, LONGEST, LABEL = 20, 60, 30
 """Metrics that are shown, cells of a line of bars, and cells of a metric's name."""
@@ -41,12 +43,12 @@ def cell(job: Job, details: int = DETAILS) -> str:
 
 
 def rows(
-    heads: Sequence[str], jobs: Sequence[Job], row: Callable[[Any, int], Sequence[object]], elastic: int
+    heads: Sequence[str], jobs: Sequence[Job], row: Callable[[Any, int], Sequence[object]]
 ) -> list[Sequence[object]]:
     """Of a table, with as many details as its width allows; in a pipe with all."""
     for details in range(DETAILS, 0, -1):
         found = [row(job, details) for job in jobs]
-        if not sys.stdout.isatty() or fits(heads, found, elastic):
+        if not sys.stdout.isatty() or fits(heads, found, heads.index("NAME")):
             return found
     return [row(job, 0) for job in jobs]
 
@@ -58,6 +60,16 @@ def fits(heads: Sequence[str], found: Sequence[Sequence[object]], elastic: int) 
     widths = [max(width, cells(head)) if width else 0 for width, head in zip(widest(lines), heads, strict=True)]
     widths[elastic], widths[-1] = min(widths[elastic], NAME), max(NARROW, min(widths[-1], SENTENCE))
     return sum(widths) + len(GAP) * (sum(map(bool, widths)) - 1) <= terminal_width()
+
+
+def with_series(trainq: Client, job: Job, *, ask: bool, whole: bool) -> dict[str, Any]:
+    """How its metrics went, null where there are too many jobs to ask for each; for people only what can be drawn."""
+    draws = whole or (can_draw() and bool((job.get("progress") or {}).get("metrics")))
+    try:
+        series = trainq.series(job["id"]) if ask and draws else None
+    except RequestError:  # retention has just taken the job, or the daemon is an older one
+        series = None
+    return {**job, "series": series}
 
 
 def block(job: Job, series: Mapping[str, Points]) -> Iterator[tuple[str, str]]:
@@ -125,35 +137,9 @@ def part(value: float, low: float, high: float) -> float:
 
 
 def left(job: Job, now: float) -> str:
-    """About 2 h 05 min left; of a running job, as it has told itself."""
+    """About 2 h 5 left; of a running job, by its own progress."""
     progress = job["progress"]
     if job["state"] != "running" or progress["eta"] is None:
         return ""
     seconds = progress["eta"] - max(0.0, now - (progress["updated_at"] or now))
     return f"about {duration(seconds)} left" if seconds > 1 else "about to end"
-
-
-def rate(per_second: float | None) -> str:
-    """12.5/s; of slow steps how long one takes."""
-    if not per_second or per_second < 0:
-        return ""
-    return f"{figure(per_second)}/s" if per_second >= 1 else f"{figure(1 / per_second)} s/step"
-
-
-def figure(value: float) -> str:
-    """With four digits, as long as these say what it is."""
-    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
-
-
-def steps(progress: Mapping[str, Any]) -> str:
-    step, total = progress.get("step"), progress.get("total")
-    if step is None:
-        return ""
-    return figure(step) if total is None else f"{figure(step)}/{figure(total)}"
-
-
-def metric(progress: Mapping[str, Any]) -> str:
-    """The one that people would look at first."""
-    metrics = progress.get("metrics") or {}
-    name = min(metrics, key=rank, default=None)
-    return "" if name is None else f"{name} {figure(metrics[name])}"

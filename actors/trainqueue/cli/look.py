@@ -21,7 +21,6 @@ from trainqueue.cli.select import shown as shown_jobs
 from trainqueue.cli.stalls import stalled
 from trainqueue.cli.unmatched import code, unmatched
 from trainqueue.cli.watchoptions import watching
-from trainqueue.errors import RequestError
 from trainqueue.sizes import size
 
 if TYPE_CHECKING:
@@ -72,8 +71,7 @@ def show_queue(which: Selection, *, document: bool, limit: int | None = 100, as_
     elif not jobs and sys.stdout.isatty():
         click.echo(clean(unmatched(trainq, which, states_of(which, LIVING))) if which.filtered else IDLE)
     else:
-        name = HEADS.index("NAME")
-        table(HEADS, gauges.rows(HEADS, jobs, row, name), elastic=name)
+        table(HEADS, gauges.rows(HEADS, jobs, row), elastic=HEADS.index("NAME"))
         say_more(found, limit)
 
 
@@ -136,7 +134,7 @@ def status(which: Selection, env: bool, watch: bool, interval: float | None, as_
     if not jobs:
         complain(unmatched(trainq, which, states_shown(which)))
     few = len(jobs) <= FEW
-    jobs = [with_series(trainq, with_changes(job, look_at_files=few), ask=few, whole=as_json) for job in jobs]
+    jobs = [gauges.with_series(trainq, with_changes(job, look_at_files=few), ask=few, whole=as_json) for job in jobs]
     if as_json:
         show_json(jobs[0] if len(which.ids) == 1 and len(jobs) == 1 else jobs)
         return 0 if jobs else code(which)
@@ -174,16 +172,6 @@ def with_changes(job: dict[str, Any], *, look_at_files: bool) -> dict[str, Any]:
     return {**job, "changed_files": changed.between(job["cwd"], job["submitted_at"], until)}
 
 
-def with_series(trainq: Client, job: dict[str, Any], *, ask: bool, whole: bool) -> dict[str, Any]:
-    """How its metrics went, null where there are too many jobs to ask for each; for people only what can be drawn."""
-    draws = whole or (gauges.can_draw() and bool((job.get("progress") or {}).get("metrics")))
-    try:
-        series = trainq.series(job["id"]) if ask and draws else None
-    except RequestError:  # retention has just taken the job, or the daemon is an older one
-        series = None
-    return {**job, "series": series}
-
-
 def changes(job: dict[str, Any]) -> str:
     """What status says of them."""
     names, over = job["changed_files"], job["state"] in ENDED
@@ -212,23 +200,17 @@ def facts(job: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Every field that applies."""
     env, attempts, series = job.pop("env", {}), job.pop("attempts", []), job.pop("series", None)
     job |= {"quiet": stalled(job) or None}  # what is quiet, and for how long
-    told = [*told_of(expected.told(job), series or {})]
+    told: list[tuple[str, object]] = []
+    for name, value in expected.told(job).items():
+        if name == "progress" and value:
+            told += gauges.block(job, series or {})
+        elif tells(value) and applies(name, job) and (name != "hold" or job["state"] == "queued"):
+            told.append((name, changes(job) if name == "changed_files" else shown(name, value)))
     if len(attempts) > 1:
         told += [(f"attempt {one['attempt']}", tried(one)) for one in attempts]
     for name, fact in [*told, *(("env", f"{name}={value}") for name, value in env.items())]:
         if fact != "":
             yield name, clean(fact)
-
-
-def told_of(job: dict[str, Any], series: dict[str, Any]) -> Iterator[tuple[str, object]]:
-    """By name, as people read it."""
-    for name, value in job.items():
-        if not tells(value) or not applies(name, job) or (name == "hold" and job["state"] != "queued"):
-            continue
-        if name == "progress":
-            yield from gauges.block(job, series)
-        else:
-            yield name, changes(job) if name == "changed_files" else shown(name, value)
 
 
 def tried(attempt: dict[str, Any]) -> str:
