@@ -162,6 +162,23 @@ def test_far_behind_a_mixed_line_jobs_simply_queue_up() -> None:
     assert (found[many + 3] or 0) >= (found[many + 2] or 0)
     bounded = made(*[spec(10.0, group="g", max_running=2)] * many, gpus=4)
     assert starts(bounded)[many] == about(5 * many - 10)
+    late = made(spec(10.0), *[spec(10.0, group="g", max_running=1)] * many, spec(10.0, not_before=NOW + 1e6), gpus=2)
+    late.handle(ev.Move(many + 2, 1), NOW)
+    assert starts(late)[many + 2] == about(1e6)
+    assert starts(late)[many + 1] == about(10 * many)
+
+
+def test_behind_a_stranger_nobody_knows_when() -> None:
+    core = made(spec(), spec(), spec(), gpus=2)
+    world = finished(present(core, NOW))
+    world.slots[1].usable, world.slots[1].tenants, world.slots[1].opens_in = False, {}, 50.0
+    world.running, world.opens = world.running[:1], {"GPU-1": None}
+    lengths = Lengths(NoPast())
+    lengths.ended(spec(), 100.0)
+    one = finished(foretell(world, lengths))[3]
+    assert (one.start, one.earliest, one.gpu_ids) == (about(NOW + 100), about(NOW + 50), ("GPU-0",))
+    world.opens = {"GPU-1": NOW + 1}
+    assert finished(foretell(world, lengths))[3].start == about(NOW + 1)
 
 
 JOBS = st.lists(

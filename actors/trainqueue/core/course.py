@@ -206,41 +206,43 @@ class Course:
         self.ended[job.id] = start + (self._unknown if takes is None else takes[self._draw])
         self._where[job.id] = gpu_ids
         if self._draw < self._found.draws:
-            if start < inf:
-                self._found.note(job.id, self._draw, start, self.ended[job.id])
-        elif start < inf:
+            self._found.note(job.id, self._draw, start, self.ended[job.id])
+        else:
             self._found.gpu_ids[job.id] = gpu_ids
 
     # -- far ahead
 
     def _queue_up(self) -> Generator[None, None, None]:
-        """In the order of the line, each as soon as it finds GPUs, room within its bounds, and what it waits for."""
+        """In the order of the line, each as soon as it finds GPUs and room within its bounds; then who had to wait."""
         yield
-        gpus, places = self._openings(), self._places()
-        bounds = dict[tuple[str, str], list[float]]()
-        for at, job in enumerate(self.world.waiting):
-            if job.id in self.began:
-                continue
+        gpus, places, bounds = self._openings(), self._places(), dict[tuple[str, str], list[float]]()
+        rest = [job for job in self.world.waiting if job.id not in self.began]
+        yield
+        for at, job in enumerate(sorted(rest, key=lambda job: job.id in self.world.waits_for or job.id in self._early)):
             if not at % STEP:
                 yield
-            spec = job.spec
-            asked = spec.gpus or 1
-            servers = gpus if spec.gpus else places
-            if spec.gpu_memory is not None or spec.gpu_from or spec.gpu_name or spec.gpu_min_memory:
-                continue  # so far ahead nobody knows
-            if len(servers) < asked:
-                continue
-            servers.sort()
-            start = max(servers[asked - 1][0], self._due(job))
-            bound = [self._bound(bounds, key, most) for key, most in self._bounds(spec)]
-            for heap in bound:
-                start = max(start, heap[min(asked, len(heap)) - 1])
-            self._note(job, start, tuple([gpu for _, gpu in servers[:asked] if gpu]))
-            end = self.ended[job.id]
-            servers[:asked] = [(end, gpu) for _, gpu in servers[:asked]]
-            for heap in bound:
-                heap[:asked] = [end] * min(asked, len(heap))
-                heap.sort()
+            self._queue_one(job, gpus if job.spec.gpus else places, bounds)
+
+    def _queue_one(
+        self, job: Job, servers: list[tuple[float, str]], bounds: dict[tuple[str, str], list[float]]
+    ) -> None:
+        spec, asked = job.spec, job.spec.gpus or 1
+        if len(servers) < asked:
+            return
+        if spec.gpu_memory is not None or spec.gpu_from or spec.gpu_name or spec.gpu_min_memory:
+            return  # so far ahead nobody knows
+        servers.sort()
+        start = max(servers[asked - 1][0], self._due(job))
+        held = [(self._bound(bounds, key, most), asked if key[0] == "lane" else 1) for key, most in self._bounds(spec)]
+        start = max([start, *(heap[min(weight, len(heap)) - 1] for heap, weight in held)])
+        if start == inf:
+            return
+        self._note(job, start, tuple([gpu for _, gpu in servers[:asked] if gpu]))
+        end = self.ended[job.id]
+        servers[:asked] = [(end, gpu) for _, gpu in servers[:asked]]
+        for heap, weight in held:
+            heap[:weight] = [end] * min(weight, len(heap))
+            heap.sort()
 
     def _due(self, job: Job) -> float:
         deps = (dep for dep in self.world.waits_for.get(job.id, ()) if self.ended.get(dep, inf) > self.now)

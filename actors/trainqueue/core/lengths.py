@@ -35,7 +35,7 @@ KINDS = 4000
 """Kinds of jobs that are remembered, the last used ones."""
 ENOUGH = 3
 """Jobs with a limit that have shown which part of it they use."""
-PRIOR = {"exact": 0.06, "whole": 0.15, "script": 0.25, "group": 0.25}
+PRIOR = {"exact": 0.08, "whole": 0.15, "script": 0.25, "group": 0.25}
 """How widely runs of one kind spread, as the natural logarithm of a factor, until they show it themselves."""
 WEIGHT = 2.0
 """For so many runs that counts."""
@@ -271,7 +271,7 @@ def _values(spec: JobSpec) -> Mapping[str, str]:
 
 def _mixed(same: Likeness, like: Likeness) -> float:
     """How widely runs of one command spread, for which its likes stand as long as it has shown little itself."""
-    return sqrt((same.runs * same.spread**2 + FEW * min(same.spread, like.spread) ** 2) / (same.runs + FEW))
+    return sqrt((same.runs * same.spread**2 + FEW * like.spread**2) / (same.runs + FEW))
 
 
 def _rounded(spread: float) -> float:
