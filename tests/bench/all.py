@@ -25,6 +25,7 @@ NAMES = (
     "scan",
     "top",
     "watch",
+    "web",
 )
 
 
