@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,7 +116,7 @@ def lateness(server: Server, page: Page) -> tuple[list[float], list[float]]:
     change: list[float] = []
     for at in range(EVENTS):
         mark = f"bench {at}."
-        change.append(1000 * timed(lambda mark=mark: server.client.call("edit", job=1, set={"name": mark})))
+        change.append(1000 * timed(partial(server.client.call, "edit", job=1, set={"name": mark})))
         began = time.perf_counter()
         page.until(mark.encode())
         late.append(1000 * (time.perf_counter() - began))
