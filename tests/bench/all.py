@@ -26,6 +26,7 @@ NAMES = (
     "top",
     "watch",
     "forecast",
+    "web",
 )
 
 

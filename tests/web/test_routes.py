@@ -1,0 +1,225 @@
+"""Each route does what the contract says, and bad input is refused in words."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+from gateway import API
+from support import wait_until
+
+from trainqueue.web import openapi, shapes
+
+if TYPE_CHECKING:
+    from gateway import Web
+
+    from trainqueue.client import Client
+
+
+def ended(web: Web, job: int) -> dict[str, Any]:
+    def look() -> dict[str, Any]:
+        found: dict[str, Any] = web.get(f"{API}/status/{job}").json
+        return found
+
+    wait_until(lambda: look()["ended_at"] is not None)
+    return look()
+
+
+@pytest.fixture
+def paused(web: Web) -> Any:
+    assert web.post(f"{API}/pause").json == {"paused": True, "draining": False}
+    yield
+    for job in web.get(f"{API}/queue").json["jobs"]:
+        web.post(f"{API}/cancel/{job['job_id']}")
+    web.post(f"{API}/resume", {})
+
+
+@pytest.mark.usefixtures("paused")
+def test_a_job_goes_in_is_seen_moved_held_and_cancelled(web: Web) -> None:
+    spec = {"command": ["true"], "cwd": "/", "name": "a <b>"}
+    reply = web.post(f"{API}/execute", spec, Idempotency_Key="once")
+    assert reply.status == 202
+    first = reply.json
+    assert (first["status"], first["queue_position"]) == ("queued", 1)
+    assert web.post(f"{API}/execute", spec, Idempotency_Key="once").json == first
+    second = web.submit("true", name="second")
+    queue = web.get(f"{API}/queue").json
+    assert (queue["running"], queue["queued"]) == (0, 2)
+    assert [(job["job_id"], job["position"]) for job in queue["jobs"]] == [(first["job_id"], 1), (second, 2)]
+    msgspec.convert(queue, shapes.QueuePage)
+    assert web.post(f"{API}/move/{second}", {"to": "front"}).json["job"]["position"] == 1
+    [held] = web.post(f"{API}/hold/{first['job_id']}").json["jobs"]
+    assert held["ok"]
+    assert web.post(f"{API}/edit/{second}", {"set": {"name": "new"}}).json["job"]["name"] == "new"
+    told = web.post(f"{API}/cancel", {"jobs": [second, 10**9]}).json["jobs"]
+    assert [one["ok"] for one in told] == [True, False]
+    msgspec.convert({"jobs": told}, shapes.Answers)
+    assert web.post(f"{API}/cancel/{second}").code == "conflict"
+    assert web.get(f"{API}/history?name=new").json["jobs"][0]["id"] == second
+
+
+def test_a_log_is_bytes_in_ranges(web: Web) -> None:
+    job = web.submit("sh", "-c", r"printf 'ab\377\000cd\n'; printf x")
+    found = ended(web, job)
+    msgspec.convert(found, shapes.Status)
+    whole = b"ab\xff\0cd\nx"
+    reply = web.get(f"{API}/logs/{job}")
+    assert (reply.status, reply.data, reply.headers["content-type"]) == (200, whole, "text/plain; charset=utf-8")
+    for asked, span, data in (
+        ("bytes=2-4", "bytes 2-4/8", whole[2:5]),
+        ("bytes=-3", "bytes 5-7/8", whole[-3:]),
+        ("bytes=5-", "bytes 5-7/8", whole[5:]),
+        ("bytes=0-99", "bytes 0-7/8", whole),
+    ):
+        reply = web.get(f"{API}/logs/{job}", Range=asked)
+        assert (reply.status, reply.headers["content-range"], reply.data) == (206, span, data)
+    assert web.get(f"{API}/logs/{job}", Range="bytes=8-").status == 416
+    for odd in ("bytes=-", "bytes=0-1,3-4", "lines=1-2", "bytes=a-b"):
+        assert (web.get(f"{API}/logs/{job}", Range=odd).status, odd) == (200, odd)
+    assert web.get(f"{API}/logs/{job}?offset=2&limit=2").data == whole[2:4]
+    assert web.get(f"{API}/logs/{job}?offset=-2").data == whole[-2:]
+    head = web.ask("HEAD", f"{API}/logs/{job}?download=1")
+    assert (head.data, head.headers["content-length"]) == (b"", "8")
+    assert "attachment" in head.headers["content-disposition"]
+    assert web.get(f"{API}/logs/{job}?attempt=2").code == "not-found"
+
+
+def test_answers_have_the_described_shapes(web: Web) -> None:
+    job = web.submit("true")
+    ended(web, job)
+    for path, (_, kind, _) in openapi.READS.items():
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            reply = web.get(API + path.replace("{job}", str(job)))
+            assert (path, reply.status) == (path, 200), reply.data
+            msgspec.convert(reply.json, kind)
+    retried = web.post(f"{API}/retry/{job}").json
+    msgspec.convert(retried, shapes.Answers)
+    msgspec.convert(web.post(f"{API}/copy/{job}", {"set": {"name": "copy"}}).json, shapes.MadeJobs)
+    assert "trainq_up 1.0" in web.get("/metrics").data.decode()
+    assert 'trainq_jobs{state="completed"}' in web.get("/metrics").data.decode()
+
+
+EXECUTE = {"command": ["true"], "cwd": "/"}
+
+
+@pytest.mark.parametrize(
+    ("body", "word"),
+    [
+        (b"", "$.command"),
+        (b"[1]", "object"),
+        (b"null", "object"),
+        (b"{", "JSON"),
+        (b"[" * 100_000, "JSON"),
+        (b'{"a":' * 3000, "JSON"),
+        (b'{"command":["\xff"]}', "JSON"),
+        (b'{"command":["\\ud800"]}', "JSON"),
+        ({"command": 1}, "$.command"),
+        ({"command": ["a\0"], "cwd": "/"}, "$.command"),
+        ({**EXECUTE, "gpus": -1}, "$.gpus"),
+        ({**EXECUTE, "priority": 10**25}, "64 bits"),
+        ({**EXECUTE, "self": 1}, "$.self"),
+        ({**EXECUTE, "key": "a"}, "$.key"),
+        ({**EXECUTE, "tags": {"a": 1}}, "$.tags"),
+    ],
+)
+def test_a_bad_job_is_refused_with_the_field(web: Web, body: object, word: str) -> None:
+    reply = web.post(f"{API}/execute", body)
+    assert (reply.status, reply.code) == (400, "bad-request")
+    assert word in reply.json["error"]["message"]
+
+
+def test_every_change_refuses_what_it_does_not_know(web: Web, asks: Client) -> None:
+    """Also the names of our own functions' arguments, and on each route."""
+    before = asks.stats()["counts"]
+    for verb in openapi.VERBS:
+        for name in ("self", "timeout", "id"):
+            reply = web.post(f"{API}/{verb}/1", {name: [1]})
+            assert (verb, name, reply.status, reply.code) == (verb, name, 400, "bad-request")
+        assert web.post(f"{API}/{verb}/0").code == "bad-request"
+        assert web.post(f"{API}/{verb}/x").code == "bad-request"
+        assert web.post(f"{API}/{verb}", {"jobs": []}).code == "bad-request"
+        assert web.post(f"{API}/{verb}", {"jobs": ["x"]}).code == "bad-request"
+        assert web.get(f"{API}/{verb}/1").status == 405
+    for verb in openapi.MODES:
+        assert web.post(f"{API}/{verb}", {"timeout": 1}).code == "bad-request"
+    assert web.post(f"{API}/gpus/disable", {"gpus": ["nope"]}).code == "not-found"
+    for verb in ("cancel", "hold", "retry"):
+        assert web.post(f"{API}/{verb}/1000000").code == "not-found"
+    assert asks.stats()["counts"] == before
+
+
+def test_bad_queries_and_paths(web: Web) -> None:
+    for path in (
+        "/history?limit=0",
+        "/history?limit=x",
+        "/history?limit=99999999",
+        "/history?states=queued",
+        "/history?tag=a",
+        "/history?before=-1",
+        "/queue?limit=0",
+        "/queue?offset=-1",
+        "/queue?limit=%D9%A3",
+        "/status/0",
+        "/status/%00",
+        "/logs/1?attempt=x",
+        "/logs/1?offset=--5",
+        "/events?log=x",
+        "/events?log=1&attempt=0",
+    ):
+        reply = web.get(API + path)
+        assert (path, reply.status, reply.code) == (path, 400, "bad-request")
+    for path in (f"{API}/nothing", f"{API}/status/99999", "/etc", "/static/..%2fapp.py", "/static/%00", "//x.y/"):
+        reply = web.get(path)
+        assert (path, reply.status, reply.code) == (path, 404, "not-found")
+    reply = web.ask("DELETE", f"{API}/queue")
+    assert (reply.status, reply.code, reply.headers["allow"]) == (405, "bad-request", "GET, HEAD")
+
+
+def test_a_body_has_its_bounds_and_its_type(web: Web) -> None:
+    assert web.post(f"{API}/execute", b" " * (16 * 2**20 + 1)).code == "too-large"
+    reply = web.ask("POST", f"{API}/pause", b"a=b", {"content-type": "application/x-www-form-urlencoded"})
+    assert (reply.status, reply.code) == (415, "bad-request")
+    half = web.raw(f"POST {API}/execute HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n")
+    half.sendall(b"content-length: 100\r\n\r\n{")
+    half.close()  # nothing of it may be in what the server prints: looked at where it ends
+    assert not web.get(f"{API}/queue").json["paused"]
+
+
+def test_heads_files_and_packing(web: Web) -> None:
+    head = web.ask("HEAD", f"{API}/queue")
+    assert (head.status, head.data) == (200, b"")
+    assert web.ask("HEAD", f"{API}/events").status == 200  # and does not stay open
+    page = web.get("/")
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert page.headers["cache-control"] == "no-cache"
+    assert web.get("/", If_None_Match=page.headers["etag"]).status in {200, 304}
+    script = web.get("/static/app.js")
+    assert script.headers["content-type"].startswith("text/javascript")
+    assert web.get("/static/app.js", If_None_Match=script.headers["etag"]).status == 304
+    packed = web.get("/openapi.json", Accept_Encoding="gzip")
+    assert packed.headers["content-encoding"] == "gzip"
+
+
+def test_the_description_is_whole(web: Web) -> None:
+    """Every route is in it, every reference leads somewhere, every parameter of a path is told."""
+    told = web.get("/openapi.json").json
+    schemas = told["components"]["schemas"]
+    text = json.dumps(told)
+    for part in text.split('"$ref": "')[1:]:
+        assert part.partition('"')[0].removeprefix("#/components/schemas/") in schemas
+    names: list[str] = []
+    for path, methods in told["paths"].items():
+        for method, about in methods.items():
+            names.append(about.get("operationId", path))
+            assert about["summary"]
+            assert all(answer["description"] for answer in about["responses"].values())
+            inside = {one["name"] for one in about.get("parameters", ()) if one["in"] == "path"}
+            assert inside == ({"job"} if "{job}" in path else set())
+            other = "GET" if method == "post" else "POST"
+            reply = web.ask(other, path.replace("{job}", "1"))
+            assert reply.status == 405 or path == f"{API}/gpus", (path, other)
+    assert len(names) == len({*names})
+    spec = {**told["paths"][f"{API}/execute"]["post"]["requestBody"]["content"]["application/json"]["example"]}
+    assert web.post(f"{API}/execute", {**spec, "command": ["true"], "cwd": "/"}).status == 202
