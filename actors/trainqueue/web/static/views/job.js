@@ -140,6 +140,7 @@ export function mount(root, context) {
       while (lines.length && !lines[lines.length - 1].trim()) lines.pop();
       setText(parts.tail, lines.slice(-LAST_LINES).join("\n"));
       show(parts.tail, lines.length > 0);
+      parts.tail.scrollTop = parts.tail.scrollHeight;
     } catch {
       // No log at all: the cause has to do.
     }
