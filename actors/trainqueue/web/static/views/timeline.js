@@ -72,7 +72,7 @@ export function mount(root, { store, api, go }) {
 
   /** All that is seen of it, in pixels: most of what a job reports changes nothing here. */
   function looks(found, second, wide) {
-    const seen = (bar) => [bar.job.id, bar.kind, bar.row, title(bar.job), ...[bar.from, bar.to, ...(bar.range ?? [])].map((when) => Math.round(when / second))];
+    const seen = (bar) => [bar.job.id, bar.kind, bar.row, title(bar.job), ...[bar.left, bar.to, ...(bar.range ?? [])].map((when) => Math.round(when / second))];
     return JSON.stringify([wide, parts.list.open, found.lanes.map((lane) => [lane.id, lane.label, lane.detail, lane.bars.map(seen)])]);
   }
 
@@ -123,7 +123,7 @@ export function mount(root, { store, api, go }) {
   }
 
   function barNode(lane, bar, x, y, wide) {
-    const left = Math.max(x(bar.from), -4);
+    const left = Math.max(x(bar.left), -4);
     const right = Math.min(x(bar.to), wide + 4);
     const width = Math.max(right - left, 3);
     const key = `${lane.id}/${bar.job.id}`;
