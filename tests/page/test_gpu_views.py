@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from page.conftest import NARROW, WIDE
-from page.fakejobs import GIB, ended, gpu
+from page.fakejobs import GIB, ended, gpu, job
 from page.fakelogs import LogGate, serving_logs
 from page.test_looks import complaints
 from playwright.sync_api import expect
@@ -97,8 +97,15 @@ def test_the_timeline_shows_past_and_plan(gate: LogGate, url: str, opened: Calla
     planned = page.locator(".tl-bar.planned").last
     expect(planned).to_have_attribute("aria-label", re.compile("planned from .* its end is unknown"))
 
+    page.evaluate("document.querySelector('.tl-bar').dataset.same = 'yes'")
+    gate.report(11, step=6, fraction=0.4, metrics={"loss": 0.1})
+    with gate.lock:
+        gate.tell(jobs=[job(99)])
+    expect(page.locator(".tl-words")).to_have_text("4 waiting jobs have no known start")
+    expect(page.locator(".tl-bar[data-same]")).to_have_count(1)  # nothing that is drawn has changed
     gate.change(10, state="completed", ended_at=time.time(), exit_code=0, run_time=5000.0)
     expect(page.locator(".tl-bar.running")).to_have_count(2)
+    expect(page.locator(".tl-bar[data-same]")).to_have_count(0)
     page.get_by_role("button", name="1 h", exact=True).click()
     expect(page).to_have_url(re.compile("zoom=1h"))
     expect(page.locator('.tl-bar[data-key="GPU-fake-0/2"]')).to_have_count(0)
@@ -162,13 +169,15 @@ def checker() -> str:
     return str(base.Axe().axe_script)
 
 
-@pytest.mark.parametrize(("size", "theme"), [(WIDE, "light"), (NARROW, "dark")], ids=["wide", "narrow"])
+@pytest.mark.parametrize(
+    ("size", "theme", "but"), [(WIDE, "light", "failed"), (NARROW, "dark", "job")], ids=["wide", "narrow"]
+)
 def test_everybody_can_use_them(
-    url: str, opened: Callable[..., Page], checker: str, pictures: Path, size: dict[str, int], theme: str
+    url: str, opened: Callable[..., Page], checker: str, pictures: Path, size: dict[str, int], theme: str, but: str
 ) -> None:
-    page = opened(f"{url}{PLACES['job']}", size=size, theme=theme)
-    for name, place in PLACES.items():
-        page.goto(f"{url}{place}")
+    page = opened("about:blank", size=size, theme=theme)
+    for name in PLACES.keys() - {but}:
+        page.goto(f"{url}{PLACES[name]}")
         expect(page.locator(".live")).to_have_text("live")
         expect(page.locator(".log-line, .gpu-card, .tl-bar, .history-table tbody tr").first).to_be_attached()
         shot = pictures / f"{name}-{size['width']}-{theme}.png"

@@ -67,7 +67,7 @@ export function createLogView({ api }) {
     plan();
   }
 
-  /** {text, offset, next, size} of a part of the file; an empty file has none. */
+  /** {text, offset, next, size} of a part of the file; one that is empty, not there yet or removed has none. */
   async function read(range) {
     try {
       const answer = await api.log(at.job, { attempt: at.attempt }, range);
@@ -75,7 +75,7 @@ export function createLogView({ api }) {
       const next = to === undefined ? utf8Length(answer.text) : Number(to) + 1;
       return { text: answer.text, offset: Number(from ?? 0), next, size: Number(all ?? next) };
     } catch (error) {
-      if (error.status === 416) return { text: "", offset: 0, next: 0, size: 0 };
+      if (error.status === 416 || error.status === 404) return { text: "", offset: 0, next: 0, size: 0 };
       throw error;
     }
   }

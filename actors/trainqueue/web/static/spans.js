@@ -68,13 +68,15 @@ export function span(job, now) {
   return { job, kind: "running", from: Math.min(begin, now), to: end, range: job.expected_end_range ?? null, open: !known };
 }
 
-/** Bars that overlap (of a shared GPU) get rows of their own. */
+/** Bars that overlap (of a shared GPU) get rows of their own; a plan that overlaps a little is drawn from where there is room. */
 function stack(one) {
   one.bars.sort((a, b) => a.from - b.from || a.job.id - b.job.id);
   const ends = [];
   for (const bar of one.bars) {
-    let row = ends.findIndex((end) => end <= bar.from + 1);
+    const leeway = bar.kind === "planned" ? (bar.to - bar.from) / 4 : 1;
+    let row = ends.findIndex((end) => end <= bar.from + leeway);
     if (row < 0) row = ends.length < 8 ? ends.length : 7;
+    bar.left = bar.kind === "planned" ? Math.min(Math.max(bar.from, ends[row] ?? bar.from), bar.to) : bar.from;
     ends[row] = bar.to;
     bar.row = row;
   }

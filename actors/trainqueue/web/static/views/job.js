@@ -49,7 +49,7 @@ export function mount(root, context) {
     const before = at.job;
     at.job = job;
     show(parts.body, true);
-    show(parts.note, false);
+    parts.note.remove();
     document.title = `${badge(job)} · ${job.id} ${title(job)}`;
     drawHead();
     if (!before || changed(before, job)) drawRest();
@@ -91,8 +91,7 @@ export function mount(root, context) {
   }
 
   function note(words) {
-    setText(parts.note, words);
-    show(parts.note, true);
+    setText(parts.words, words);
   }
 
   // -- what is shown
@@ -140,6 +139,7 @@ export function mount(root, context) {
       while (lines.length && !lines[lines.length - 1].trim()) lines.pop();
       setText(parts.tail, lines.slice(-LAST_LINES).join("\n"));
       show(parts.tail, lines.length > 0);
+      parts.tail.scrollTop = parts.tail.scrollHeight;
     } catch {
       // No log at all: the cause has to do.
     }
@@ -164,9 +164,10 @@ export function mount(root, context) {
     const main = el("div", { class: "job-main" }, el("section", { class: "card part", "aria-label": "Log" }, log.node), metrics.node, attemptsCard);
     const aside = el("div", { class: "job-aside" }, el("section", { class: "card part" }, el("h2", { text: "Details" }), factsNode), el("section", { class: "card part" }, el("h2", { text: "Copy" }), copies), environment(id, api));
     const body = el("div", { hidden: true }, head.node, failure, el("div", { class: "job-grid" }, main, aside));
-    const noteNode = el("p", { class: "empty", role: "status", text: "Looking for the job …" });
-    const node = el("div", { class: "job-page" }, noteNode, body);
-    return { node, body, note: noteNode, head, log, metrics, failure, cause, message, tail, which: select, select, attempts, attemptsCard, facts: factsNode, copies };
+    const words = el("p", { class: "empty", role: "status", text: "Looking for the job …" });
+    const note = el("div", {}, el("h1", { text: `Job ${id ?? ""}` }), words);
+    const node = el("div", { class: "job-page" }, note, body);
+    return { node, body, note, words, head, log, metrics, failure, cause, message, tail, which: select, select, attempts, attemptsCard, facts: factsNode, copies };
   }
 
   return {

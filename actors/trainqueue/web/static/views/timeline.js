@@ -12,7 +12,7 @@ const AXIS = 26;
 const LISTED = 200;
 
 export function mount(root, { store, api, go }) {
-  const at = { zoom: zoomOf(location.search), past: new Map(), read: null, drawn: 0, second: 60, wide: 0, focus: null };
+  const at = { zoom: zoomOf(location.search), past: new Map(), read: null, drawn: 0, second: 60, wide: 0, picture: null, focus: null };
   const parts = build();
   root.append(parts.node);
   const watcher = new ResizeObserver(() => parts.inner.clientWidth !== at.wide && draw());
@@ -32,7 +32,7 @@ export function mount(root, { store, api, go }) {
         if (parts.closed || zoom !== at.zoom) return;
         for (const job of answer.jobs) at.past.set(job.id, job);
         const last = answer.jobs[answer.jobs.length - 1];
-        if (!answer.more || !last || (last.ended_at ?? since) < since) break;
+        if (!answer.more || answer.jobs.every((job) => (job.ended_at ?? since) < since)) break;
         before = last.id;
       }
       at.read = zoom;
@@ -61,8 +61,22 @@ export function mount(root, { store, api, go }) {
     if (!wide || parts.closed) return;
     const now = store.now();
     const time = frame(at.zoom, now);
-    Object.assign(at, { wide, drawn: now, second: (time.to - time.from) / wide });
+    const second = (time.to - time.from) / wide;
     const found = lanes(jobs(), store.state.gpus, time, now);
+    setText(parts.words, words(found));
+    const picture = looks(found, second, wide);
+    if (picture === at.picture && now - at.drawn < second) return;
+    Object.assign(at, { wide, second, picture, drawn: now });
+    paint(found, time, now, wide);
+  }
+
+  /** All that is seen of it, in pixels: most of what a job reports changes nothing here. */
+  function looks(found, second, wide) {
+    const seen = (bar) => [bar.job.id, bar.kind, bar.row, title(bar.job), ...[bar.left, bar.to, ...(bar.range ?? [])].map((when) => Math.round(when / second))];
+    return JSON.stringify([wide, parts.list.open, found.lanes.map((lane) => [lane.id, lane.label, lane.detail, lane.bars.map(seen)])]);
+  }
+
+  function paint(found, time, now, wide) {
     const x = (when) => ((when - time.from) / (time.to - time.from)) * wide;
     const tall = found.lanes.reduce((sum, lane) => sum + HEAD + lane.rows * HIGH + FOOT, AXIS);
     const drawing = svg("svg", { width: wide, height: tall, viewBox: `0 0 ${wide} ${tall}`, role: "group", "aria-label": "Runs on each GPU over time" });
@@ -74,7 +88,6 @@ export function mount(root, { store, api, go }) {
     }
     drawing.append(nowLine(x(now), tall));
     keepFocus(drawing);
-    setText(parts.words, words(found));
     list(found.lanes);
   }
 
@@ -110,7 +123,7 @@ export function mount(root, { store, api, go }) {
   }
 
   function barNode(lane, bar, x, y, wide) {
-    const left = Math.max(x(bar.from), -4);
+    const left = Math.max(x(bar.left), -4);
     const right = Math.min(x(bar.to), wide + 4);
     const width = Math.max(right - left, 3);
     const key = `${lane.id}/${bar.job.id}`;
