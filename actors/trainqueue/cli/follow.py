@@ -15,10 +15,9 @@ import click
 
 from trainqueue.cli import banner
 from trainqueue.cli.common import TIMED_OUT, as_json, client, complain, ending, outlast, show_json
-from trainqueue.cli.footer import below
 from trainqueue.cli.forms import Duration, Id
 from trainqueue.cli.frames import Frames
-from trainqueue.cli.screen import clock
+from trainqueue.cli.screen import can_be_painted, clock
 from trainqueue.cli.select import PAGE, selecting, shown, states_shown
 from trainqueue.cli.unmatched import code, unmatched
 from trainqueue.cli.watchoptions import no_bar
@@ -28,6 +27,7 @@ from trainqueue.errors import DaemonError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from trainqueue.cli.footer import Footer
     from trainqueue.cli.select import Selection
     from trainqueue.client import Client
     from trainqueue.jobinfo import Job
@@ -45,8 +45,11 @@ class Raw:
 
     def __init__(self, tail: Tail, *, bar: bool = False) -> None:
         self.tail = tail
-        self.footer = below(tail, wanted=bar)
-        tail.onlooker = self.footer
+        self.footer: Footer | None = None
+        if bar and can_be_painted():
+            from trainqueue.cli.footer import Footer
+
+            self.footer = tail.onlooker = Footer(tail.client, tail.job)
         self._coloured = False
         self._last = b""
 
@@ -70,9 +73,14 @@ class Raw:
     def put(self, text: bytes) -> None:
         data = memoryview(text)
         sys.stdout.flush()
-        while data:
-            select.select([], [sys.stdout], [])  # here a Ctrl-C is welcome, however long a reader pauses
-            data = data[self._write(data[: select.PIPE_BUF]) :]
+        before = self.tail.offset
+        try:
+            while data:
+                select.select([], [sys.stdout], [])  # here a Ctrl-C is welcome, however long a reader pauses
+                data = data[self._write(data[: select.PIPE_BUF]) :]
+        finally:
+            if self.footer is not None:
+                self.footer.passed(text[: self.tail.offset - before])
 
     def _skip(self, part: dict[str, Any]) -> None:
         """Behind what was cut out of the log; said here where the log's own line on it was passed before."""
@@ -88,8 +96,6 @@ class Raw:
         try:
             written = os.write(sys.stdout.fileno(), data)
             self.tail.offset += written
-            if self.footer is not None:
-                self.footer.passed(bytes(data[:written]))
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         return written

@@ -16,7 +16,6 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from trainqueue.cli.painter import can_be_painted
 from trainqueue.cli.scene import position, status_line, waits
 from trainqueue.cli.screen import clean, padded, took
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from typing import Self
 
     from trainqueue.client import Client
-    from trainqueue.tail import Tail
 
 QUIET = 0.1
 """Seconds of silence before the line comes up; where it was up, it comes back at once."""
@@ -242,8 +240,3 @@ def holders(gpus: list[dict[str, Any]]) -> list[str]:
     busy = [gpu for gpu in gpus if gpu["jobs"] and gpu["index"] is not None and not gpu["id"].startswith("cpu:")]
     said = [f"GPU {gpu['index']} runs job {', '.join(map(str, gpu['jobs']))}" for gpu in busy[:2]]
     return said + ([f"and {len(busy) - 2} more"] if len(busy) > 2 else [])
-
-
-def below(tail: Tail, *, wanted: bool) -> Footer | None:
-    """Below what this tail shows; nothing where standard output is no terminal that can be drawn on."""
-    return Footer(tail.client, tail.job) if wanted and can_be_painted() else None

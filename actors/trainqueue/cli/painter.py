@@ -256,7 +256,3 @@ class Terminal:
         data = memoryview(text.encode(sys.stdout.encoding, errors="replace"))
         while data and select.select([], [self.fd], [], patience)[1]:  # it may have been made non-blocking by others
             data = data[os.write(self.fd, data[: select.PIPE_BUF]) :]
-
-
-def can_be_painted() -> bool:
-    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in {"", "dumb"}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from trainqueue.cli import banner
+from trainqueue.cli import banner, gauges
 from trainqueue.cli.lane import banners
+from trainqueue.cli.look import beside_position
 from trainqueue.cli.painter import BLANK, Line
-from trainqueue.cli.said import left, metric, rate, starts, steps
 from trainqueue.cli.screen import (
     GAP,
     NARROW,
@@ -26,6 +26,7 @@ from trainqueue.cli.screen import (
     yielding,
 )
 from trainqueue.cli.stalls import stalled
+from trainqueue.core.forewords import left, starts
 from trainqueue.core.words import number
 
 if TYPE_CHECKING:
@@ -164,10 +165,10 @@ def running_columns(now: float, width: int) -> list[Column]:
         Column("NAME", lambda job: job["name"]),
         Column("STATE", state),
         Column("PROGRESS", lambda job: bar(progress(job).get("fraction"), 12 if width >= SMALL else SHORT_BAR)),
-        Column("STEP", lambda job: steps(progress(job)), 3),
-        Column("RATE", lambda job: rate(progress(job).get("rate")), 4),
-        Column("METRIC", lambda job: metric(progress(job)), 2),
-        Column("LEFT", lambda job: left(job, now).removesuffix(" left"), 1),
+        Column("STEP", lambda job: gauges.steps(progress(job)), 3),
+        Column("RATE", lambda job: gauges.rate(progress(job).get("rate")), 4),
+        Column("METRIC", lambda job: gauges.metric(progress(job)), 2),
+        Column("LEFT", lambda job: remains(job, now).removesuffix(" left"), 1),
         Column("TIME", lambda job: took(job["run_time"]), 5),
         Column("SAYS", lambda job: progress(job).get("message") or stalled(job), 6),
     ]
@@ -192,9 +193,16 @@ def state(job: Job) -> str:
     return "" if told == "running" else told
 
 
+def remains(job: Job, now: float) -> str:
+    """About 2 h 5 left: as the daemon expects, else as the job has told itself; nothing where nobody knows."""
+    if job["expected_end_at"] is None:
+        return gauges.left(job, now) if job["progress"] else ""
+    return left(job, now)
+
+
 def waits(job: Job, now: float) -> str:
     """When it starts, and what keeps it from that if it is more than its turn."""
-    why = "" if job["why_code"] == "position" and (job["position"] or 0) > 1 else job["why"]
+    why = beside_position(job)
     when = starts(job, now) if job["expected_start_at"] is not None or not why else ""
     return "; ".join(part for part in (when, why) if part)
 
@@ -244,10 +252,10 @@ def status_line(job: Job, now: float) -> str:
     told = progress(job)
     facts = (
         bar(told.get("fraction")),
-        steps(told),
-        rate(told.get("rate")),
-        left(job, now),
-        metric(told),
+        gauges.steps(told),
+        gauges.rate(told.get("rate")),
+        remains(job, now),
+        clean(gauges.metric(told)),
         clean(told.get("message") or stalled(job)),
     )
     return GAP.join(fact for fact in facts if fact)

@@ -137,6 +137,10 @@ def terminal_width() -> int:
         return 80
 
 
+def can_be_painted() -> bool:
+    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in {"", "dumb"}
+
+
 def fitting(widths: list[int], most: int) -> list[int]:
     """The widest columns give way until all fit, or none can give more."""
     widths = [*widths]

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from trainqueue import guard
 from trainqueue.cli.common import SAFE, client, show_json
 from trainqueue.cli.given import refuse
-from trainqueue.cli.painter import Terminal, can_be_painted
-from trainqueue.cli.screen import clock
+from trainqueue.cli.painter import Terminal
+from trainqueue.cli.screen import can_be_painted, clock
 from trainqueue.errors import DaemonError, NoDaemonError, NotAnsweringError
 
 if TYPE_CHECKING:
