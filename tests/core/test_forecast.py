@@ -232,3 +232,12 @@ def test_equal_jobs_keep_their_order_and_the_short_way_is_the_long_one(seconds: 
         assert (quick.start is None, quick.latest is None) == (slow.start is None, slow.latest is None)
         if quick.start is not None and slow.start is not None:
             assert quick.start - NOW == pytest.approx(slow.start - NOW, rel=0.25, abs=5.0)
+
+
+def test_a_job_may_end_while_the_forecast_is_made() -> None:
+    """It is made in steps, and other messages are handled between them."""
+    core = made(spec(), spec(), spec())
+    world = finished(present(core, NOW))
+    core.handle(ev.AttemptEnded(1, 1, ev.Result(0, None, None, "", NOW, NOW + 1)), NOW + 1)
+    assert core.jobs[2].state.name == "pending"
+    assert finished(foretell(world, Lengths(NoPast()))).keys() == {1, 2, 3}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from trainqueue.cli import banner, gauges
+from trainqueue.cli import banner, gauges, said
 from trainqueue.cli.lane import banners
 from trainqueue.cli.look import beside_position
 from trainqueue.cli.painter import BLANK, Line
@@ -165,9 +165,9 @@ def running_columns(now: float, width: int) -> list[Column]:
         Column("NAME", lambda job: job["name"]),
         Column("STATE", state),
         Column("PROGRESS", lambda job: bar(progress(job).get("fraction"), 12 if width >= SMALL else SHORT_BAR)),
-        Column("STEP", lambda job: gauges.steps(progress(job)), 3),
-        Column("RATE", lambda job: gauges.rate(progress(job).get("rate")), 4),
-        Column("METRIC", lambda job: gauges.metric(progress(job)), 2),
+        Column("STEP", lambda job: said.steps(progress(job)), 3),
+        Column("RATE", lambda job: said.rate(progress(job).get("rate")), 4),
+        Column("METRIC", lambda job: said.metric(progress(job)), 2),
         Column("LEFT", lambda job: remains(job, now).removesuffix(" left"), 1),
         Column("TIME", lambda job: took(job["run_time"]), 5),
         Column("SAYS", lambda job: progress(job).get("message") or stalled(job), 6),
@@ -252,10 +252,10 @@ def status_line(job: Job, now: float) -> str:
     told = progress(job)
     facts = (
         bar(told.get("fraction")),
-        gauges.steps(told),
-        gauges.rate(told.get("rate")),
+        said.steps(told),
+        said.rate(told.get("rate")),
         remains(job, now),
-        clean(gauges.metric(told)),
+        clean(said.metric(told)),
         clean(told.get("message") or stalled(job)),
     )
     return GAP.join(fact for fact in facts if fact)

@@ -63,13 +63,18 @@ class World:
 
 
 def present(core: Core, now: float) -> Generator[None, None, World]:
-    """A job that only a person, or a change of the machine, can let start is not among the waiting."""
+    """A job that only a person, or a change of the machine, can let start is not among the waiting.
+
+    Jobs may start and end between two steps. Who runs is taken down in the first; who is found to wait later on, and
+    ran then, is left out.
+    """
     slots = core.board.slots()
     opens = dict[str, float | None]()
     for slot in slots:
         if not slot.usable and not slot.tenants:
             opens[slot.id] = now + SOON if core.board.use(core.board.cards[slot.id]) == "memory" else None
-    world = World(now, slots, opens, core.active(), [], set(), {}, cpu_jobs=core.leases.cpu_jobs)
+    running = [job.snapshot() for job in core.active()]  # they may end while the rest is looked at
+    world = World(now, slots, opens, running, [], set(), {}, cpu_jobs=core.leases.cpu_jobs)
     world.jobs = {job.id: job for job in world.running}
     world.settle, world.lanes = core.limits.settle_time, core.lanes
     if not (core.paused or core.draining):
@@ -84,7 +89,7 @@ def present(core: Core, now: float) -> Generator[None, None, World]:
 def _wait(world: World, core: Core, job: Job) -> None:
     state, spec = job.state, job.spec
     assert isinstance(state, Queued)
-    if state.is_held or not core.needs.met(job) or core.lanes.closed(spec) is not None:
+    if job.id in world.jobs or state.is_held or not core.needs.met(job) or core.lanes.closed(spec) is not None:
         return
     if job.waits_for or job.waits_for_groups:
         if not (found := _awaited(core, job)):
