@@ -18,7 +18,7 @@ class Frames:
 
     def passed(self, data: bytes) -> bytes:
         """What can be shown by now."""
-        if b"\r" not in data and not self._rest:
+        if not self._rest and b"\r" not in data and data.endswith(b"\n"):
             return data
         whole, newline, rest = (self._rest + data).rpartition(b"\n")
         self._rest = last(rest)
