@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -43,6 +45,11 @@ TYPED = {
     "filter": "words that must occur: name, state, user, tag, command",
     "priority": "low, normal, high, or a number",
 }
+SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+FULL = 3
+"""Writes that may lie before the terminal."""
+PATIENCE = 2.0
+"""Seconds for leaving in order."""
 
 
 class Top(App[int]):
@@ -59,6 +66,8 @@ class Top(App[int]):
         super().__init__(ansi_color=True)
         self.asker, self.view = asker, View()
         self.fault = ""
+        self.early = 0
+        """The exit code for a signal that has come before there was a loop to hear it."""
         self._due = 0.0
         self.drawings = 0
 
@@ -79,11 +88,13 @@ class Top(App[int]):
                 return
 
         self.asker.box.ring = ring
-        for name in (signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(name, self.leave, 128 + name)
+        for number in SIGNALS:
+            loop.add_signal_handler(number, self.told_to_leave, 128 + number)
         self.app_resume_signal.subscribe(self, self.resumed)
         self.set_interval(self.asker.interval, self.draw)
         self.hear()
+        if self.early:
+            self.told_to_leave(self.early)
 
     def resumed(self, app: App[Any]) -> None:
         """After Ctrl-Z and fg the terminal is empty."""
@@ -93,6 +104,20 @@ class Top(App[int]):
 
     def leave(self, code: int = 0) -> None:
         self.exit(code)
+
+    def told_to_leave(self, code: int) -> None:
+        """By a signal: then nobody waits for a terminal that takes nothing any more."""
+        escape = threading.Timer(PATIENCE, os._exit, [code])
+        escape.daemon = True
+        escape.start()
+        self.leave(code)
+
+    @property
+    def behind(self) -> bool:
+        """Whether the terminal has not taken yet what was painted last; Textual would wait for it, keys and all."""
+        writer = getattr(self._driver, "_writer_thread", None)
+        queue = getattr(writer, "_queue", None)
+        return queue is not None and queue.qsize() > FULL
 
     async def action_quit(self) -> None:
         self.leave()
@@ -113,7 +138,7 @@ class Top(App[int]):
             self.draw()
 
     def draw(self) -> None:
-        if self.is_running and self.size.width:
+        if self.is_running and self.size.width and not self.behind:
             self._due = time.monotonic() + self.asker.interval
             self.drawings += 1
             if self.painter.draw(*self.size):
@@ -207,6 +232,13 @@ class Top(App[int]):
 def serve(asker: Asker, *, mouse: bool) -> int:
     """Until somebody leaves; the exit code."""
     top = Top(asker)
+
+    def note(number: int, frame: object) -> None:
+        del frame
+        top.early = 128 + number
+
+    for number in SIGNALS:
+        signal.signal(number, note)
     found = top.run(mouse=mouse)
     if top.fault:
         sys.stderr.write(clean_lines(top.fault) + "trainq-cli top has a fault (above); the daemon and its jobs go on\n")

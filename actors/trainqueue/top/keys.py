@@ -25,6 +25,8 @@ BY_JOB: dict[str, Callable[..., Deed]] = {
 }
 PLACES = {"f": "front", "b": "back", "K": "up", "J": "down", "shift+up": "up", "shift+down": "down"}
 STEPS = {"up": -1, "k": -1, "down": 1, "j": 1}
+STARTED = {"pending", "running"}
+"""What is said of one of them holds for the other."""
 COMMANDS = (
     ("Cancel the job", "c"),
     ("Hold or release the job", "h"),
@@ -83,7 +85,7 @@ class Keys:
             self.view.say("Nothing was changed")
             return
         state = self.view.world.state(deed.job)
-        if deed.job is not None and state != deed.state:
+        if deed.job is not None and state != deed.state and not {state, deed.state} <= STARTED:
             msg = f"job {deed.job} is {state or 'gone'} meanwhile: nothing was changed, ask again"
             raise Refused(msg)
         self.asker.order("do", deed)

@@ -78,7 +78,7 @@ def gpu_line(gpu: dict[str, Any], width: int, names: int) -> Line:
         cells.append(part(short(gpu), names, "dim"))
     if total:
         size = 12 if width >= 90 else 6
-        cells.append((bar((used or 0) / total, size), "bar"))
+        cells.append((bar(used / total, size), "bar") if used is not None else (" " * size, ""))
         cells.append(
             part(memory(used, total) if width >= 60 else f"{(used or 0) / 2**30:.0f}G", 14 if width >= 60 else 4)
         )
