@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import json
 import os
@@ -77,6 +78,7 @@ class Terminal:
         )
         os.close(theirs)
         self.text = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def __enter__(self) -> Self:
         return self
@@ -114,7 +116,7 @@ class Terminal:
             part = os.read(self._ours, 65536)
         except OSError:
             return False  # Linux says EIO when the other side has closed
-        self.text += part.decode(errors="replace")
+        self.text += self._decoder.decode(part)
         return bool(part)
 
 
