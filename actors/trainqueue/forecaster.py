@@ -79,9 +79,15 @@ class Forecaster:
 
     def columns(self, jobs: Iterable[Job]) -> dict[str, list[Any]]:
         """The same of many waiting jobs, by field."""
-        now = self.arbiter.clock.now()
-        rows = [fields(job, self.newest.get(job.id, NOTHING), now) for job in jobs]
-        return {name: [row[name] for row in rows] for name in COLUMNS}
+        now, newest = self.arbiter.clock.now(), self.newest
+        rows = [newest.get(job.id, NOTHING) for job in jobs]
+        columns: tuple[list[Any], ...] = (
+            [_not_before(now, one.start) for one in rows],
+            [_range(now, one.earliest, one.latest) for one in rows],
+            [_not_before(now, one.end) for one in rows],
+            [one.gpu_ids for one in rows],
+        )
+        return dict(zip(COLUMNS, columns, strict=True))
 
     # -- who asks
 
