@@ -132,7 +132,7 @@ def test_a_bad_job_is_refused_with_the_field(web: Web, body: object, word: str) 
 
 def test_every_change_refuses_what_it_does_not_know(web: Web, asks: Client) -> None:
     """Also the names of our own functions' arguments, and on each route."""
-    before = asks.stats()["counts"]
+    before = sum(asks.stats()["counts"].values())
     for verb in openapi.VERBS:
         for name in ("self", "timeout", "id"):
             reply = web.post(f"{API}/{verb}/1", {name: [1]})
@@ -147,7 +147,7 @@ def test_every_change_refuses_what_it_does_not_know(web: Web, asks: Client) -> N
     assert web.post(f"{API}/gpus/disable", {"gpus": ["nope"]}).code == "not-found"
     for verb in ("cancel", "hold", "retry"):
         assert web.post(f"{API}/{verb}/1000000").code == "not-found"
-    assert asks.stats()["counts"] == before
+    assert sum(asks.stats()["counts"].values()) == before  # no new one
 
 
 def test_bad_queries_and_paths(web: Web) -> None:

@@ -66,7 +66,7 @@ async def on_http(request: Request, error: Exception) -> Response:
     """No such route, or not by this method."""
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "")
+        allowed = ", ".join(sorted((error.headers or {}).get("Allow", "").split(", ")))
         answer = refused("bad-request", f"{request.method} is not for {request.url.path}; use {allowed}", 405)
         answer.headers["allow"] = allowed
         return answer

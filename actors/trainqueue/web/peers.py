@@ -1,8 +1,9 @@
 """Whose process is at the other end of a connection over loopback: the kernel's table of sockets tells its user.
 
 A loopback port is open to everybody on the machine, and what comes in over it runs as the queue's owner. The table is
-read for each request, since ports are given out again. A socket whose process has closed it belongs to nobody any more
-and stands there as root's, so only an established connection counts.
+read once for each connection, since reading it takes milliseconds, and never for an address alone, since ports are
+given out again. A socket whose process has closed it belongs to nobody any more and stands there as root's, so only an
+established connection counts.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from starlette.types import Scope
 
 ESTABLISHED = "01"
+KNOWN = "trainq.connection"
+"""Where a request has what is known of its connection."""
 TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 
 
@@ -25,8 +28,11 @@ def is_ours(scope: Scope) -> bool:
     client, server = scope.get("client"), scope.get("server")
     if client is None or server is None:
         return True  # a Unix socket: its folder is the guard
-    found = uid_of(client, server)
-    return found is None or found in {0, os.getuid()}
+    known: dict[str, bool] = scope.get(KNOWN, {})
+    if "ours" not in known:
+        found = uid_of(client, server)
+        known["ours"] = found is None or found in {0, os.getuid()}
+    return known["ours"]
 
 
 def uid_of(client: tuple[str, int], server: tuple[str, int]) -> int | None:

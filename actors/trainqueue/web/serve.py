@@ -14,11 +14,12 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from trainqueue.errors import TrainqError
 from trainqueue.web import app
 from trainqueue.web.guard import LOOPBACK, Rules
-from trainqueue.web.peers import is_ours
+from trainqueue.web.peers import KNOWN, is_ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -43,6 +44,20 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.end()
         await super().shutdown(sockets)
+
+
+class Connection(H11Protocol):
+    """Gives its requests a place for what is known of whoever is at its other end, who stays the same."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        app, known = self.app, dict[str, bool]()
+
+        async def on_this(scope: Any, receive: Any, send: Any) -> None:
+            scope[KNOWN] = known
+            await app(scope, receive, send)
+
+        self.app = on_this
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -120,5 +135,5 @@ def serve(home: Home, sock: socket.socket, its: Rules) -> None:
     logging.getLogger("uvicorn.error").addFilter(tells)
     options: dict[str, Any] = {"log_level": "warning", "access_log": False, "server_header": False, "ws": "none"}
     options["proxy_headers"] = False  # whose socket it is must not be what a header says
-    config = uvicorn.Config(made, http="h11", loop="asyncio", timeout_graceful_shutdown=PATIENCE, **options)
+    config = uvicorn.Config(made, http=Connection, loop="asyncio", timeout_graceful_shutdown=PATIENCE, **options)
     Server(config, end).run(sockets=[sock])
