@@ -98,8 +98,8 @@ HINT = "q quits"
 
 
 def banner_lines(found: dict[str, Any], trouble: str, width: int) -> list[Line]:
-    said = [*([trouble] if trouble else []), *banner.modes(found), *banners(found)]
-    parts = [part for sentence in said for part in folded(clean(sentence), width)]
+    sentences = [*([trouble] if trouble else []), *banner.modes(found), *banners(found)]
+    parts = [part for sentence in sentences for part in folded(clean(sentence), width)]
     return [Line(part, LOUD) for part in parts[:BANNER]]
 
 
