@@ -67,10 +67,11 @@ def test_a_job_in_full_and_in_the_table(cli: Cli, client: Client, running: Path)
     assert "#########...  75%" in cli("status", "1").stdout
     cli.env |= {"PYTHONIOENCODING": "utf-8"}
 
-    wide, narrow = (cli.on_a_terminal("status", columns=columns) for columns in (140, 60))
+    wide, narrow = (cli.on_a_terminal("status", columns=columns) for columns in (140, 76))
     assert "75%  loss 0.1111" in wide
     assert "loss" not in narrow
-    assert max(map(cells, narrow.splitlines())) <= 60
+    assert "████░  75%" in narrow
+    assert max(map(cells, narrow.splitlines())) <= 76
 
     first, second = cli.json("status", "1-2")
     assert first["series"]["loss"] == client.series(1)["loss"]
@@ -94,10 +95,12 @@ def test_pictures() -> None:
     assert picture([0, 1], 2, steps=[5, 5]) == "▁█", "over time, where the steps stand still"
     assert picture([0, 1], 2, steps=[7, 3]) == "▁█"
     assert picture([0, 1], 2, steps=[None, 3]) == "▁█"
+    held = picture([0, 0, 1, 1], 8, steps=[0.0, 3.9, 4.0, 8.0])
+    assert held == "▁▁▁▁████", "a step is one, whichever points tell of it"
     assert picture([1]) == picture([]) == picture([0, 1], 1) == ""
     assert picture([0, 1], 2, steps=[-1e308, 1e308]) == "▁█"
     assert picture([0, 5e-324], 2) == "▁▁", "no way between them that could be divided"
-    assert line_of_bars([[5.0, None, 1.0], [5.0, None, 2.0]], 3) == "▄▄▄", "all at one time"
+    assert line_of_bars([[5.0, None, 1.0], [5.0, None, 2.0]], 3) == "▁██", "all at one time"
 
 
 def test_what_is_left() -> None:

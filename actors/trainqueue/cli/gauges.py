@@ -27,7 +27,8 @@ MOST, LONGEST, LABEL = 20, 60, 30
 """Metrics that are shown, cells of a line of bars, and cells of a metric's name."""
 NAME, SENTENCE = 20, 30
 """In a table, columns for a name and for why it waits, before anything is told besides the bar."""
-DETAILS = 2
+DETAILS, LEAST, SHORT = 2, -1, 5
+"""The most that is told besides the bar, and what stands for the least: a bar of so few cells."""
 
 
 def can_draw() -> bool:
@@ -39,18 +40,19 @@ def cell(job: Job, details: int = DETAILS) -> str:
     """In a table: the bar; then of a running job its first metric, and its rate."""
     progress = job.get("progress") or {}
     facts = [metric(progress), rate(progress.get("rate"))] if job.get("state") == "running" else []
-    return GAP.join(filter(None, [bar(progress.get("fraction")), *facts[:details]]))
+    shown = bar(progress.get("fraction"), SHORT) if details == LEAST else bar(progress.get("fraction"))
+    return GAP.join(filter(None, [shown, *facts[: max(0, details)]]))
 
 
 def rows(
     heads: Sequence[str], jobs: Sequence[Job], row: Callable[[Any, int], Sequence[object]]
 ) -> list[Sequence[object]]:
     """Of a table, with as many details as its width allows; in a pipe with all."""
-    for details in range(DETAILS, 0, -1):
+    for details in range(DETAILS, LEAST, -1):
         found = [row(job, details) for job in jobs]
         if not sys.stdout.isatty() or fits(heads, found, heads.index("NAME")):
             return found
-    return [row(job, 0) for job in jobs]
+    return [row(job, LEAST) for job in jobs]
 
 
 def fits(heads: Sequence[str], found: Sequence[Sequence[object]], elastic: int) -> bool:
@@ -120,13 +122,15 @@ def line_of_bars(points: Points, width: int) -> str:
 
 
 def binned(places: Sequence[float], values: Sequence[float], count: int) -> list[float]:
-    """The mean of what falls into each of so many parts of the way; where nothing does, the part before goes on."""
+    """The mean of what falls into each of so many parts of the way; where nothing does, the last value stands."""
     parts: list[list[float]] = [[] for _ in range(count)]
     for place, value in zip(places, values, strict=True):
         parts[max(0, min(count - 1, int(count * part(place, places[0], places[-1]))))].append(value)
     means: list[float] = []
+    last = values[0]
     for some in parts:
-        means.append(sum(value / len(some) for value in some) if some else means[-1] if means else values[0])
+        means.append(sum(value / len(some) for value in some) if some else last)
+        last = some[-1] if some else last
     return means
 
 
