@@ -9,7 +9,7 @@ import pytest
 from house import gated
 from support import wait_until
 
-from trainqueue.cli.gauges import LEVELS, left, line_of_bars
+from trainqueue.cli.gauges import LEVELS, figure, left, line_of_bars, rate, steps
 from trainqueue.cli.screen import cells
 
 if TYPE_CHECKING:
@@ -103,7 +103,18 @@ def test_pictures() -> None:
     assert line_of_bars([[5.0, None, 1.0], [5.0, None, 2.0]], 3) == "▁██", "all at one time"
 
 
-def test_what_is_left() -> None:
+@pytest.mark.parametrize(
+    ("per_second", "words"),
+    [(12.5, "12.5/s"), (0.5, "2 s/step"), (0.0, ""), (None, ""), (-1.0, ""), (123456.0, "123,456/s")],
+)
+def test_rates(per_second: float | None, words: str) -> None:
+    assert rate(per_second) == words
+
+
+def test_numbers_and_what_is_left() -> None:
+    shown = [figure(value) for value in (0.123456, 12345, 1e-7, 2e12, 314.159)]
+    assert shown == ["0.1235", "12,345", "1e-07", "2e+12", "314.2"]
+    assert [steps({"step": step, "total": total}) for step, total in ((None, 3), (2, None), (2, 3))] == ["", "2", "2/3"]
     job = {"state": "running", "progress": {"eta": 7500.0, "updated_at": 100.0}}
     assert left(job, 200.0) == "about 2 h 5 left"
     assert left(job, 9000.0) == "about to end"
