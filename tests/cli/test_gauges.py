@@ -9,7 +9,7 @@ import pytest
 from house import gated
 from support import wait_until
 
-from trainqueue.cli.gauges import LEVELS, left, line_of_bars
+from trainqueue.cli.gauges import LEVELS, figure, left, line_of_bars, rate, steps
 from trainqueue.cli.screen import cells
 
 if TYPE_CHECKING:
@@ -67,10 +67,11 @@ def test_a_job_in_full_and_in_the_table(cli: Cli, client: Client, running: Path)
     assert "#########...  75%" in cli("status", "1").stdout
     cli.env |= {"PYTHONIOENCODING": "utf-8"}
 
-    wide, narrow = (cli.on_a_terminal("status", columns=columns) for columns in (140, 60))
+    wide, narrow = (cli.on_a_terminal("status", columns=columns) for columns in (140, 76))
     assert "75%  loss 0.1111" in wide
     assert "loss" not in narrow
-    assert max(map(cells, narrow.splitlines())) <= 60
+    assert "████░  75%" in narrow
+    assert max(map(cells, narrow.splitlines())) <= 76
 
     first, second = cli.json("status", "1-2")
     assert first["series"]["loss"] == client.series(1)["loss"]
@@ -94,13 +95,26 @@ def test_pictures() -> None:
     assert picture([0, 1], 2, steps=[5, 5]) == "▁█", "over time, where the steps stand still"
     assert picture([0, 1], 2, steps=[7, 3]) == "▁█"
     assert picture([0, 1], 2, steps=[None, 3]) == "▁█"
+    held = picture([0, 0, 1, 1], 8, steps=[0.0, 3.9, 4.0, 8.0])
+    assert held == "▁▁▁▁████", "a step is one, whichever points tell of it"
     assert picture([1]) == picture([]) == picture([0, 1], 1) == ""
     assert picture([0, 1], 2, steps=[-1e308, 1e308]) == "▁█"
     assert picture([0, 5e-324], 2) == "▁▁", "no way between them that could be divided"
-    assert line_of_bars([[5.0, None, 1.0], [5.0, None, 2.0]], 3) == "▄▄▄", "all at one time"
+    assert line_of_bars([[5.0, None, 1.0], [5.0, None, 2.0]], 3) == "▁██", "all at one time"
 
 
-def test_what_is_left() -> None:
+@pytest.mark.parametrize(
+    ("per_second", "words"),
+    [(12.5, "12.5/s"), (0.5, "2 s/step"), (0.0, ""), (None, ""), (-1.0, ""), (123456.0, "123,456/s")],
+)
+def test_rates(per_second: float | None, words: str) -> None:
+    assert rate(per_second) == words
+
+
+def test_numbers_and_what_is_left() -> None:
+    shown = [figure(value) for value in (0.123456, 12345, 1e-7, 2e12, 314.159)]
+    assert shown == ["0.1235", "12,345", "1e-07", "2e+12", "314.2"]
+    assert [steps({"step": step, "total": total}) for step, total in ((None, 3), (2, None), (2, 3))] == ["", "2", "2/3"]
     job = {"state": "running", "progress": {"eta": 7500.0, "updated_at": 100.0}}
     assert left(job, 200.0) == "about 2 h 5 left"
     assert left(job, 9000.0) == "about to end"

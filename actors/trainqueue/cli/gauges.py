@@ -9,7 +9,6 @@ from itertools import pairwise, starmap
 from operator import le
 from typing import TYPE_CHECKING, Any
 
-from trainqueue.cli.said import FIRST, figure, metric, rate, steps
 from trainqueue.cli.screen import GAP, NARROW, bar, cells, clean, encodable, padded, shortened, terminal_width, widest
 from trainqueue.core.forewords import duration
 from trainqueue.errors import RequestError
@@ -22,12 +21,15 @@ if TYPE_CHECKING:
     Job = Mapping[str, Any]
     Points = Sequence[Sequence[float | None]]
 
+FIRST = ("loss", "train_loss", "eval_loss", "val_loss", "accuracy")
+"""Metrics that people look at before all others."""
 LEVELS = "▁▂▃▄▅▆▇█"
 MOST, LONGEST, LABEL = 20, 60, 30
 """Metrics that are shown, cells of a line of bars, and cells of a metric's name."""
 NAME, SENTENCE = 20, 30
 """In a table, columns for a name and for why it waits, before anything is told besides the bar."""
-DETAILS = 2
+DETAILS, LEAST, SHORT = 2, -1, 5
+"""The most that is told besides the bar, and what stands for the least: a bar of so few cells."""
 
 
 def can_draw() -> bool:
@@ -39,18 +41,19 @@ def cell(job: Job, details: int = DETAILS) -> str:
     """In a table: the bar; then of a running job its first metric, and its rate."""
     progress = job.get("progress") or {}
     facts = [metric(progress), rate(progress.get("rate"))] if job.get("state") == "running" else []
-    return GAP.join(filter(None, [bar(progress.get("fraction")), *facts[:details]]))
+    shown = bar(progress.get("fraction"), SHORT) if details == LEAST else bar(progress.get("fraction"))
+    return GAP.join(filter(None, [shown, *facts[: max(0, details)]]))
 
 
 def rows(
     heads: Sequence[str], jobs: Sequence[Job], row: Callable[[Any, int], Sequence[object]]
 ) -> list[Sequence[object]]:
     """Of a table, with as many details as its width allows; in a pipe with all."""
-    for details in range(DETAILS, 0, -1):
+    for details in range(DETAILS, LEAST, -1):
         found = [row(job, details) for job in jobs]
         if not sys.stdout.isatty() or fits(heads, found, heads.index("NAME")):
             return found
-    return [row(job, 0) for job in jobs]
+    return [row(job, LEAST) for job in jobs]
 
 
 def fits(heads: Sequence[str], found: Sequence[Sequence[object]], elastic: int) -> bool:
@@ -120,13 +123,15 @@ def line_of_bars(points: Points, width: int) -> str:
 
 
 def binned(places: Sequence[float], values: Sequence[float], count: int) -> list[float]:
-    """The mean of what falls into each of so many parts of the way; where nothing does, the part before goes on."""
+    """The mean of what falls into each of so many parts of the way; where nothing does, the last value stands."""
     parts: list[list[float]] = [[] for _ in range(count)]
     for place, value in zip(places, values, strict=True):
         parts[max(0, min(count - 1, int(count * part(place, places[0], places[-1]))))].append(value)
     means: list[float] = []
+    last = values[0]
     for some in parts:
-        means.append(sum(value / len(some) for value in some) if some else means[-1] if means else values[0])
+        means.append(sum(value / len(some) for value in some) if some else last)
+        last = some[-1] if some else last
     return means
 
 
@@ -143,3 +148,29 @@ def left(job: Job, now: float) -> str:
         return ""
     seconds = progress["eta"] - max(0.0, now - (progress["updated_at"] or now))
     return f"about {duration(seconds)} left" if seconds > 1 else "about to end"
+
+
+def rate(per_second: float | None) -> str:
+    """12.5/s; of slow steps how long one takes."""
+    if not per_second or per_second < 0:
+        return ""
+    return f"{figure(per_second)}/s" if per_second >= 1 else f"{figure(1 / per_second)} s/step"
+
+
+def figure(value: float) -> str:
+    """With four digits, as long as these say what it is."""
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
+
+
+def steps(progress: Mapping[str, Any]) -> str:
+    step, total = progress.get("step"), progress.get("total")
+    if step is None:
+        return ""
+    return figure(step) if total is None else f"{figure(step)}/{figure(total)}"
+
+
+def metric(progress: Mapping[str, Any]) -> str:
+    """The one that people would look at first."""
+    metrics = progress.get("metrics") or {}
+    name = min(metrics, key=rank, default=None)
+    return "" if name is None else f"{name} {figure(metrics[name])}"
