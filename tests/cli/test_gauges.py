@@ -9,7 +9,8 @@ import pytest
 from house import gated
 from support import wait_until
 
-from trainqueue.cli.gauges import LEVELS, figure, left, line_of_bars, rate, steps
+from trainqueue.cli.gauges import LEVELS, left, line_of_bars
+from trainqueue.cli.said import figure, rate, steps
 from trainqueue.cli.screen import cells
 
 if TYPE_CHECKING:

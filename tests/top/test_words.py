@@ -14,7 +14,7 @@ from trainqueue.top.deeds import Refused
 from trainqueue.top.detail import detail_lines
 from trainqueue.top.drawn import clean, cut, ends, part, plain, rule
 from trainqueue.top.logtext import LogText
-from trainqueue.top.rows import Table, bar, metric, rate
+from trainqueue.top.rows import Table, bar, fact
 from trainqueue.top.world import World
 
 if TYPE_CHECKING:
@@ -250,6 +250,5 @@ def test_parts_fit() -> None:
     assert plain(ends([("left", "")], [("right", "")], 8)) == "left"
     assert plain(rule([("x", "")], 5)) == "x ───"
     assert (bar(0, 4), bar(1, 4), bar(0.5, 3), bar(7, 2)) == ("░░░░", "████", "█▌░", "██")
-    assert (rate({"rate": 0.25}), rate({"rate": None}), rate({})) == ("4 s/it", "", "")
-    assert metric({"metrics": {}, "step": 3, "total": 9}) == "3/9"
-    assert metric({"message": "loads"}) == "loads"
+    assert fact({"metrics": {}, "step": 3, "total": 9}) == "3/9"
+    assert fact({"message": "loads"}) == "loads"

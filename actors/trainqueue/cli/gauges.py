@@ -9,6 +9,7 @@ from itertools import pairwise, starmap
 from operator import le
 from typing import TYPE_CHECKING, Any
 
+from trainqueue.cli.said import FIRST, figure, metric, rate, steps
 from trainqueue.cli.screen import GAP, NARROW, bar, cells, clean, encodable, padded, shortened, terminal_width, widest
 from trainqueue.core.forewords import duration
 from trainqueue.errors import RequestError
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     Job = Mapping[str, Any]
     Points = Sequence[Sequence[float | None]]
 
-FIRST = ("loss", "train_loss", "eval_loss", "val_loss", "accuracy")
-"""Metrics that people look at before all others."""
 LEVELS = "▁▂▃▄▅▆▇█"
 MOST, LONGEST, LABEL = 20, 60, 30
 """Metrics that are shown, cells of a line of bars, and cells of a metric's name."""
@@ -148,29 +147,3 @@ def left(job: Job, now: float) -> str:
         return ""
     seconds = progress["eta"] - max(0.0, now - (progress["updated_at"] or now))
     return f"about {duration(seconds)} left" if seconds > 1 else "about to end"
-
-
-def rate(per_second: float | None) -> str:
-    """12.5/s; of slow steps how long one takes."""
-    if not per_second or per_second < 0:
-        return ""
-    return f"{figure(per_second)}/s" if per_second >= 1 else f"{figure(1 / per_second)} s/step"
-
-
-def figure(value: float) -> str:
-    """With four digits, as long as these say what it is."""
-    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
-
-
-def steps(progress: Mapping[str, Any]) -> str:
-    step, total = progress.get("step"), progress.get("total")
-    if step is None:
-        return ""
-    return figure(step) if total is None else f"{figure(step)}/{figure(total)}"
-
-
-def metric(progress: Mapping[str, Any]) -> str:
-    """The one that people would look at first."""
-    metrics = progress.get("metrics") or {}
-    name = min(metrics, key=rank, default=None)
-    return "" if name is None else f"{name} {figure(metrics[name])}"

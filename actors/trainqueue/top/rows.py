@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trainqueue.cli.gpus import label
+from trainqueue.cli.said import metric, rate, steps
 from trainqueue.cli.screen import clock, took
 from trainqueue.cli.stalls import stalled
 from trainqueue.core.forewords import left, starts
@@ -123,7 +124,7 @@ class Table:
             cells.append((bar(fraction, drawn), "bar") if fraction is not None else (" " * drawn, ""))
         cells.append(part("" if fraction is None else f"{100 * fraction:.0f} %", 5, right=True))
         if width >= 100:
-            cells.append(part(rate(progress), 9, "dim", right=True))
+            cells.append(part(rate(progress.get("rate")), 9, "dim", right=True))
         ends = left(job, self.now)
         if width >= 76:
             cells.append(part(ends, 18, "good"))
@@ -132,7 +133,7 @@ class Table:
         if width >= 90:
             cells.append(part(took(self.ran(job)), 8, "dim", right=True))
         if width >= 84:
-            cells.append(part(metric(progress), 16 if width >= 110 else 12))
+            cells.append(part(fact(progress), 16 if width >= 110 else 12))
         if width >= 120:
             cells.append(part(self.on(job), 7, "dim"))
         if said and width < 84:
@@ -200,21 +201,9 @@ def bar(fraction: float, width: int) -> str:
     return drawn + "░" * (width - len(drawn))
 
 
-def rate(progress: dict[str, Any]) -> str:
-    found = progress.get("rate")
-    if not found:
-        return ""
-    return f"{found:.3g} it/s" if found >= 1 else f"{1 / found:.3g} s/it"
-
-
-def metric(progress: dict[str, Any]) -> str:
-    """The one that people look for first; what the script says in words where it reports none."""
-    metrics: dict[str, Any] = progress.get("metrics") or {}
-    name = next((name for name in metrics if "loss" in name.casefold()), next(iter(metrics), None))
-    if name is not None:
-        return f"{name} {metrics[name]:.4g}"
-    step, total = progress.get("step"), progress.get("total")
-    return progress.get("message") or (f"{step:g}/{total:g}" if step is not None and total is not None else "")
+def fact(progress: dict[str, Any]) -> str:
+    """The metric that people look for first; what the script says in words where it reports none."""
+    return metric(progress) or str(progress.get("message") or "") or steps(progress)
 
 
 def remark(job: JobMap) -> str:
