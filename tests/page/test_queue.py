@@ -53,7 +53,7 @@ def test_a_glance_shows_what_runs_waits_and_failed(gate: Gate, url: str, opened:
     sees(row(page, 21), "starts in 15 min to 35 min")
     sees(row(page, 10), "loss ")
     sees(row(page, 10), "GPU 0")
-    assert re.search(r"20 % · about 5 h 33 left", row(page, 10).inner_text())
+    assert re.search(r"20 % · about 5 h 35 left", row(page, 10).inner_text())
     assert row(page, 10).get_by_role("progressbar").get_attribute("aria-valuenow") == "20"
     sees(row(page, 3), "CUDA out of memory: it asked for 2.5 GiB")
     sees(row(page, 3), "Failed (out of memory)")
