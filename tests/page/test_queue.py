@@ -229,6 +229,15 @@ def test_menu_selection_and_keys(gate: Gate, url: str, opened: Opened) -> None:
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
 
 
+def test_all_that_the_queue_needs_is_asked_for_at_once(url: str, opened: Opened) -> None:
+    """A module that is found out about only when another one has come costs a way to the server and back."""
+    page = opened(url)
+    row(page, 20).wait_for()
+    loaded = page.evaluate("() => performance.getEntriesByType('resource').map((one) => new URL(one.name).pathname)")
+    html = page.request.get(url).text()
+    assert [name for name in loaded if name.endswith(".js") and f'"{name}"' not in html] == []
+
+
 def test_five_thousand_jobs_scroll(opened: Opened, gate: Gate, url: str) -> None:
     gate.add(*(job(number) for number in range(1000, 6000)))
     page = opened(url)
