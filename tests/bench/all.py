@@ -27,6 +27,7 @@ NAMES = (
     "watch",
     "forecast",
     "web",
+    "page_speed",
 )
 
 

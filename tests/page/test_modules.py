@@ -8,6 +8,8 @@ import pytest
 from page.fakegate import Gate, serving
 from page.fakejobs import job, running
 
+from trainqueue.core import forewords
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
@@ -47,20 +49,20 @@ def test_figures_are_said_as_on_the_command_line(run: Callable[..., Any]) -> Non
     assert run("words", "clean(given, 6)", "a\u202eb\x1b[31mcd") == "a\ufffdb\ufffd[…"
 
 
-def test_when_a_job_starts_and_ends_is_said_with_honest_bounds(run: Callable[..., Any]) -> None:
-    def starts(at: float | None, early: float | None = None, late: float | None = None) -> Any:
-        bounds = None if early is None and late is None else [early, late]
-        return run("words", "starts(given, 1000)", {"expected_start_at": at, "expected_start_range": bounds})
-
-    assert starts(None) == "start unknown"
-    assert starts(3400) == starts(3400, 3300, 3500) == "starts in about 40 min"
-    assert starts(3400, 3400, 5200) == "starts in 40 min to 1 h 10"
-    assert starts(1600, 900, 3400) == "starts within 40 min"
-    assert starts(1001) == "starts any moment"
-    assert run("words", "left(given, 1000)", {"expected_end_at": 8500, "progress": None}) == "about 2 h 5 left"
-    eta = {"expected_end_at": None, "progress": {"eta": 100, "updated_at": 980}}
-    assert run("words", "left(given, 1000)", eta) == "about 1 min left"
-    assert run("words", "left(given, 1000)", {"progress": None}) == ""
+def test_expected_starts_and_ends_read_as_on_the_command_line(run: Callable[..., Any]) -> None:
+    """The page's words are the twins of core/forewords.py: the same for each of these."""
+    moments = [None, 990.0, 1000.5, 1001.5, 1019, 1092.5, 1150, 3400, 8220, 8500, 90_000, 360_000.0]
+    ranges = [None, [None, None], [900.0, 1400.0], [3300.0, 3500.0], [3400.0, 5200.0], [None, 90_000.0], [2000, None]]
+    jobs = [
+        {"state": state, f"expected_{end}_at": at, f"expected_{end}_range": between}
+        for state, end in (("queued", "start"), ("running", "end"), ("completed", "end"))
+        for at in moments
+        for between in ranges
+    ]
+    assert run("words", "given.map((job) => [starts(job, 1000), left(job, 1000)])", jobs) == [
+        [forewords.starts(one, 1000), forewords.left(one, 1000)] for one in jobs
+    ]
+    assert run("words", "starts(given, 1000)", job(1, expected_start_at=3400.0)) == "starts in about 40 min"
 
 
 def test_badges_name_state_and_position(run: Callable[..., Any]) -> None:

@@ -53,7 +53,7 @@ def test_a_glance_shows_what_runs_waits_and_failed(gate: Gate, url: str, opened:
     sees(row(page, 21), "starts in 15 min to 35 min")
     sees(row(page, 10), "loss ")
     sees(row(page, 10), "GPU 0")
-    assert re.search(r"20 % · about 5 h 33 left", row(page, 10).inner_text())
+    assert re.search(r"20 % · about 5 h 35 left", row(page, 10).inner_text())
     assert row(page, 10).get_by_role("progressbar").get_attribute("aria-valuenow") == "20"
     sees(row(page, 3), "CUDA out of memory: it asked for 2.5 GiB")
     sees(row(page, 3), "Failed (out of memory)")
@@ -227,6 +227,15 @@ def test_menu_selection_and_keys(gate: Gate, url: str, opened: Opened) -> None:
     page.reload()
     row(page, 20).wait_for()
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def test_all_that_the_queue_needs_is_asked_for_at_once(url: str, opened: Opened) -> None:
+    """A module that is found out about only when another one has come costs a way to the server and back."""
+    page = opened(url)
+    row(page, 20).wait_for()
+    loaded = page.evaluate("() => performance.getEntriesByType('resource').map((one) => new URL(one.name).pathname)")
+    html = page.request.get(url).text()
+    assert [name for name in loaded if name.endswith(".js") and f'"{name}"' not in html] == []
 
 
 def test_five_thousand_jobs_scroll(opened: Opened, gate: Gate, url: str) -> None:

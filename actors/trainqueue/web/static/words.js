@@ -20,7 +20,26 @@ export function size(bytes) {
   return `${(bytes / 2 ** 30).toFixed(1)} GiB`.replace(".0 GiB", " GiB");
 }
 
-/** About so long: "45 s", "40 min", "1 h 10", "2 d 3 h". */
+/** As exact as a guess can be: 45 s, 12 min, 1 h 10, 3 d 4 h. The twin of core/forewords.py's `duration`. */
+export function guess(seconds) {
+  if (seconds < 90) return `${Math.max(1, seconds < 20 ? even(seconds) : 5 * even(seconds / 5))} s`;
+  let minutes = even(seconds / 60);
+  if (minutes >= 120) minutes = 5 * even(minutes / 5);
+  if (minutes < 60) return `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 24) return minutes % 60 ? `${hours} h ${minutes % 60}` : `${hours} h`;
+  const all = even(seconds / 3600);
+  return all % 24 ? `${Math.floor(all / 24)} d ${all % 24} h` : `${Math.floor(all / 24)} d`;
+}
+
+/** Half goes to the even side, as Python rounds: the same guess must read the same everywhere. */
+function even(value) {
+  const low = Math.floor(value);
+  if (value - low !== 0.5) return Math.round(value);
+  return low % 2 ? low + 1 : low;
+}
+
+/** So long, of what was measured: "45 s", "40 min", "1 h 10", "2 d 3 h". */
 export function span(seconds) {
   const whole = Math.max(0, Math.round(seconds));
   if (whole < 60) return `${whole} s`;
@@ -58,34 +77,34 @@ export function clock(at, now, seconds = true) {
 
 /** When a waiting job starts: "starts in about 40 min", "starts in 40 min to 1 h 10", "start unknown". */
 export function starts(job, now) {
-  const at = job.expected_start_at ?? null;
-  if (at === null) return "start unknown";
-  const [earliest, latest] = (job.expected_start_range ?? [null, null]).map((one) => (one === null ? null : Math.max(0, one - now)));
-  if (at - now < 5 && (latest === null || latest < 60)) return "starts any moment";
-  if (earliest !== null && latest !== null && wide(earliest, latest)) {
-    return earliest < 5 ? `starts within ${span(latest)}` : `starts in ${span(earliest)} to ${span(latest)}`;
-  }
-  return `starts in about ${span(Math.max(0, at - now))}`;
+  if (job.state !== "queued") return "";
+  const text = expected(job.expected_start_at, job.expected_start_range, now);
+  return text === null ? "start unknown" : `starts ${text || "now"}`;
 }
 
-/** What a running job has left: "about 2 h 5 left", "1 h to 2 h left", "" where nobody knows. */
+/** What a running job has left: "about 2 h 5 left", "1 h to 2 h left", "end unknown". */
 export function left(job, now) {
-  const at = end(job);
-  if (at === null) return "";
-  if (at <= now) return "about to end";
-  const [earliest, latest] = (job.expected_end_range ?? [null, null]).map((one) => (one === null ? null : Math.max(0, one - now)));
-  if (earliest !== null && latest !== null && wide(earliest, latest)) return `${span(earliest)} to ${span(latest)} left`;
-  return `about ${span(at - now)} left`;
+  if (job.state !== "running" && job.state !== "pending") return "";
+  const text = expected(job.expected_end_at, job.expected_end_range, now);
+  if (!text) return text === null ? "end unknown" : "about to end";
+  return `${text.replace(/^in /, "")} left`;
 }
 
-function end(job) {
-  if (job.expected_end_at !== null && job.expected_end_at !== undefined) return job.expected_end_at;
-  const { eta, updated_at: at } = job.progress ?? {};
-  return eta === null || eta === undefined || !at ? null : at + eta;
-}
+const [AT_ONCE, MATTERS, LEAST] = [1, 0.25, 60];
 
-/** Whether a range says more than its middle. */
-const wide = (earliest, latest) => latest - earliest > Math.max(60, 0.25 * latest) && span(earliest) !== span(latest);
+/** "in about 40 min", "in 40 min to 1 h 10", "within 40 min"; "" for now, null where nobody knows. */
+function expected(at, between, now) {
+  if (at === null || at === undefined) return null;
+  const seconds = at - now;
+  if (seconds <= AT_ONCE) return "";
+  const [first, last] = between ?? [at, at];
+  const early = Math.max(0, (first ?? at) - now);
+  const late = Math.max(seconds, (last ?? at) - now);
+  if (late - early > 2 * Math.max(LEAST, MATTERS * seconds) && guess(early) !== guess(late)) {
+    return early <= AT_ONCE ? `within ${guess(late)}` : `in ${guess(early)} to ${guess(late)}`;
+  }
+  return `in about ${guess(seconds)}`;
+}
 
 /** "Queued (position: 2)", "Running", "Failed (exit code 1)". */
 export function badge(job) {
