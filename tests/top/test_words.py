@@ -73,7 +73,7 @@ def test_all_widths_hold_all_kinds_of_jobs_whatever_they_are_called() -> None:
     wide = shown(found)
     assert "[red]x[/red]" in wide[1]
     assert "模型训练" in shown(found, 200)[1]
-    for words in ("63 %", "███████▌░░░░", "1.25 it/s", "1:00", "val_loss 0.4321", "GPU 0", "▶   3"):
+    for words in ("63 %", "███████▌░░░░", "1.25/s", "1:00", "val_loss 0.4321", "GPU 0", "▶   3"):
         assert words in wide[1], words
     assert "stopping" in wide[2]
     assert "starting" in wide[3]
