@@ -89,13 +89,18 @@ class Terminal:
             self.process.kill()
         self.process.wait(30)
 
-    def expect(self, wanted: str, seconds: float = 20.0) -> None:
-        """Read until this stands there."""
+    def expect(self, *wanted: str, seconds: float = 20.0) -> str:
+        """Read until one of these stands there, and say which."""
         deadline = time.monotonic() + seconds
-        while wanted not in self.text:
-            assert time.monotonic() < deadline, f"{wanted!r} is not in {self.text!r}"
+        while (found := next((words for words in wanted if words in self.text), None)) is None:
+            assert time.monotonic() < deadline, f"{wanted} is not in {self.text!r}"
             if not self._read(0.1):
-                assert wanted in self.text, f"ended without {wanted!r}: {self.text!r}"
+                assert any(words in self.text for words in wanted), f"ended without {wanted}: {self.text!r}"
+        return found
+
+    def forget(self) -> None:
+        """What stands there."""
+        self.text = ""
 
     def type(self, keys: str) -> None:
         os.write(self._ours, keys.encode())

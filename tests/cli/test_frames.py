@@ -22,6 +22,8 @@ LINES = {
     b"a\rb\r": b"b\r",
     b"windows\r": b"windows\r",
     b"\r\r": b"\r\r",
+    b"\x00 binary\r": b"\x00 binary\r",
+    b"\x00\rb": b"\x00\rb",
     b"": b"",
 }
 

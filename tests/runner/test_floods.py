@@ -98,13 +98,17 @@ def test_every_sort_of_flood_can_be_read(cli: Cli, client: Client, kind: str, me
     assert shown.endswith(b"\nthe last line\n")
     for words in (["logs", "-f"], ["logs", "-n", "1000000000"]):
         text, took = output(cli, *words, str(job))
-        assert is_cut(text)
         memory = max(memory, took)
+        if kind == "returns" and "-f" not in words:  # of frames the last one: little is left
+            assert text.startswith(b"the first line\n")
+            assert len(text) < 3 * MEBI
+            continue
+        assert is_cut(text)
         assert text == in_pieces(client, job, 1_000_003)
     assert output(cli, "logs", "-n", "1", str(job))[0] == b"the last line\n"
     last, took = output(cli, "logs", "-n", "2", str(job))
     assert last.endswith(b"\nthe last line\n")
-    assert kind == "binary" or CAP // 2 < len(last) <= CAP * 3 // 4  # the flood is one line
+    assert kind != "long" or CAP // 2 < len(last) <= CAP * 3 // 4  # the flood is one line
     assert 0 < max(memory, took) < 60 * MEBI
 
 

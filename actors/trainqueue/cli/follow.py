@@ -67,8 +67,13 @@ class Raw:
         else:
             self.put(frames.passed(part["data"]))
             self.tail.offset = part["next"]
-        if part["eof"] and self._coloured and sys.stdout.isatty():
-            os.write(sys.stdout.fileno(), RESET)  # what a job leaves behind must not colour the prompt
+        if part["eof"] and frames is None:
+            self.end()
+
+    def end(self) -> None:
+        """What a job leaves behind must not colour the prompt."""
+        if self._coloured and sys.stdout.isatty():
+            os.write(sys.stdout.fileno(), RESET)
 
     def put(self, text: bytes) -> None:
         data = memoryview(text)
@@ -200,6 +205,7 @@ def show_now(tail: Tail, *, document: bool) -> None:
         if not part["data"]:
             break
     raw.put(frames.rest())
+    raw.end()
 
 
 @click.command()

@@ -6,6 +6,9 @@ back to the beginning.
 
 from __future__ import annotations
 
+import re
+
+NO_TEXT = re.compile(rb"[\x00-\x06\x0e-\x1a\x1c-\x1f]")
 MOST = 2**20
 """Bytes of a line that are held; a longer one is shown as it is."""
 
@@ -32,7 +35,7 @@ class Frames:
 
 
 def last(line: bytes) -> bytes:
-    """Its last frame that is not empty, and the return behind it, if there is one."""
+    """Its last frame that is not empty, and the return behind it, if there is one. What is no text is left alone."""
     body = line.rstrip(b"\r")
     at = body.rfind(b"\r")
-    return line if at < 0 else line[at + 1 :]
+    return line if at < 0 or NO_TEXT.search(line) else line[at + 1 :]

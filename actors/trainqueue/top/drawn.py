@@ -68,12 +68,12 @@ def cut(line: Sequence[Part], width: int) -> Line:
 
 
 def ends(left: Sequence[Part], right: Sequence[Part], width: int) -> Line:
-    """One at each side; the right one goes where there is no room for both."""
-    used = cells("".join(text for text, _ in left))
-    room = width - used - cells("".join(text for text, _ in right))
-    if room < 1:
+    """One at each side. Where there is no room for both the left one is cut; were little left of it, the right one goes."""
+    wide, kept = cells("".join(text for text, _ in left)), cells("".join(text for text, _ in right))
+    if width - kept - 1 < min(wide, width // 2):
         return cut(left, width)
-    return (*left, (" " * room, ""), *right)
+    shown = cut(left, width - kept - 1)
+    return (*shown, (" " * (width - kept - cells(plain(shown))), ""), *right)
 
 
 def rule(title: Sequence[Part], width: int) -> Line:
