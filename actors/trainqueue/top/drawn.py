@@ -68,7 +68,7 @@ def cut(line: Sequence[Part], width: int) -> Line:
 
 
 def ends(left: Sequence[Part], right: Sequence[Part], width: int) -> Line:
-    """One at each side. Where there is no room for both the left one is cut; were little left of it, the right one goes."""
+    """One at each side. Where there is no room for both the left one is cut, or, if little were left of it, alone."""
     wide, kept = cells("".join(text for text, _ in left)), cells("".join(text for text, _ in right))
     if width - kept - 1 < min(wide, width // 2):
         return cut(left, width)
