@@ -15,13 +15,11 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from trainqueue.errors import DaemonError, RequestError
-from trainqueue.web import openapi
 from trainqueue.web.answers import answered, on_no_daemon, on_refusal, refused
 from trainqueue.web.calls import Calls
 from trainqueue.web.guard import Guard, Rules
 from trainqueue.web.live import Live
 from trainqueue.web.logs import Logs
-from trainqueue.web.metrics import Metrics
 from trainqueue.web.reads import Reads
 from trainqueue.web.verbs import EACH, MODES, SWITCHES, Verbs
 
@@ -62,6 +60,13 @@ async def page(request: Request) -> Response:
     return FileResponse(STATIC / "index.html", headers=FRESH)
 
 
+async def description(request: Request) -> Response:
+    from trainqueue.web import openapi  # and made anew each time: hardly anybody asks
+
+    del request
+    return answered(openapi.described())
+
+
 async def on_http(request: Request, error: Exception) -> Response:
     """No such route, or not by this method."""
     assert isinstance(error, HTTPException)
@@ -96,15 +101,15 @@ def routes(calls: Calls, live: Live) -> list[BaseRoute]:
         *(Route(f"/{op}", verbs.of_several(op), methods=["POST"]) for op in (*EACH, *MODES)),
         *(Route(f"/gpus/{op}", verbs.of_several(op), methods=["POST"]) for op in SWITCHES),
     ]
-    described = openapi.described()
 
-    async def description(request: Request) -> Response:
-        del request
-        return answered(described)
+    async def metrics(request: Request) -> Response:
+        from trainqueue.web.metrics import Metrics  # 4 MB, of use only where a Prometheus asks
+
+        return await Metrics(calls)(request)
 
     files: list[BaseRoute] = [
         Route("/openapi.json", description, middleware=PACKED),
-        Route("/metrics", Metrics(calls).__call__),
+        Route("/metrics", metrics),
         Route("/", page),
         Mount("/static", Files(directory=STATIC)),
     ]

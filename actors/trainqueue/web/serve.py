@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from trainqueue.home import Home
 
-M_ARENA_MAX = -8
-"""As in malloc.h."""
+M_ARENA_MAX, M_MMAP_THRESHOLD, LARGE = -8, -3, 2**18
+"""As in malloc.h; bytes that a snapshot of a long queue exceeds."""
 PATIENCE = 1
 """Seconds that requests under way get at the end; streams end at once."""
 
@@ -121,9 +121,13 @@ def ignored(number: int, frame: FrameType | None) -> None:
 
 
 def keep_small() -> None:
-    """Each thread would get a heap of its own, of which much lies idle: 4 MB of 48."""
+    """Each thread would get a heap of its own, of which much lies idle: 4 MB of 48. And what is large must go back to
+    the system when it is freed; unless told so, glibc keeps the like of it on the heap after the first time.
+    """
     with contextlib.suppress(OSError, AttributeError):  # a C library without it
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_ARENA_MAX, 1)
+        libc.mallopt(M_MMAP_THRESHOLD, LARGE)
 
 
 def serve(home: Home, sock: socket.socket, its: Rules) -> None:

@@ -5,7 +5,7 @@ const AROUND = 6;
 
 /**
  * `root`: the element; `make()` -> node; `fill(node, id, index)`; rows are as high as `--row` of the style sheet says.
- * `set(ids)` and `paint()` draw; `refill(ids)` fills those of them that are in sight.
+ * `setAll` and `paintAll` draw; `refill(ids)` fills those of them that are in sight.
  */
 export function createRows(root, { make, fill }) {
   let items = [];
@@ -16,17 +16,17 @@ export function createRows(root, { make, fill }) {
     height = parseFloat(getComputedStyle(root).getPropertyValue("--row")) || 56;
   };
 
+  /** Which rows are in sight, or nearly so; none where all of it lies above or below the window. */
   function range() {
-    const box = root.getBoundingClientRect();
-    const first = Math.floor(-box.top / height) - AROUND;
-    const last = Math.ceil((innerHeight - box.top) / height) + AROUND;
-    return [Math.max(0, first), Math.min(items.length, last)];
+    if (!items.length) return [0, 0];
+    const { top } = root.getBoundingClientRect();
+    const within = (at) => Math.max(0, Math.min(items.length, at));
+    return [within(Math.floor(-top / height) - AROUND), within(Math.ceil((innerHeight - top) / height) + AROUND)];
   }
 
-  function paint() {
+  function paint([first, last] = range()) {
     const focus = document.activeElement;
     const kept = root.contains(focus) ? focus : null;
-    const [first, last] = range();
     const wanted = items.slice(first, last).map((id, at) => [id, first + at]);
     const inside = new Set(wanted.map(([id]) => id));
     for (const [id, node] of shown) {
@@ -63,17 +63,22 @@ export function createRows(root, { make, fill }) {
     node.setAttribute("aria-rowindex", at + 2);
   }
 
+  function take(ids) {
+    items = ids;
+    if (items.length && !height) measure();
+  }
+
+  const stretch = () => void (root.style.height = `${items.length * height}px`);
+
   return {
-    set(ids) {
-      items = ids;
-      if (!height) measure();
-      root.style.height = `${items.length * height}px`;
-      paint();
-    },
+    take,
+    stretch,
+    range,
     paint,
     resize() {
       measure();
-      this.set(items);
+      stretch();
+      paint();
     },
     refill(ids) {
       for (const [id, node] of shown) if (ids.has(id)) fill(node, id, node.at);
@@ -102,4 +107,17 @@ export function createRows(root, { make, fill }) {
       return items;
     },
   };
+}
+
+/** Lists that stand on one page get these ids, [[rows, ids], ...]: all are measured before any is written to, else the
+ * browser would lay the page out for each of them. */
+export function setAll(pairs) {
+  for (const [rows, ids] of pairs) rows.take(ids);
+  for (const [rows] of pairs) rows.stretch();
+  paintAll(pairs.map(([rows]) => rows));
+}
+
+export function paintAll(lists) {
+  const seen = lists.map((rows) => rows.range());
+  lists.forEach((rows, at) => rows.paint(seen[at]));
 }

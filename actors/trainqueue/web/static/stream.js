@@ -12,7 +12,7 @@ const EARLY = 100;
 const LOCK = "trainq.stream";
 
 /** For tests other ones: `source(url)`, `doc`, `peers()` -> {lock(), tell(message), hear(listener), close()}. */
-export function createStream({ store, source = (url) => new EventSource(url), doc = document, peers = createPeers }) {
+export function createStream({ store, source = createSource, doc = document, peers = createPeers }) {
   let events = null;
   let watch = null;
   let again = null;
@@ -132,6 +132,7 @@ export function createStream({ store, source = (url) => new EventSource(url), do
   }
 
   function vanish() {
+    firstSource()?.source.close();
     disconnect();
     unpoll?.();
     unpoll = null;
@@ -160,6 +161,29 @@ export function createStream({ store, source = (url) => new EventSource(url), do
       vanish();
     },
   };
+}
+
+/** What first.js has left, once. */
+function firstSource() {
+  const first = globalThis.trainqFirst ?? null;
+  globalThis.trainqFirst = null;
+  return first;
+}
+
+/** The stream that first.js has opened, where there is one that still flows; whoever gets it hears all of it. */
+function createSource(url) {
+  const first = firstSource();
+  if (!first) return new EventSource(url);
+  const { source, heard, keep } = first;
+  if (first.url !== url || source.readyState === EventSource.CLOSED) {
+    source.close();
+    return new EventSource(url);
+  }
+  queueMicrotask(() => {
+    for (const kind of ["snapshot", "delta", "ping"]) source.removeEventListener(kind, keep);
+    for (const { type, data } of heard) source.dispatchEvent(new MessageEvent(type, { data }));
+  });
+  return source;
 }
 
 /** The other tabs of this browser, where it lets them know of each other (not on a plain address of another machine). */

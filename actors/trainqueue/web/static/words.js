@@ -134,8 +134,13 @@ export function figure(value) {
   if (value === null || value === undefined || !Number.isFinite(value)) return String(value ?? "");
   const size = Math.abs(value);
   if (size !== 0 && (size < 0.001 || size >= 1e7)) return value.toExponential(1);
-  if (size >= 1000) return Math.round(value).toLocaleString("en-US");
+  if (size >= 1000) return grouped(Math.round(value));
   return Number.isInteger(value) ? String(value) : value.toPrecision(size < 1 ? 3 : 4);
+}
+
+/** 12,345. Not toLocaleString, which looks its locale up each time: thousands of figures a second come through here. */
+export function grouped(value) {
+  return String(value).replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
 /** "3.2 steps/s", "4.1 s/step". */
@@ -172,5 +177,5 @@ export function quote(word) {
 
 /** "1 GPU", "2 GPUs". */
 export function number(count, noun) {
-  return `${count.toLocaleString("en-US")} ${noun}${count === 1 ? "" : "s"}`;
+  return `${grouped(count)} ${noun}${count === 1 ? "" : "s"}`;
 }

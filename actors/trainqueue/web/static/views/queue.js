@@ -4,10 +4,10 @@ import { actionsOf } from "/static/actions.js";
 import { el, isTyping, setAttr, setText, show } from "/static/dom.js";
 import { SORTS, chosen } from "/static/filter.js";
 import { openMenu } from "/static/menu.js";
-import { createRows } from "/static/rows.js";
+import { createRows, paintAll, setAll } from "/static/rows.js";
 import { bindDrag } from "/static/views/drag.js";
 import { fillRow, makeRow } from "/static/views/queuerow.js";
-import { number, span } from "/static/words.js";
+import { grouped, number, span } from "/static/words.js";
 
 const SECTIONS = [
   { name: "running", title: "Running", empty: "Nothing runs." },
@@ -73,7 +73,7 @@ export function mount(root, { store, go, toast, doer, params }) {
     for (const id of selected) if (!all.has(id)) selected.delete(id);
     if (!all.has(view.current)) view.current = sections.flatMap((one) => one.ids)[0] ?? null;
     context.current = view.current;
-    for (const one of sections) one.rows.set(one.ids);
+    setAll(sections.map((one) => [one.rows, one.ids]));
     drawBulk();
   }
 
@@ -83,7 +83,7 @@ export function mount(root, { store, go, toast, doer, params }) {
     const cards = gpus.filter((gpu) => !gpu.id.startsWith("cpu:"));
     const free = cards.filter((gpu) => gpu.use === "free").length;
     const last = Math.max(0, ...line.slice(0, ready).map((id) => store.job(id)?.expected_end_at ?? 0));
-    const parts = [`${number(running.length, "job")} running`, `${line.length.toLocaleString("en-US")} waiting`];
+    const parts = [`${number(running.length, "job")} running`, `${grouped(line.length)} waiting`];
     if (cards.length) parts.push(`${free} of ${number(cards.length, "GPU")} free`);
     if (last > store.now()) parts.push(`all done in about ${span(last - store.now())}`);
     setText(summary, parts.join(" · "));
@@ -229,7 +229,7 @@ export function mount(root, { store, go, toast, doer, params }) {
   const scrolled = () => {
     frame ||= requestAnimationFrame(() => {
       frame = 0;
-      for (const one of sections) one.rows.paint();
+      paintAll(sections.map((one) => one.rows));
     });
   };
   const resized = () => sections.forEach((one) => one.rows.resize());

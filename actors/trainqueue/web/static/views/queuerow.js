@@ -122,7 +122,7 @@ function progressOf(parts, job, now) {
     setAttr(parts.bar, "aria-valuenow", Math.floor(share * 100));
     setAttr(parts.bar, "aria-label", `Progress of job ${job.id}`);
   }
-  const steps = step !== null && step !== undefined && total ? `${step.toLocaleString("en-US")} / ${total.toLocaleString("en-US")}` : "";
+  const steps = step !== null && step !== undefined && total ? `${words.grouped(step)} / ${words.grouped(total)}` : "";
   let [main, side] = ["", ""];
   if (runs) [main, side] = [join(words.percent(fraction), words.left(job, now)), join(steps, words.rate(rate))];
   else if (job.state === "queued") [main, side] = [held(job) ? "not before it is released" : words.starts(job, now), after(job)];
