@@ -196,9 +196,9 @@ class Client:
     def queue(self, limit: int = 100, offset: int = 0) -> dict[str, Any]:
         return self.call("queue", limit=limit, offset=offset)
 
-    def line(self) -> dict[str, Any]:
-        """The ids of all that wait, in start order; the first `ready` of them have a position."""
-        return self.call("line")
+    def line(self, limit: int = 1_000_000) -> dict[str, Any]:
+        """The ids of the first that wait, in start order, and what is expected of them; `ready` have a position."""
+        return self.call("line", limit=limit)
 
     def jobs(self, **filters: Any) -> tuple[list[Job], bool]:
         """Newest first, and whether there are more. Filters as on the wire."""

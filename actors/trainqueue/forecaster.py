@@ -105,7 +105,7 @@ class Forecaster:
                 return False
             self._begin()
             self._work()
-        if self._is_fresh() or not (short or self._made is None):
+        if self._steps is None or not short:
             return False
         self._askers.append((call, self.version))
         return True

@@ -55,10 +55,10 @@ def queue(arbiter: GPUArbiter, request: wire.Queue) -> object:
     }
 
 
-def line(arbiter: GPUArbiter) -> object:
+def line(arbiter: GPUArbiter, limit: int) -> object:
     """What changes for everybody at each start, and nothing else: the whole order, for who has the jobs already."""
     line = arbiter.core.line
-    waiting = [*line.page(0, len(line))]
+    waiting = [*line.page(0, limit)]
     return {
         "jobs": [job.id for job in waiting],
         "ready": line.ready,

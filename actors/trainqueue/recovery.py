@@ -176,7 +176,8 @@ def take_over(arbiter: GPUArbiter, job: Job, runner: local.Runner) -> None:
 def tell_progress(arbiter: GPUArbiter, job: Job, found: Result | str) -> None:
     """What an attempt that nobody watched has said at last, in its file and in its log."""
     log = arbiter.home.log_name(job.id, job.attempt)
-    sources = Sources(arbiter.home.job(job.id), log, job.spec.command, grown=True)
+    command = (*job.spec.command, *(job.spec.resume_args if job.attempt > 1 else ()))
+    sources = Sources(arbiter.home.job(job.id), log, command, grown=True)
     progress = sources.last_words(well=isinstance(found, Result) and found.exit_code == 0)
     sources.close()
     known = (job.progress or {}).get("fraction")

@@ -100,8 +100,8 @@ def result(arbiter: GPUArbiter, call: Call) -> object:  # noqa: PLR0912  (one ar
             return status(arbiter, call, anywhere(arbiter, job), env=env)
         case wire.Queue() as request:
             return queue(arbiter, request)
-        case wire.Line():
-            return line(arbiter)
+        case wire.Line(limit=limit):
+            return line(arbiter, limit)
         case wire.Jobs() as request:
             return jobs(arbiter, request)
         case wire.Cancel(jobs=ids, force=force):

@@ -62,7 +62,7 @@ class Queue(Request, frozen=True, tag="queue"):
 
 
 class Line(Request, frozen=True, tag="line"):
-    pass
+    limit: Annotated[int, Meta(ge=1, le=1_000_000)] = 1_000_000
 
 
 class Jobs(Request, frozen=True, tag="jobs"):

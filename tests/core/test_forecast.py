@@ -241,3 +241,39 @@ def test_a_job_may_end_while_the_forecast_is_made() -> None:
     core.handle(ev.AttemptEnded(1, 1, ev.Result(0, None, None, "", NOW, NOW + 1)), NOW + 1)
     assert core.jobs[2].state.name == "pending"
     assert finished(foretell(world, Lengths(NoPast()))).keys() == {1, 2, 3}
+
+
+@pytest.mark.parametrize("change", ["move", "edit", "hold"])
+def test_a_job_may_change_while_the_forecast_is_made(change: str) -> None:
+    """Between any two steps; with one that needs no GPU, and with some that need a plan."""
+    at = 0
+    while True:
+        core = made(spec(), spec(gpus=2), spec(gpus=0), spec(gpus=0), spec(), spec(gpus=0), gpus=2)
+        steps = whole(core, NOW)
+        try:
+            for _ in range(at):
+                next(steps)
+        except StopIteration:
+            break
+        {"move": moved, "edit": edited, "hold": held}[change](core)
+        for _ in steps:
+            pass
+        at += 1
+    assert at > 5
+
+
+def whole(core: Core, now: float) -> Generator[None, None, Any]:
+    world = yield from present(core, now)
+    return (yield from foretell(world, Lengths(NoPast())))
+
+
+def moved(core: Core) -> None:
+    core.handle(ev.Move(6, position=1), NOW)
+
+
+def edited(core: Core) -> None:
+    core.handle(ev.Edit(6, spec(gpus=1)), NOW)
+
+
+def held(core: Core) -> None:
+    core.handle(ev.Hold(6), NOW)

@@ -197,6 +197,16 @@ def test_what_is_not_possible_is_said_before_the_daemon_is_asked() -> None:
             act()
 
 
+def test_who_has_no_position_is_nobodys_neighbour() -> None:
+    found = world(job(1, "running"), job(2), job(3, why_code="held"))
+    assert found.ready == 1
+    assert deeds.place_back(found, found.jobs[2]) == (("move", {"job": 2, "to": "back"}),)
+    assert deeds.place_back(found, found.jobs[3]) == ()
+    for where, number in (("down", 2), ("up", 3)):
+        with pytest.raises(Refused):
+            deeds.move(found, found.jobs[number], where)
+
+
 def test_deeds_and_what_takes_them_back() -> None:
     found = world(job(1, "running"), job(2), job(3), job(4))
     two, three = found.jobs[2], found.jobs[3]

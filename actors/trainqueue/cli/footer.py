@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from trainqueue.client import Client
 
-QUIET = 0.1
-"""Seconds of silence before the line comes up; where it was up, it comes back at once."""
+QUIET, PATIENCE = 0.1, 1.0
+"""Seconds: of silence before the line comes up (where it was up, it comes back at once); for a terminal that stands still."""
 TICK, OFTEN = 1.0, 0.4
 """Seconds between two looks at the line, and between two drawings of it at least."""
 FRESH, FRESH_RUNNING = 2.0, 5.0
@@ -187,11 +187,12 @@ class Footer:
 
     def _put(self, text: bytes, drawn: tuple[str, int] | None) -> None:
         """A stop between the writing and its note would leave the line on the shell's screen."""
-        select.select([], [self._fd], [])
+        ready = select.select([], [self._fd], [], PATIENCE)[1]  # somebody may have pressed Ctrl-S, and a stop must work
         signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
         try:
             self._drawn = drawn
-            os.write(self._fd, CLEAR + text + DONE)
+            if ready:
+                os.write(self._fd, CLEAR + text + DONE)
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
 

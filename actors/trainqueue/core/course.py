@@ -184,6 +184,8 @@ class Course:
             while self._free_places > 0 and (job := self._line.first(needs_gpu=False)) is not None:
                 if self._gates.claim(job):
                     self._take(job, (), None)
+                elif self._line.first(needs_gpu=False) is job:
+                    break
             if not self._gates.lend(islice(self._line.walk(needs_gpu=False), DEPTH)):
                 break
 

@@ -29,7 +29,7 @@ MANY = 1000
 
 @dataclass(slots=True)
 class World:
-    """A copy, as far as it may change: a forecast is made bit by bit while the queue goes on."""
+    """A copy: a forecast is made bit by bit while the queue goes on, and jobs are moved, edited, started and ended."""
 
     now: float
     slots: list[Slot]
@@ -65,31 +65,33 @@ class World:
 def present(core: Core, now: float) -> Generator[None, None, World]:
     """A job that only a person, or a change of the machine, can let start is not among the waiting.
 
-    Jobs may start and end between two steps. Who runs is taken down in the first; who is found to wait later on, and
-    ran then, is left out.
+    Who runs and who waits is taken down in the first step, each as he is then or some steps later; who does not wait
+    any more by then is left out.
     """
     slots = core.board.slots()
     opens = dict[str, float | None]()
     for slot in slots:
         if not slot.usable and not slot.tenants:
             opens[slot.id] = now + SOON if core.board.use(core.board.cards[slot.id]) == "memory" else None
-    running = [job.snapshot() for job in core.active()]  # they may end while the rest is looked at
+    running, everybody = [job.snapshot() for job in core.active()], core.line.everybody()
     world = World(now, slots, opens, running, [], set(), {}, cpu_jobs=core.leases.cpu_jobs)
     world.jobs = {job.id: job for job in world.running}
     world.settle, world.lanes = core.limits.settle_time, core.lanes
     if not (core.paused or core.draining):
-        for at in range(0, len(core.line), PAGE):
-            for job in core.line.page(at, PAGE):
+        for at in range(0, len(everybody), PAGE):
+            for job in everybody[at : at + PAGE]:
                 _wait(world, core, job)
             yield
         world.waiting.sort(key=place)
     return world
 
 
-def _wait(world: World, core: Core, job: Job) -> None:
-    state, spec = job.state, job.spec
-    assert isinstance(state, Queued)
-    if job.id in world.jobs or state.is_held or not core.needs.met(job) or core.lanes.closed(spec) is not None:
+def _wait(world: World, core: Core, known: Job) -> None:
+    state, spec = known.state, known.spec
+    if known.id in world.jobs or not isinstance(state, Queued):
+        return
+    job = known.snapshot()
+    if state.is_held or not core.needs.met(job) or core.lanes.closed(spec) is not None:
         return
     if job.waits_for or job.waits_for_groups:
         if not (found := _awaited(core, job)):

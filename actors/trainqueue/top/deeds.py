@@ -60,9 +60,12 @@ def running(job: JobMap, verb: str) -> None:
 
 
 def place_back(world: World, job: JobMap) -> tuple[Call, ...]:
-    """To before the one behind it, where it stands now."""
-    at = world.waiting.index(job["id"]) if job["id"] in world.waiting else len(world.waiting)
-    behind = world.waiting[at + 1 : at + 2]
+    """To before the one behind it, where it stands now; nothing for one that has no position."""
+    line = world.waiting[: world.ready]
+    if job["id"] not in line:
+        return ()
+    at = line.index(job["id"])
+    behind = line[at + 1 : at + 2]
     return (("move", {"job": job["id"], "before": behind[0]} if behind else {"job": job["id"], "to": "back"}),)
 
 
@@ -121,7 +124,11 @@ def move(world: World, job: JobMap, where: str) -> Deed:
     number_, undo = job["id"], place_back(world, job)
     if where in {"front", "back"}:
         return Deed((("move", {"job": number_, "to": where}),), "", number_, "queued", "", undo, "is back in its place")
-    line, at = world.waiting, world.waiting.index(number_)
+    line = world.waiting[: world.ready]
+    if number_ not in line:
+        msg = f"job {number_} has no position, since it may not start yet: f and b move it to the front and the back"
+        raise Refused(msg)
+    at = line.index(number_)
     if where == "up":
         if at == 0:
             msg = f"job {number_} is the first in the line"

@@ -193,13 +193,13 @@ class Watch(threading.Thread):
             first["queued"] += queue["queued"]
         first["queued"] = [*{job["id"]: job for job in first["queued"]}.values()]
         recent = client.call("jobs", states=ENDED, limit=RECENT)["jobs"]
-        line = client.line()
+        line = client.line(SHOWN)
         self._see(line, [*first["running"], *first["queued"], *recent])
         return Whole(first, recent, line, daemon)
 
     def _some(self, client: Client, dirty: set[int], *, slow: bool = False) -> Some:
         queue = client.queue(1)
-        line = client.line()
+        line = client.line(SHOWN)
         wanted = {*dirty, *(job for job in line["jobs"][:SHOWN] if job not in self._known)}
         jobs = [job for some in chunks(sorted(wanted)) for job in client.call("jobs", jobs=some, limit=PAGE)["jobs"]]
         if slow and line["jobs"]:
