@@ -40,7 +40,7 @@ def seed_of(request: pytest.FixtureRequest) -> list[object]:
 @pytest.mark.timeout(600)
 def test_a_short_one(request: pytest.FixtureRequest) -> None:
     """As many kills as there is time for."""
-    drive("--kills", 18, "--jobs", 130, "--seconds", 18, *seed_of(request))
+    drive("--kills", 6, "--jobs", 40, "--seconds", 6, *seed_of(request))
 
 
 @pytest.mark.soak

@@ -11,7 +11,7 @@ from soak.test_kills import drive, seed_of
 
 @pytest.mark.timeout(120)
 def test_a_short_weekend(request: pytest.FixtureRequest) -> None:
-    drive("--seconds", 6, "--apart", 1.5, *seed_of(request), module="soak.weekend")
+    drive("--seconds", 3, "--apart", 1.0, *seed_of(request), module="soak.weekend")
 
 
 @pytest.mark.soak

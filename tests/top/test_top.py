@@ -44,13 +44,13 @@ class Screen:
 
     async def see(self, *words: str) -> None:
         """Until all of them stand there."""
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 40
         while not all(word in self.text for word in words):
             assert time.monotonic() < deadline, f"{words} in\n{self.text}"
             await asyncio.sleep(0.01)
 
     async def until(self, condition: Callable[[], object]) -> None:
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 40
         while not condition():
             assert time.monotonic() < deadline, self.text
             await asyncio.sleep(0.01)

@@ -81,7 +81,9 @@ export function createDoer({ store, api, toast, go, grace = GRACE }) {
     const ids = jobs.map((job) => job.id);
     const free = jobs.filter((job) => !held(job)).map((job) => job.id);
     const until = Date.now() + grace;
+    const batch = { ids, timer: 0 };
     for (const id of ids) leaving.set(id, until);
+    batches.add(batch); // already now: who leaves before the hold is answered has meant it as well
     touch(ids);
     if (free.length) {
       try {
@@ -89,15 +91,18 @@ export function createDoer({ store, api, toast, go, grace = GRACE }) {
         for (const { id } of refused) leaving.delete(id);
         if (refused.length) refusal(`${names(refused.map((job) => job.id))} not cancelled: ${words}`);
       } catch (error) {
+        batches.delete(batch);
         for (const id of ids) leaving.delete(id);
         touch(ids);
         return refusal(`Not cancelled: ${error.message}`);
       }
     }
-    const batch = { ids: ids.filter((id) => leaving.has(id)), timer: 0 };
+    batch.ids = ids.filter((id) => leaving.has(id));
     touch(ids);
-    if (!batch.ids.length) return undefined;
-    batches.add(batch);
+    if (!batch.ids.length) {
+      batches.delete(batch);
+      return undefined;
+    }
     const notice = toast(`Cancelling ${names(batch.ids)} …`, { seconds: grace / 1000, action: { label: "Undo", run: () => undo(batch, free) } });
     batch.timer = setTimeout(() => finish(batch, notice), Math.max(0, until - Date.now()));
     return undefined;
