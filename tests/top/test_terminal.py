@@ -50,9 +50,10 @@ def test_it_draws_and_gives_the_terminal_back(cli: Cli, client: Client) -> None:
         assert "\x1b[?1000h" not in text  # the mouse
         assert not re.search(r"\x1b\[[0-9;]*3[0-7][;m]", text)  # no colour
     with Terminal([*PREFIX, "top"], cli.env) as terminal:
-        terminal.expect("sleeps")
-        assert "\x1b[?1000h" in terminal.text
-        assert "\x1b[32m" in terminal.text
+        terminal.expect("\x1b[?1000h")
+        first, _, _ = terminal.text.partition("\x1b[?1000h")
+        assert "sleeps" in first, "the first picture did not wait for Textual"
+        assert "\x1b[32m" in first
         terminal.type("q")
         assert LEFT in terminal.rest()
         assert terminal.process.returncode == 0

@@ -14,6 +14,7 @@ from textual.widgets import Input
 from trainqueue.top.app import Top
 from trainqueue.top.asker import Asker
 from trainqueue.top.drawn import plain
+from trainqueue.top.first import picture
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -233,3 +234,22 @@ def test_of_thousands_only_what_is_in_view_is_asked_for(daemon: Daemon, client: 
         await screen.see("Waiting 3,000, 111 shown", "many-17 ", "many-1700")
 
     play(daemon, story)
+
+
+def test_the_first_picture_is_the_one_that_textual_paints(daemon: Daemon, client: Client) -> None:
+    """At both a usual and a low height, where the parts share what there is in another way."""
+    client.pause()
+    client.submit([{"command": ["true"], "cwd": "/", "name": f"waits {at}"} for at in range(60)])
+
+    async def story(screen: Screen) -> None:
+        await screen.see("waits 0")
+        top = screen.top
+
+        def drawn() -> str:
+            return "\n".join(plain(line) for line in picture(top.view, top.asker, *top.size))
+
+        await screen.until(lambda: screen.text == drawn())
+        assert len(drawn().splitlines()) == top.size.height
+
+    for size in ((120, 40), (60, 13)):
+        play(daemon, story, size)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from trainqueue.cli.screen import clock
 from trainqueue.core.forewords import left, starts
 
@@ -37,5 +35,7 @@ def told(job: dict[str, Any]) -> dict[str, Any]:
 
 def soon(job: Job) -> str:
     """After its position: when a fresh job is expected to start."""
-    words = starts(msgspec.structs.asdict(job), time.time())
+    from msgspec.structs import asdict  # 12 ms, and tables need none of it
+
+    words = starts(asdict(job), time.time())
     return f", {words}" if words else ""

@@ -1,9 +1,10 @@
-"""`top`: the queue full-screen and live. The daemon is asked while Textual is being imported."""
+"""`top`: the queue full-screen and live. Its first picture is there before Textual is imported."""
 
 from __future__ import annotations
 
 import os
 import sys
+from importlib.util import find_spec
 
 import click
 
@@ -28,19 +29,20 @@ def top(ctx: click.Context, interval: float, no_mouse: bool) -> int:  # noqa: FB
     if trouble:
         complain(trouble)
         return USAGE
+    if any(find_spec(name) is None for name in ("textual", "rich")):
+        complain(f"top needs the extra [tui]: pip install 'trainqueue[tui]' in the environment of trainq-cli; {PLAIN}")
+        return REFUSED
     from trainqueue.home import Home
     from trainqueue.top.asker import Asker
 
     asker = Asker(Home.find(ctx.find_root().obj), interval)
     asker.start()
-    try:
+    from trainqueue.top.first import First
+
+    with First(asker) as first:
         from trainqueue.top.app import serve
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in {"textual", "rich"}:
-            raise
-        complain(f"top needs the extra [tui]: pip install 'trainqueue[tui]' in the environment of trainq-cli; {PLAIN}")
-        return REFUSED
-    return serve(asker, mouse=not no_mouse)
+
+        return serve(asker, first, mouse=not no_mouse)
 
 
 def unfit() -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import os
-import signal
 import sys
 import threading
 import time
@@ -18,6 +17,7 @@ from textual.binding import Binding
 from trainqueue.cli.screen import clean as uncontrolled
 from trainqueue.top import deeds
 from trainqueue.top.deeds import Refused
+from trainqueue.top.first import SIGNALS
 from trainqueue.top.keys import COMMANDS, Keys
 from trainqueue.top.lines import Lines
 from trainqueue.top.paint import PARTS, Painter
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
     from trainqueue.top.asker import Asker
+    from trainqueue.top.first import First
 
 CSS = """
 Screen { layout: vertical; background: transparent; overflow: hidden; }
@@ -45,7 +46,6 @@ TYPED = {
     "filter": "words that must occur: name, state, user, tag, command",
     "priority": "low, normal, high, or a number",
 }
-SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 FULL = 3
 """Writes that may lie before the terminal."""
 PATIENCE = 2.0
@@ -62,12 +62,11 @@ class Top(App[int]):
         Binding("ctrl+z", "suspend_process", show=False, priority=True),
     ]
 
-    def __init__(self, asker: Asker) -> None:
+    def __init__(self, asker: Asker, first: First | None = None) -> None:
         super().__init__(ansi_color=True)
-        self.asker, self.view = asker, View()
+        self.asker, self.first = asker, first
+        self.view = View() if first is None else first.view
         self.fault = ""
-        self.early = 0
-        """The exit code for a signal that has come before there was a loop to hear it."""
         self._due = 0.0
         self.drawings = 0
 
@@ -93,8 +92,8 @@ class Top(App[int]):
         self.app_resume_signal.subscribe(self, self.resumed)
         self.set_interval(self.asker.interval, self.draw)
         self.hear()
-        if self.early:
-            self.told_to_leave(self.early)
+        if self.first is not None and self.first.code:
+            self.told_to_leave(self.first.code)
 
     def resumed(self, app: App[Any]) -> None:
         """After Ctrl-Z and fg the terminal is empty."""
@@ -229,16 +228,10 @@ class Top(App[int]):
             yield SystemCommand(title, f"Key {key}", partial(self.press, names.get(key, key)))
 
 
-def serve(asker: Asker, *, mouse: bool) -> int:
+def serve(asker: Asker, first: First, *, mouse: bool) -> int:
     """Until somebody leaves; the exit code."""
-    top = Top(asker)
-
-    def note(number: int, frame: object) -> None:
-        del frame
-        top.early = 128 + number
-
-    for number in SIGNALS:
-        signal.signal(number, note)
+    top = Top(asker, first)
+    first.hand_over()
     found = top.run(mouse=mouse)
     if top.fault:
         sys.stderr.write(clean_lines(top.fault) + "trainq-cli top has a fault (above); the daemon and its jobs go on\n")
