@@ -297,7 +297,11 @@ class TrainerActor(SelectingActor):
         """The one place where progress is told. `result`: the job has ended so, and this is the last time."""
         if self.sources is None:
             return
-        values = self.sources.news() if result is None else self.sources.last_words(well=result.exit_code == 0)
+        try:
+            values = self.sources.news() if result is None else self.sources.last_words(well=result.exit_code == 0)
+        except Exception:  # a fault of ours in reading what a job says must not cost it its watch
+            logger.exception("the progress of job %d cannot be told", self.job)
+            return
         if values is not None:
             if self.vitals is not None:
                 self.vitals.beats = True

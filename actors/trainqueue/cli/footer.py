@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from trainqueue.client import Client
 
 QUIET, PATIENCE = 0.1, 1.0
-"""Seconds: of silence before the line comes up (where it was up, it comes back at once); for a terminal that stands still."""
+"""Seconds: of silence before the line comes up (where it was up it comes back at once); for a terminal that waits."""
 TICK, OFTEN = 1.0, 0.4
 """Seconds between two looks at the line, and between two drawings of it at least."""
 FRESH, FRESH_RUNNING = 2.0, 5.0
