@@ -6,8 +6,11 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 
 from trainqueue.capture import MARKS
+from trainqueue.cli import COMMANDS
+from trainqueue.cli import cli as group
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,11 +76,9 @@ def test_a_daemon_that_cannot_start_says_why_in_one_line(cli: Cli, tmp_path: Pat
     assert len(failed.stderr.splitlines()) == 1
 
 
-def test_every_command_has_help(cli: Cli) -> None:
-    from trainqueue.cli import COMMANDS
-
+def test_every_command_has_help() -> None:
     for name in COMMANDS:
-        helped = cli(name, "-h")
-        assert helped.returncode == 0
+        helped = CliRunner().invoke(group, [name, "-h"])
+        assert helped.exit_code == 0, name
         assert "--json" in helped.stdout or name in {"daemon", "completion", "top"}, name
         assert max(map(len, helped.stdout.splitlines())) <= 80, name

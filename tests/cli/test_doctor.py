@@ -294,9 +294,23 @@ def test_pretended_gpus_that_nobody_can_read(cli: Cli, daemon: Daemon) -> None:
     assert found.code == 1
 
 
-@pytest.mark.parametrize("value", ["CAST(x'ff' AS TEXT)", "'{'"])
+NO_TEXT, NO_JSON = "CAST(x'ff' AS TEXT)", "'{'"
+
+
 @pytest.mark.parametrize(
-    "where", ["jobs SET detail", "jobs SET user", "attempts SET runner", "settings SET value", "jobs SET progress"]
+    ("where", "value"),
+    [
+        ("jobs SET detail", NO_JSON),
+        ("jobs SET user", NO_TEXT),
+        ("attempts SET runner", NO_JSON),
+        ("settings SET value", NO_TEXT),
+        ("jobs SET progress", NO_JSON),
+        pytest.param("jobs SET detail", NO_TEXT, marks=pytest.mark.soak),
+        pytest.param("jobs SET user", NO_JSON, marks=pytest.mark.soak),
+        pytest.param("attempts SET runner", NO_TEXT, marks=pytest.mark.soak),
+        pytest.param("settings SET value", NO_JSON, marks=pytest.mark.soak),
+        pytest.param("jobs SET progress", NO_TEXT, marks=pytest.mark.soak),
+    ],
 )
 def test_words_that_nobody_can_read(cli: Cli, daemon: Daemon, tmp_path: Path, where: str, value: str) -> None:
     """A start that they end says which file it is about, and what to do."""

@@ -181,19 +181,21 @@ WRONG_TEXTS = {
 }
 
 
-@pytest.mark.parametrize("case", WRONG_TEXTS)
-def test_who_gives_up_finds_his_text_again(case: str, cli: Cli, editor: Callable[[str], None], tmp_path: Path) -> None:
-    script, keys = WRONG_TEXTS[case]
-    cli("submit", "--hold", "--name", "before", "--", "true")
-    editor(script)
-    said, code = answering(cli, keys, "edit", "1")
-    assert (code, "job 1 is unchanged: " in said, "Traceback" in said) == (1, True, False), said
-    (kept,) = tmp_path.glob("trainq-edit-*")
-    assert f"Your text is kept in {kept}." in said
-    left = (tmp_path / f"seen.{said.count('Edit it again?')}").read_bytes()  # what the last turn began with
-    assert kept.read_bytes() != left
-    assert b"WRONG" not in kept.read_bytes()
-    assert cli.json("status", "1")["name"] == "before"
+def test_who_gives_up_finds_his_text_again(
+    cli: Cli, client: Client, editor: Callable[[str], None], tmp_path: Path
+) -> None:
+    client.submit([{"command": ["true"], "cwd": "/", "hold": True, "name": "before"}])
+    for case, (script, keys) in WRONG_TEXTS.items():
+        editor(script)
+        said, code = answering(cli, keys, "edit", "1")
+        assert (code, "job 1 is unchanged: " in said, "Traceback" in said) == (1, True, False), (case, said)
+        (kept,) = tmp_path.glob("trainq-edit-*")
+        assert f"Your text is kept in {kept}." in said, case
+        left = (tmp_path / f"seen.{said.count('Edit it again?')}").read_bytes()  # what the last turn began with
+        assert kept.read_bytes() != left, case
+        assert b"WRONG" not in kept.read_bytes(), case
+        assert client.status(1).name == "before", case
+        kept.unlink()
 
 
 def test_an_editor_that_never_gets_it_right_is_not_asked_for_ever(
@@ -214,15 +216,16 @@ NO_TEXT = {
 }
 
 
-@pytest.mark.parametrize("case", NO_TEXT)
-def test_an_editor_that_gives_nothing_back(case: str, cli: Cli, editor: Callable[[str], None], tmp_path: Path) -> None:
-    script, words = NO_TEXT[case]
-    cli("submit", "--hold", "--", "true")
-    editor(f"echo x > $1~; {script}")
-    said, code = answering(cli, "", "edit", "1")
-    assert (code, words in said, "job 1 is unchanged" in said) == (1, True, True), said
-    assert "EDITOR=nano" in said
-    assert not [*tmp_path.glob("trainq-edit-*")]
+def test_an_editor_that_gives_nothing_back(
+    cli: Cli, client: Client, editor: Callable[[str], None], tmp_path: Path
+) -> None:
+    client.submit([{"command": ["true"], "cwd": "/", "hold": True}])
+    for case, (script, words) in NO_TEXT.items():
+        editor(f"echo x > $1~; {script}")
+        said, code = answering(cli, "", "edit", "1")
+        assert (code, words in said, "job 1 is unchanged" in said) == (1, True, True), (case, said)
+        assert "EDITOR=nano" in said, case
+        assert not [*tmp_path.glob("trainq-edit-*")], case
 
 
 def test_no_editor(cli: Cli, editor: Callable[[str], None], tmp_path: Path) -> None:

@@ -91,24 +91,23 @@ def test_options_reach_the_daemon(cli: Cli) -> None:
     assert job["why_code"] == "not-before"
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        ["--gpu-memory", "8"],
-        ["--not-before", "2001-01-01"],
-        ["--retries", "bad-luck=1"],
-        ["--priority", "urgent"],
-        ["--tag", "x"],
-        ["--time-limit", "soon"],
-        ["--warn", "10s", "--time-limit", "3s"],
-    ],
-    ids=lambda options: options[0],
-)
-def test_wrong_usage_is_two(cli: Cli, options: list[str]) -> None:
-    refused = cli("submit", *options, "--", "true")
-    assert refused.returncode == 2
-    assert options[1].partition("=")[0] in refused.stderr or "--warn" in refused.stderr
-    assert cli.json("queue")["queued"] == []
+WRONG = [
+    ["--gpu-memory", "8"],
+    ["--not-before", "2001-01-01"],
+    ["--retries", "bad-luck=1"],
+    ["--priority", "urgent"],
+    ["--tag", "x"],
+    ["--time-limit", "soon"],
+    ["--warn", "10s", "--time-limit", "3s"],
+]
+
+
+def test_wrong_usage_is_two(cli: Cli, client: Client) -> None:
+    for options in WRONG:
+        refused = cli("submit", *options, "--", "true")
+        assert refused.returncode == 2, options
+        assert options[1].partition("=")[0] in refused.stderr or "--warn" in refused.stderr, options
+        assert client.queue()["queued"] == [], options
 
 
 def test_texts_that_the_wire_cannot_carry(cli: Cli, tmp_path: Path) -> None:

@@ -279,9 +279,12 @@ def step(core: Core, ended: dict[int, Job], data: st.DataObject) -> ev.Event:
     return draw(st.sampled_from(choices))()
 
 
-@settings(max_examples=300, deadline=None)
-@given(st.data())
-def test_random_histories_keep_every_promise(data: st.DataObject) -> None:
+@pytest.mark.parametrize("examples", [120, pytest.param(3000, marks=pytest.mark.soak)], ids=["some", "many"])
+def test_random_histories_keep_every_promise(examples: int) -> None:
+    settings(max_examples=examples, deadline=None)(given(st.data())(random_history))()
+
+
+def random_history(data: st.DataObject) -> None:
     limits = Limits(crash_guard_jobs=data.draw(st.sampled_from([0, 2])))
     core, ended, now = Core(["a", "b"], cpu_jobs=2, limits=limits), dict[int, Job](), 100_000.0
     to_end = 0

@@ -248,7 +248,7 @@ class Life:
 def test_jobs_that_wait_for_each_other_in_all_ways() -> None:
     seen = Counter[str]()
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=150, deadline=None)
     @given(st.randoms(use_true_random=True))
     def live(random: Random) -> None:
         life = Life(random)

@@ -6,6 +6,7 @@ import time
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from core.machine import spec
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -190,11 +191,12 @@ LIMITS = Limits(cpu_jobs=2, lanes={"debug": Lane(1), "long": Lane()})
 BOUNDS = [None, 1, 1, 2, 3]
 
 
-def test_random_lives_exceed_no_bound() -> None:
+@pytest.mark.parametrize("examples", [30, pytest.param(600, marks=pytest.mark.soak)], ids=["some", "many"])
+def test_random_lives_exceed_no_bound(examples: int) -> None:
     """`validate` counts it all anew after each step; here each start is held against its bound."""
     starts = 0
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=examples, deadline=None)
     @given(st.randoms(use_true_random=True))
     def live(random: Random) -> None:
         nonlocal starts

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+import pytest
 from core.machine import GIB, SICK, Machine, spec
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -255,10 +256,11 @@ class Life:
         raise AssertionError([why(core, job, machine.now) for job in core.jobs.values()])
 
 
-def test_gpus_are_given_out_only_when_free_and_all_jobs_start_in_the_end() -> None:
+@pytest.mark.parametrize("examples", [50, pytest.param(1000, marks=pytest.mark.soak)], ids=["some", "many"])
+def test_gpus_are_given_out_only_when_free_and_all_jobs_start_in_the_end(examples: int) -> None:
     started = 0
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=examples, deadline=None)
     @given(st.randoms(use_true_random=True))
     def live(random: Random) -> None:
         nonlocal started

@@ -443,11 +443,12 @@ def rich(home: Home) -> Home:
     return home
 
 
+@pytest.mark.parametrize("apart", [71, pytest.param(7, marks=pytest.mark.soak)], ids=["some", "many"])
 @pytest.mark.parametrize("garbage", [bytes(PAGE), b"garbage from another file\n" * 157 + b"more", b"\xff" * PAGE])
-def test_whatever_page_is_damaged_the_rest_is_saved(rich: Home, garbage: bytes) -> None:
+def test_whatever_page_is_damaged_the_rest_is_saved(rich: Home, garbage: bytes, apart: int) -> None:
     """Every so many in turn: a recovery succeeds, loses no job whose pages are whole, and a daemon can start."""
     whole = rich.database.read_bytes()
-    for number in range(random.Random(len(garbage) + garbage[0]).randrange(29), len(whole) // PAGE, 29):
+    for number in range(random.Random(len(garbage) + garbage[0]).randrange(apart), len(whole) // PAGE, apart):
         rich.database.write_bytes(whole)
         overwrite(rich.database, number * PAGE, garbage)
         before = salvage.fault_of(rich.database)
