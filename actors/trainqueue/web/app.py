@@ -10,13 +10,12 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.responses import FileResponse
 from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
 
 from trainqueue.errors import DaemonError, RequestError
 from trainqueue.web.answers import answered, on_no_daemon, on_refusal, refused
 from trainqueue.web.calls import Calls
+from trainqueue.web.files import Files
 from trainqueue.web.guard import Guard, Rules
 from trainqueue.web.live import Live
 from trainqueue.web.logs import Logs
@@ -28,36 +27,12 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
     from starlette.responses import Response
-    from starlette.types import Scope
 
     from trainqueue.home import Home
 
 BASE = "/api/training"
 STATIC = Path(__file__).parent / "static"
 PACKED = [Middleware(GZipMiddleware, minimum_size=4096, compresslevel=3)]
-FRESH = {"cache-control": "no-cache"}
-"""Files of the page are asked for again each time, and answered by their ETag: an upgrade shows at once."""
-
-
-class Files(StaticFiles):
-    def file_response(self, *args: Any, **fields: Any) -> Response:
-        answer = super().file_response(*args, **fields)
-        answer.headers.update(FRESH)
-        return answer
-
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        """Nothing but files that are there; Starlette's own refusal is a page of text."""
-        try:
-            return await super().get_response(path, scope)
-        except HTTPException as error:
-            if error.status_code == 405:
-                return refused("bad-request", "files are only read", 405)
-            return refused("not-found", "there is no such file")
-
-
-async def page(request: Request) -> Response:
-    del request
-    return FileResponse(STATIC / "index.html", headers=FRESH)
 
 
 async def description(request: Request) -> Response:
@@ -84,7 +59,7 @@ async def on_fault(request: Request, error: Exception) -> Response:
 
 
 def routes(calls: Calls, live: Live) -> list[BaseRoute]:
-    reads, verbs = Reads(calls, live), Verbs(calls)
+    reads, verbs, files = Reads(calls, live), Verbs(calls), Files(STATIC)
     get = [
         Route("/queue", reads.queue, middleware=PACKED),
         Route("/history", reads.history, middleware=PACKED),
@@ -107,13 +82,13 @@ def routes(calls: Calls, live: Live) -> list[BaseRoute]:
 
         return await Metrics(calls)(request)
 
-    files: list[BaseRoute] = [
+    others: list[BaseRoute] = [
         Route("/openapi.json", description, middleware=PACKED),
         Route("/metrics", metrics),
-        Route("/", page),
-        Mount("/static", Files(directory=STATIC)),
+        Route("/", files.page),
+        Route("/static/{name:path}", files.__call__),
     ]
-    return [Mount(BASE, routes=[*get, *post]), *files]
+    return [Mount(BASE, routes=[*get, *post]), *others]
 
 
 def make(home: Home, rules: Rules) -> tuple[Starlette, Callable[[], None]]:

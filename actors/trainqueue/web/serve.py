@@ -37,9 +37,15 @@ PATIENCE = 1
 
 
 class Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, end: Callable[[], None]) -> None:
+    """`early`: signals that have come before it could hear them."""
+
+    def __init__(self, config: uvicorn.Config, end: Callable[[], None], early: list[int]) -> None:
         super().__init__(config)
-        self.end = end
+        self.end, self.early = end, early
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.should_exit = self.should_exit or bool(self.early)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.end()
@@ -116,10 +122,6 @@ def tells(record: logging.LogRecord) -> bool:
     return record.levelno >= logging.WARNING and not cut
 
 
-def ignored(number: int, frame: FrameType | None) -> None:
-    """Not SIG_IGN, which the programs that we start would inherit."""
-
-
 def keep_small() -> None:
     """Each thread would get a heap of its own, of which much lies idle: 4 MB of 48. And what is large must go back to
     the system when it is freed; unless told so, glibc keeps the like of it on the heap after the first time.
@@ -133,11 +135,17 @@ def keep_small() -> None:
 def serve(home: Home, sock: socket.socket, its: Rules) -> None:
     """Until SIGTERM or SIGINT."""
     keep_small()
-    made, end = app.make(home, its)
+    early: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        del frame
+        early.append(number)
+
     for ours in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(ours, ignored)  # uvicorn puts its own in place, and passes them on when all is ended
+        signal.signal(ours, note)  # uvicorn puts its own in place, and passes them on when all is ended
+    made, end = app.make(home, its)
     logging.getLogger("uvicorn.error").addFilter(tells)
     options: dict[str, Any] = {"log_level": "warning", "access_log": False, "server_header": False, "ws": "none"}
     options["proxy_headers"] = False  # whose socket it is must not be what a header says
     config = uvicorn.Config(made, http=Connection, loop="asyncio", timeout_graceful_shutdown=PATIENCE, **options)
-    Server(config, end).run(sockets=[sock])
+    Server(config, end, early).run(sockets=[sock])

@@ -24,6 +24,7 @@ export function emptyState() {
     lanes: [],
     gpus: [],
     gpuHistory: {}, // gpu id: [[at, utilization, memory_used], ...]
+    blank: {}, // a Job of nulls: what is null in one does not travel
     jobs: new Map(), // id: Job, all that the page has heard of
     running: [], // ids, the longest running first
     line: [], // ids in start order as shown: the server's, with unconfirmed moves
@@ -64,8 +65,9 @@ export function applySnapshot(state, data, changes) {
   Object.assign(state, emptyState(), { known: true, moves });
   for (const name of ["seq", "epoch", "at", ...PLAIN]) if (data[name] !== undefined) state[name] = data[name];
   state.gpuHistory = { ...(data.gpu_history ?? {}) };
+  state.blank = Object.fromEntries((data.fields ?? []).map((name) => [name, null]));
   for (const list of ["running", "queued", "recent"]) {
-    for (const job of data[list] ?? []) state.jobs.set(job.id, { ...job });
+    for (const job of data[list] ?? []) state.jobs.set(job.id, { ...state.blank, ...job });
   }
   state.running = ids(data.running);
   state.serverLine = ids(data.queued);
@@ -116,7 +118,7 @@ function applyJob(state, job, changes) {
   const before = state.jobs.get(job.id);
   const was = before ? place(before) : null;
   const now = place(job);
-  state.jobs.set(job.id, { ...job });
+  state.jobs.set(job.id, { ...state.blank, ...job });
   changes.jobs.add(job.id);
   if (was === now) {
     if (now === "line") Object.assign(state.jobs.get(job.id), columnsOf(before)); // the line says these, and is newer
@@ -219,6 +221,7 @@ export function createStore({ schedule, clock }) {
   let due = false;
   let skew = 0;
   const flush = () => {
+    if (!due) return; // let out already
     const changes = pending;
     due = false;
     pending = noChanges();
@@ -240,6 +243,7 @@ export function createStore({ schedule, clock }) {
     snapshot(data) {
       if (data.at) skew = data.at - clock() / 1000;
       change((changes) => applySnapshot(state, data, changes));
+      flush(); // who opens a page has waited enough
     },
     delta: (data) => change((changes) => applyDelta(state, data, changes)),
     layMove: (move) => change((changes) => layMove(state, move, changes)),
