@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from trainqueue import wire
 from trainqueue.core.forecast import NOTHING, foretell
-from trainqueue.core.job import Completed, Pending, Queued, Running
+from trainqueue.core.job import Cancelled, Completed, Failed, Pending, Queued, Running
 from trainqueue.core.lengths import Lengths
 from trainqueue.core.world import present
 from trainqueue.errors import RequestError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from trainqueue.arbiter import GPUArbiter
     from trainqueue.core.forecast import Expected
     from trainqueue.core.job import Job
+    from trainqueue.core.spec import JobSpec
     from trainqueue.messages import Call
 
 logger = logging.getLogger(__name__)
@@ -69,9 +71,15 @@ class Forecaster:
     # -- what happens
 
     def ended(self, job: Job) -> None:
-        """Only completed ones count."""
-        if isinstance(job.state, Completed) and job.state.run_time is not None:
-            self.lengths.ended(job.spec, job.state.run_time)
+        """What has been lost, or skipped since another one has failed, says nothing."""
+        if isinstance(job.state, Completed | Failed | Cancelled):
+            self._learn(job.spec, job.state.name, job.state.run_time)
+
+    def _learn(self, spec: JobSpec, state: str, seconds: float | None, *, before_all: bool = False) -> None:
+        if state == "completed" and seconds is not None:
+            (self.lengths.recall if before_all else self.lengths.ended)(spec, seconds)
+        elif state == "cancelled" or (state == "failed" and seconds is not None):
+            self.lengths.broken_off(spec, seconds or 0.0)
 
     def of(self, job: Job) -> dict[str, Any]:
         """The fields of a Job that tell what is expected; what should have happened by now is expected now."""
@@ -177,16 +185,15 @@ class Forecaster:
 
     def _recall(self) -> Generator[None, None, None]:
         """Runs of earlier days, the newest first: the journal finds those of one command, not those of its likes."""
-        before, journal = 2**62, self.arbiter.journal
+        before, journal = (inf, 0), self.arbiter.journal
         for _ in range(RECALLED // AT_ONCE):
             try:
-                found = journal.completed(before, AT_ONCE)
+                found = journal.ended(before, AT_ONCE)
             except (sqlite3.Error, RequestError) as error:
                 logger.warning("cannot look up earlier runs: %s", error)
                 break
-            for before, spec, seconds in found:  # noqa: B007  (the oldest is where the next look begins)
-                if seconds is not None:
-                    self.lengths.recall(spec, seconds)
+            for before, state, spec, seconds in found:  # noqa: B007  (the oldest is where the next look begins)
+                self._learn(spec, state, seconds, before_all=True)
             if len(found) < AT_ONCE:
                 break
             yield

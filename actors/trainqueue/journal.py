@@ -27,7 +27,7 @@ from trainqueue.environments import Environments
 from trainqueue.errors import TrainqError
 from trainqueue.frozen.kept import name_of
 from trainqueue.launch import local
-from trainqueue.past import run_key, sure
+from trainqueue.past import Earlier, run_key, sure
 from trainqueue.schema import ALIVE, NotOursError, migrate, refuse_others
 
 if TYPE_CHECKING:
@@ -315,12 +315,13 @@ class Journal:
             return [(detail.get("run_time"), sure(peak, detail.get("samples", 0))) for detail, peak in found]
 
     @readable
-    def completed(self, before: int, limit: int) -> list[tuple[int, JobSpec, float | None]]:
-        """Completed jobs with lower ids, the newest first: id, spec without its environment, run time."""
-        of_older = "SELECT id, spec, detail FROM jobs WHERE state='completed' AND id<? ORDER BY id DESC LIMIT ?"
-        rows = self._db.execute(of_older, (before, limit)).fetchall()
+    def ended(self, before: tuple[float, int], limit: int) -> list[Earlier]:
+        """Those that ended before then, the last one first."""
         with decoding(self.path):
-            return [(job, _spec_decoder.decode(spec), json.loads(detail).get("run_time")) for job, spec, detail in rows]
+            return [
+                Earlier((at, job), state, _spec_decoder.decode(spec), json.loads(detail).get("run_time"))
+                for at, job, state, spec, detail in self._db.execute(search.ENDED_BEFORE, (*before, limit))
+            ]
 
     @readable
     def events_after(self, seq: int, limit: int) -> list[bytes]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import sqlite3
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from trainqueue.core.job import Completed
 from trainqueue.core.past import Runs
@@ -39,6 +39,15 @@ LAST = 5
 """Runs that count."""
 MOST = 10_000
 """Commands that are remembered; the others are looked up again."""
+
+
+class Earlier(NamedTuple):
+    """A job that has ended: when, and its id; its last state; its spec without the environment, and its run time."""
+
+    at: tuple[float, int]
+    state: str
+    spec: JobSpec
+    seconds: float | None
 
 
 def run_key(spec: JobSpec) -> int:

@@ -23,6 +23,9 @@ Condition = tuple[str, list[Any]]
 """SQL of ours with its values."""
 TAGGED = "id IN (SELECT job FROM tags WHERE key = ? AND value = ? AND state = jobs.state AND job = jobs.id)"
 
+ENDED_BEFORE = """SELECT ended, id, state, spec, detail FROM jobs WHERE ended IS NOT NULL AND (ended, id) < (?, ?)
+    ORDER BY ended DESC, id DESC LIMIT ?"""
+
 
 def query(wanted: Jobs, limit: int) -> Condition:
     """The newest `limit` of the wanted jobs, newest first."""

@@ -25,7 +25,7 @@ from trainqueue.core import effects as fx
 from trainqueue.core import events as ev
 from trainqueue.core.arbiter import Core
 from trainqueue.core.forecast import foretell
-from trainqueue.core.job import Completed, Queued, Running
+from trainqueue.core.job import Cancelled, Completed, Failed, Queued, Running
 from trainqueue.core.lengths import Lengths
 from trainqueue.core.past import Runs
 from trainqueue.core.spec import JobSpec
@@ -243,6 +243,8 @@ class Life:
                 self.past.ended(effect.job.spec, seconds)
                 self.lengths.ended(effect.job.spec, seconds)
                 self.week.ended[effect.job.id] = now
+            elif isinstance(effect, fx.Changed) and isinstance(effect.job.state, Failed | Cancelled):
+                self.lengths.broken_off(effect.job.spec, effect.job.state.run_time or 0.0)
 
     def _end(self, job_id: int, now: float, *, cancelled: bool) -> None:
         job, order = self.core.jobs[job_id], self.orders[job_id]

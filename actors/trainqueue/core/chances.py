@@ -45,6 +45,17 @@ def order(draws: int, who: int) -> tuple[int, ...]:
     return orders(draws)[(who * 2654435761 >> 8) % ORDERS]
 
 
+def joint(draws: int, own: tuple[int, float], shared: tuple[int, float]) -> tuple[int, ...]:
+    """The ranks of one that shares a part of what is not known of it; of both parts who they are, and how wide."""
+    at = ranks(draws)
+    pairs = zip(order(draws, own[0]), order(draws, shared[0]), strict=True)
+    sums = [own[1] * at[its] + shared[1] * at[of_all] for its, of_all in pairs]
+    found = [0] * draws
+    for rank, draw in enumerate(sorted(range(draws), key=sums.__getitem__)):
+        found[draw] = rank
+    return tuple(found)
+
+
 def quantile(middle: float, spread: float, probability: float) -> float:
     """The run time that is not exceeded with this probability."""
     return middle * exp(spread * log(probability / (1 - probability)))

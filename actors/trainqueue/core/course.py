@@ -210,7 +210,7 @@ class Course:
         if self._draw < self._found.draws:
             self._found.note(job.id, self._draw, start, self.ended[job.id])
         else:
-            self._found.gpu_ids[job.id] = gpu_ids
+            self._found.gpu_ids[job.id], self._found.planned[job.id] = gpu_ids, start
 
     # -- far ahead
 

@@ -4,8 +4,9 @@ The sources, the best first: the progress of a running job; completed runs of th
 (shape.py: the arguments differ); of the same script; of the same group; a run of the same shape that is under way and
 tells when it ends; the time limit. Who has none of them is unknown, and stays so: nobody is served with a guess.
 
-Only completed runs count. One that has failed or was cancelled has not shown how long it takes, and a failure after
-three seconds would make the next run of the same command look short, which is the one run that has been mended.
+Only completed runs tell how long one takes. One that has failed or was cancelled has not shown that, and a failure
+after three seconds would make the next run of the same command look short, which is the one run that has been mended.
+How often jobs fail or are cancelled, and when, is counted by itself (fates.py).
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from math import exp, inf, log, sqrt
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from trainqueue.core import chances
+from trainqueue.core import chances, fates
 from trainqueue.core.expect import FRESH, told_end
+from trainqueue.core.fates import SURE, Fate, Fates, factors
 from trainqueue.core.job import Pending, Running
 from trainqueue.core.likeness import Likeness, Run, learn
 from trainqueue.core.shape import shape
@@ -61,6 +63,7 @@ class Length:
     of: int = 0
     limit: float | None = None
     """It is ended then."""
+    fate: Fate = SURE
 
     @property
     def wide(self) -> float:
@@ -70,7 +73,7 @@ class Length:
     def draw(self, who: int, draws: int) -> list[float]:
         """What it takes in each draw, and behind them its median."""
         middle, ranks, most = self.middle, chances.order(draws, who), inf if self.limit is None else self.limit
-        spreads, doubts = _factors(self.spread, draws), _doubts(self.doubt, self.of, draws)
+        spreads, doubts = factors(self.spread, self.fate, draws), _doubts(self.doubt, self.of, draws)
         found = [middle * spreads[rank] * doubt for rank, doubt in zip(ranks, doubts, strict=True)]
         found.append(middle)
         return found if most >= max(found) else [min(most, seconds) for seconds in found]
@@ -78,14 +81,18 @@ class Length:
 
 @dataclass(frozen=True, slots=True)
 class Limited:
-    """A job of which nothing is known but its time limit: it may end at any moment before, and rather late."""
+    """A job of which nothing is known but its time limit: it may end at any moment before, and rather late.
+
+    How far too long people's limits are is not known of any such job, so they all go by one order of ranks.
+    """
 
     limit: float
 
     def draw(self, who: int, draws: int) -> list[float]:
         """As of a Length."""
+        del who
         times = [self.limit * min(1.0, 0.1 + 2 * (rank + 0.5) / draws) for rank in range(draws)]
-        return [*[times[rank] for rank in chances.order(draws, who)], self.limit]
+        return [*[times[rank] for rank in chances.order(draws, 0)], self.limit]
 
     def left(self, ran: float, draws: int) -> list[float]:
         """By rank."""
@@ -95,16 +102,10 @@ class Limited:
 
 
 @lru_cache(maxsize=512)
-def _factors(spread: float, draws: int) -> tuple[float, ...]:
-    """By rank."""
-    return tuple(exp(spread * rank) for rank in chances.ranks(draws))
-
-
-@lru_cache(maxsize=512)
 def _doubts(doubt: float, of: int, draws: int) -> tuple[float, ...]:
     """By draw, the same for all that are in doubt about the same."""
-    factors = _factors(doubt, draws)
-    return tuple(factors[rank] for rank in chances.order(draws, of))
+    found = factors(doubt, SURE, draws)
+    return tuple(found[rank] for rank in chances.order(draws, of))
 
 
 class Lengths:
@@ -119,9 +120,17 @@ class Lengths:
         self._under_way: dict[object, list[Run]] = {}
         """What running jobs of a kind are expected to take, by their own words."""
         self._fits: dict[object, Likeness | None] = {}
+        self.fates = Fates()
+
+    def broken_off(self, spec: JobSpec, seconds: float) -> None:
+        """It has failed, or was cancelled, so long after its start."""
+        usual = self.of(spec)
+        part = seconds / usual.middle if isinstance(usual, Length) else None
+        self.fates.ended(shape(spec).whole, early=True, part=part)
 
     def ended(self, spec: JobSpec, seconds: float) -> None:
         """It has completed."""
+        self.fates.ended(shape(spec).whole, early=False)
         run = _run(spec, seconds)
         for _, kind in kinds(spec):
             runs = self._runs.pop(kind, [])
@@ -134,6 +143,7 @@ class Lengths:
 
     def recall(self, spec: JobSpec, seconds: float) -> None:
         """One that has completed before all that are known."""
+        self.fates.ended(shape(spec).whole, early=False)
         for _, kind in kinds(spec):
             runs = self._runs.setdefault(kind, [])
             if len(runs) < KEPT:
@@ -158,7 +168,7 @@ class Lengths:
         """Of a whole run."""
         limit = spec.time_limit
         exact, *others = kinds(spec)
-        like = None
+        like, fate = None, self.fates.of(shape(spec).whole)
         for level, kind in others:
             found = self._fit(level, kind)
             if found is not None and (like is None or like[0].runs < FEW):
@@ -168,16 +178,19 @@ class Lengths:
         if same is not None:
             spread = same.spread if like is None else _mixed(same, like[0])
             doubt = spread / sqrt(same.runs)
-            return Length(exp(same.base), _rounded(spread), _rounded(doubt), _number(exact[1]), limit)
+            return Length(exp(same.base), _rounded(spread), _rounded(doubt), _number(exact[1]), limit, fate)
         if like is not None:
             expected, doubt, unseen = like[0].of(values)
-            return Length(exp(expected), _rounded(like[0].spread), _rounded(doubt), _number((like[1], unseen)), limit)
+            return Length(
+                exp(expected), _rounded(like[0].spread), _rounded(doubt), _number((like[1], unseen)), limit, fate
+            )
         if limit is None:
             return None
         if len(self._ratios) < ENOUGH:
             return Limited(limit)
         usual = learn([Run(log(max(ratio, 1e-3)), {}) for ratio in self._ratios], 0.25, WEIGHT)
-        return Length(limit * exp(usual.base), _rounded(usual.spread), 0.0, 0, limit)
+        doubt = _rounded(usual.spread / sqrt(usual.runs))
+        return Length(limit * exp(usual.base), _rounded(usual.spread), doubt, 0, limit, fate)
 
     def _fit(self, level: str, kind: object) -> Likeness | None:
         if kind not in self._fits:
@@ -212,14 +225,25 @@ class Lengths:
         if said is not None:
             length, had = _both(length, *said), max(0.0, (job.progress or {})["updated_at"] - since)
             rest = max(1e-3, length.middle - had)
-            found = chances.left(rest, min(1.0, length.spread * length.middle / rest), ran - had, draws)
+            its = rest, min(1.0, length.spread * length.middle / rest)
+            fate = self.fates.of(shape(job.spec).whole).after(ran / length.middle)
+            found = fates.left(its, fate, ran - had, draws)
         elif length is None:
             return None
         elif isinstance(length, Limited):
             return length.left(ran, draws)
         else:
-            found = chances.left(length.middle, length.wide, ran, draws)
+            found = fates.left((length.middle, length.wide), length.fate, ran, draws)
         return found if limit is None else [min(seconds, limit - ran) for seconds in found]
+
+    def order(self, job: Job, now: float, draws: int) -> tuple[int, ...]:
+        """The ranks of a running job, draw by draw: what is doubted of its likes is doubted of it in the same draws."""
+        length = self.of(job.spec)
+        if isinstance(length, Limited):
+            return chances.order(draws, 0)
+        if length is None or told(job, now) is not None:
+            return chances.order(draws, job.id)
+        return chances.joint(draws, (job.id, length.spread), (length.of, length.doubt))
 
 
 def kinds(spec: JobSpec) -> list[tuple[str, object]]:

@@ -28,8 +28,8 @@ TIMES = ("seconds", "secs", "minutes", "hours", "duration")
 LENGTHY = frozenset({"epoch", "epochs", "step", "steps", "iter", "iters", "iterations", "rounds", "updates", *TIMES})
 BEFORE = frozenset({"max", "num", "n", "total", "train", "training", "trainer", "opt", "args", "cfg", "config"})
 """The names of options to whose values the length is taken to be proportional, until the runs say something else."""
-NEW_WORD, NEW_NUMBER = 0.4, 0.1
-"""How widely runs with a value spread that nobody has tried: --model big, --lr 0.3."""
+NEW_WORD, NEW_NUMBER, NEW_GROUP = 0.4, 0.1, 0.15
+"""How widely runs with a value spread that nobody has tried: --model big, --lr 0.3, another sweep."""
 LONGEST = 24
 """Characters of a number."""
 
@@ -85,9 +85,9 @@ class Likeness:
                 unseen += f" {effect.name}={values.get(effect.name, '')}"
         known = {effect.name for effect in self.effects}
         for name, value in values.items():
-            if name not in known and value not in self.seen.get(name, ()) and name != "group":
-                number = magnitude(value) is not None
-                variance += (NEW_NUMBER if number else NEW_WORD) ** 2
+            if name not in known and value not in self.seen.get(name, ()):
+                number = name != "group" and magnitude(value) is not None
+                variance += (NEW_GROUP if name == "group" else NEW_NUMBER if number else NEW_WORD) ** 2
                 unseen += "" if number else f" {name}={value}"
         return expected, sqrt(variance), unseen
 
