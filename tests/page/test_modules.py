@@ -156,6 +156,29 @@ def test_a_move_is_shown_at_once_and_the_server_has_the_last_word(run: Callable[
     assert found["state"]["line"] == [20, 21, 22]
 
 
+SECOND_TAB = """(async () => {
+    const { createStore } = await import("/static/store.js");
+    const store = createStore({schedule: (act) => act(), clock: () => 5000});
+    const own = Object.assign(new EventTarget(), {close() { this.closed = true; }});
+    const doc = Object.assign(new EventTarget(), {visibilityState: "visible"});
+    let hear;
+    const peers = (heard, {onFollow}) => (hear = heard, onFollow(), {tell() {}, close() {}});
+    const stream = createStream({store, doc, peers, source: () => own});
+    own.dispatchEvent(new MessageEvent("delta", {data: '{"at": 6, "daemon": {"connected": false}}'}));
+    const before = {closed: own.closed, known: store.state.known};
+    for (const [kind, data] of given) hear({kind, data: JSON.stringify(data)});
+    stream.close();
+    return {before, known: store.state.known, line: store.state.line, connected: store.state.daemon.connected};
+})()"""
+
+
+def test_a_tab_that_comes_while_no_daemon_lives_hears_of_the_next_one(run: Callable[..., Any]) -> None:
+    """From the tab that leads: its own stream ended with the word that there is no daemon."""
+    said = [("ping", {}), ("delta", {"line": {"jobs": [7], "ready": 1}}), ("snapshot", Gate(waiting=2).snapshot())]
+    found = run("stream", SECOND_TAB, [list(message) for message in said])
+    assert found == {"before": {"closed": True, "known": False}, "known": True, "line": [20, 21], "connected": True}
+
+
 def test_the_filter_finds_words_anywhere_and_orders(run: Callable[..., Any]) -> None:
     jobs = [
         job(1, name="Alpha", tags={"lr": "0.1"}),
