@@ -179,6 +179,36 @@ def test_a_tab_that_comes_while_no_daemon_lives_hears_of_the_next_one(run: Calla
     assert found == {"before": {"closed": True, "known": False}, "known": True, "line": [20, 21], "connected": True}
 
 
+POLLED = """(async () => {
+    const {fetch, setTimeout} = globalThis;
+    const [urls, told] = [[], []];
+    await new Promise((done) => {
+        globalThis.setTimeout = (act) => (given.length ? setTimeout(act, 0) : done());
+        globalThis.fetch = async (url) => {
+            urls.push(url);
+            const [body, headers] = given.shift();
+            return new Response(body, {headers});
+        };
+        pollLog(7, 1, (piece) => told.push([piece.offset, piece.next, piece.data]));
+    });
+    Object.assign(globalThis, {fetch, setTimeout});
+    return {asked: urls.slice(1).map((url) => Number(/offset=(\\d+)/.exec(url)[1])), told};
+})()"""
+
+
+def test_a_log_that_is_read_beside_the_stream_goes_on_behind_what_was_cut(run: Callable[..., Any]) -> None:
+    pieces: list[tuple[str, dict[str, str]]] = [
+        ("x", {"content-range": "bytes 9-9/10"}),
+        ("ab", {"x-next-offset": "12"}),
+        ("cd", {"x-next-offset": "5000"}),
+        ("", {"x-next-offset": "3"}),  # the job has emptied it
+        ("ef", {"x-next-offset": "5"}),
+    ]
+    found = run("logseats", POLLED, [list(piece) for piece in pieces])
+    assert found["asked"] == [10, 12, 5000, 3]
+    assert found["told"] == [[10, 12, "ab"], [12, 5000, "cd"], [3, 5, "ef"]]
+
+
 def test_the_filter_finds_words_anywhere_and_orders(run: Callable[..., Any]) -> None:
     jobs = [
         job(1, name="Alpha", tags={"lr": "0.1"}),
