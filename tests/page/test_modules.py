@@ -156,6 +156,59 @@ def test_a_move_is_shown_at_once_and_the_server_has_the_last_word(run: Callable[
     assert found["state"]["line"] == [20, 21, 22]
 
 
+SECOND_TAB = """(async () => {
+    const { createStore } = await import("/static/store.js");
+    const store = createStore({schedule: (act) => act(), clock: () => 5000});
+    const own = Object.assign(new EventTarget(), {close() { this.closed = true; }});
+    const doc = Object.assign(new EventTarget(), {visibilityState: "visible"});
+    let hear;
+    const peers = (heard, {onFollow}) => (hear = heard, onFollow(), {tell() {}, close() {}});
+    const stream = createStream({store, doc, peers, source: () => own});
+    own.dispatchEvent(new MessageEvent("delta", {data: '{"at": 6, "daemon": {"connected": false}}'}));
+    const before = {closed: own.closed, known: store.state.known};
+    for (const [kind, data] of given) hear({kind, data: JSON.stringify(data)});
+    stream.close();
+    return {before, known: store.state.known, line: store.state.line, connected: store.state.daemon.connected};
+})()"""
+
+
+def test_a_tab_that_comes_while_no_daemon_lives_hears_of_the_next_one(run: Callable[..., Any]) -> None:
+    """From the tab that leads: its own stream ended with the word that there is no daemon."""
+    said = [("ping", {}), ("delta", {"line": {"jobs": [7], "ready": 1}}), ("snapshot", Gate(waiting=2).snapshot())]
+    found = run("stream", SECOND_TAB, [list(message) for message in said])
+    assert found == {"before": {"closed": True, "known": False}, "known": True, "line": [20, 21], "connected": True}
+
+
+POLLED = """(async () => {
+    const {fetch, setTimeout} = globalThis;
+    const [urls, told] = [[], []];
+    await new Promise((done) => {
+        globalThis.setTimeout = (act) => (given.length ? setTimeout(act, 0) : done());
+        globalThis.fetch = async (url) => {
+            urls.push(url);
+            const [body, headers] = given.shift();
+            return new Response(body, {headers});
+        };
+        pollLog(7, 1, (piece) => told.push([piece.offset, piece.next, piece.data]));
+    });
+    Object.assign(globalThis, {fetch, setTimeout});
+    return {asked: urls.slice(1).map((url) => Number(/offset=(\\d+)/.exec(url)[1])), told};
+})()"""
+
+
+def test_a_log_that_is_read_beside_the_stream_goes_on_behind_what_was_cut(run: Callable[..., Any]) -> None:
+    pieces: list[tuple[str, dict[str, str]]] = [
+        ("x", {"content-range": "bytes 9-9/10"}),
+        ("ab", {"x-next-offset": "12"}),
+        ("cd", {"x-next-offset": "5000"}),
+        ("", {"x-next-offset": "3"}),  # the job has emptied it
+        ("ef", {"x-next-offset": "5"}),
+    ]
+    found = run("logseats", POLLED, [list(piece) for piece in pieces])
+    assert found["asked"] == [10, 12, 5000, 3]
+    assert found["told"] == [[10, 12, "ab"], [12, 5000, "cd"], [3, 5, "ef"]]
+
+
 def test_the_filter_finds_words_anywhere_and_orders(run: Callable[..., Any]) -> None:
     jobs = [
         job(1, name="Alpha", tags={"lr": "0.1"}),

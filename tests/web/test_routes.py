@@ -86,6 +86,37 @@ def test_a_log_is_bytes_in_ranges(web: Web) -> None:
     assert web.get(f"{API}/logs/{job}?attempt=2").code == "not-found"
 
 
+def test_a_log_that_was_cut_says_where_to_go_on(web: Web) -> None:
+    """As its cap does it, the job makes a hole: 4 KiB, nothing up to 2 MiB, four bytes."""
+    ends = 2**21 + 4
+    job = web.submit("sh", "-c", "head -c 4096 /dev/zero | tr '\\0' h; truncate -s 2M /proc/self/fd/1; printf tail")
+    ended(web, job)
+    url, kept = f"{API}/logs/{job}", 4096 * b"h"
+    for query, data, goes_on in (
+        ("", kept + b"tail", ends),
+        ("?offset=4000&limit=1000", kept[4000:], 5000),
+        ("?offset=5000&limit=9000", b"", 14_000),
+        (f"?offset={2**20 + 100}&limit={2**20}", b"tail", ends),
+    ):
+        reply = web.get(url + query)
+        assert (reply.status, reply.data, reply.headers["x-next-offset"]) == (200, data, str(goes_on))
+    for asked, span, data in (
+        ("bytes=0-", f"bytes 0-4095/{ends}", kept),
+        ("bytes=4000-9000", f"bytes 4000-4095/{ends}", kept[4000:]),
+        ("bytes=9000-", f"bytes {ends - 4}-{ends - 1}/{ends}", b"tail"),
+        ("bytes=-2", f"bytes {ends - 2}-{ends - 1}/{ends}", b"il"),
+    ):
+        for method, body in (("GET", data), ("HEAD", b"")):
+            reply = web.ask(method, url, headers={"range": asked})
+            assert (reply.status, reply.headers["content-range"], reply.data) == (206, span, body)
+            assert reply.headers["content-length"] == str(len(data))
+    assert web.get(url, Range="bytes=5000-9000").status == 416
+    head = web.ask("HEAD", url)
+    assert (head.status, head.headers["x-next-offset"], "content-length" in head.headers) == (200, str(ends), False)
+    head = web.ask("HEAD", f"{url}?limit=9000")
+    assert head.headers["content-length"] == "4096"
+
+
 def test_answers_have_the_described_shapes(web: Web) -> None:
     job = web.submit("true")
     ended(web, job)

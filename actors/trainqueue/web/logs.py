@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -38,29 +39,59 @@ class Logs:
         if part is None:
             return Response(status_code=416, headers=headers | {"content-range": f"bytes */{size}"})
         start, end = part
-        if "download" in request.query_params:
-            headers["content-disposition"] = f'attachment; filename="job-{job}-attempt-{attempt["attempt"]}.log"'
         ranged = is_ranged(request)
         if ranged:
+            start, end = await self._uncut(job, start, end, attempt)
+            if start >= end:  # all of it was cut out
+                return Response(status_code=416, headers=headers | {"content-range": f"bytes */{size}"})
             headers["content-range"] = f"bytes {start}-{end - 1}/{size}"
-        if request.method == "HEAD":  # and nothing is read
-            return Response(None, 206 if ranged else 200, headers | {"content-length": str(end - start)}, TEXT)
-        body = self._pieces(job, start, end, attempt)
-        return StreamingResponse(body, 206 if ranged else 200, headers, TEXT)
+        headers["x-next-offset"] = str(end)
+        if "download" in request.query_params:
+            headers["content-disposition"] = f'attachment; filename="job-{job}-attempt-{attempt["attempt"]}.log"'
+        status = 206 if ranged else 200
+        if end - start <= PIECE:  # with its length, or with an error while there still can be one
+            data = b"".join([piece async for piece in self._pieces(job, start, end, attempt)])
+            return Response(data, status, headers, TEXT)
+        if request.method == "HEAD":
+            return head(status, headers, end - start if ranged else None)
+        return StreamingResponse(self._streamed(job, start, end, attempt), status, headers, TEXT)
+
+    async def _uncut(self, job: int, start: int, end: int, attempt: dict[str, int]) -> tuple[int, int]:
+        """Of this span the first part that is in one piece: a range must hold as many bytes as it says."""
+        begin = at = start
+        while at < end:
+            found = await self.calls("log", job=job, offset=at, limit=min(PIECE, end - at), **attempt)
+            if at == start:
+                begin = at = min(found["offset"], end)
+            if not found["data"] or found["offset"] != at:
+                break
+            at = min(found["next"], end)
+        return begin, at
 
     async def _pieces(self, job: int, start: int, end: int, attempt: dict[str, int]) -> AsyncIterator[bytes]:
         """What was cut out of a log is passed over."""
         while start < end:
-            try:
-                found: dict[str, Any] = await self.calls(
-                    "log", job=job, offset=start, limit=min(PIECE, end - start), **attempt
-                )
-            except TrainqError:
-                return  # the head has been sent: the body ends, and is shorter than the log
+            found: dict[str, Any] = await self.calls(
+                "log", job=job, offset=start, limit=min(PIECE, end - start), **attempt
+            )
             if not found["data"]:
                 return
             yield found["data"][: max(0, end - found["offset"])]
             start = found["next"]
+
+    async def _streamed(self, job: int, start: int, end: int, attempt: dict[str, int]) -> AsyncIterator[bytes]:
+        with contextlib.suppress(TrainqError):  # the head has been sent: the body ends, and is shorter than the log
+            async for piece in self._pieces(job, start, end, attempt):
+                yield piece
+
+
+def head(status: int, headers: dict[str, str], length: int | None) -> Response:
+    """Without a length where only reading all of it would tell, since the cap may have cut something out."""
+    made = Response(None, status, headers, TEXT)
+    del made.headers["content-length"]
+    if length is not None:
+        made.headers["content-length"] = str(length)
+    return made
 
 
 def is_ranged(request: Request) -> bool:

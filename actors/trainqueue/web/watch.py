@@ -7,6 +7,7 @@ jobs costs the daemon no more than a sixth of its time, however much happens; wh
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from trainqueue.home import Home
     from trainqueue.subscription import Subscription
 
+logger = logging.getLogger(__name__)
 TOPICS = ("job.", "queue", "gpu", "progress.", "heartbeat")
 WELCOME, SILENCE = 5.0, 15.0
 """Seconds: for the first word, and without a heartbeat until the daemon counts as hung."""
@@ -97,6 +99,8 @@ class Watch(threading.Thread):
         self._known: set[int] = set()
         """Jobs that pages see."""
         self._seq, self._epoch = 0, ""
+        self._logged = ""
+        """What went wrong last and nobody had expected: said once, however often it is tried again."""
         self._turn = 0
         """Where in the line the next slow refresh begins."""
 
@@ -114,6 +118,18 @@ class Watch(threading.Thread):
             except (DaemonError, RequestError) as error:
                 self.tell(Away(str(error)))
                 self._leave.wait(AWAY)
+            except Exception as error:  # noqa: BLE001  (no descriptor is left, an event is none: it may pass)
+                self._unforeseen(error)
+                self._leave.wait(AWAY)
+
+    def _unforeseen(self, error: Exception) -> None:
+        if self._leave.is_set():
+            return  # the event loop has gone
+        words = f"{type(error).__name__}: {error}"
+        if words != self._logged:
+            logger.error("the daemon cannot be heard: %s", words, exc_info=error)
+            self._logged = words
+        self.tell(Away(words))
 
     def _follow(self, client: Client) -> None:
         daemon = client.ping()

@@ -56,11 +56,12 @@ export function pollLog(job, attempt, tell) {
 
   async function more() {
     const answer = await fetch(`${url}offset=${next}&limit=${PART}`);
-    const bytes = answer.ok ? new Uint8Array(await answer.arrayBuffer()) : [];
-    if (stopped || !bytes.length) return;
+    if (!answer.ok) return;
+    const bytes = new Uint8Array(await answer.arrayBuffer());
+    if (stopped) return;
     const offset = next;
-    next += bytes.length;
-    tell({ job, attempt, offset, next, size: next, data: decoder.decode(bytes, { stream: true }), eof: false });
+    next = Number(answer.headers.get("x-next-offset") ?? offset + bytes.length); // behind what the log's cap has cut out
+    if (bytes.length) tell({ job, attempt, offset, next, size: next, data: decoder.decode(bytes, { stream: true }), eof: false });
   }
 
   look();

@@ -73,7 +73,10 @@ export function createLogView({ api }) {
       const answer = await api.log(at.job, { attempt: at.attempt }, range);
       const [, from, to, all] = /bytes (\d+)-(\d+)\/(\d+)/.exec(answer.headers.get("content-range") ?? "") ?? [];
       const next = to === undefined ? utf8Length(answer.text) : Number(to) + 1;
-      return { text: answer.text, offset: Number(from ?? 0), next, size: Number(all ?? next) };
+      const size = Number(all ?? next);
+      const end = Math.min(size, Number(/=\d+-(\d+)$/.exec(range)?.[1] ?? Infinity) + 1);
+      const rest = next < end ? await read(`bytes=${next}-${end - 1}`) : null; // behind what the cap has cut out
+      return { text: answer.text + (rest?.text ?? ""), offset: Number(from ?? 0), next: rest ? rest.next || end : next, size };
     } catch (error) {
       if (error.status === 416 || error.status === 404) return { text: "", offset: 0, next: 0, size: 0 };
       throw error;

@@ -77,7 +77,7 @@ export function createStream({ store, source = createSource, doc = document, pee
     if (leads || log || doc.visibilityState === "hidden") return;
     if (events) early = [...early.slice(1 - EARLY), message];
     else if (message.kind === "lost") failed();
-    else if (store.state.known) take(message.kind, message.data);
+    else take(message.kind, message.data); // before a snapshot, too: this tab may have come while no daemon lived
   }
 
   function silence() {
