@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,11 @@ RANGES = ("expected_start_range", "expected_end_range")
 
 
 def cell(job: Mapping[str, Any]) -> str:
-    """In a table, which has no room to say that nobody knows, nor that what waits is to start."""
+    """On a terminal, whose tables have no room to say that nobody knows, nor that what waits is to start; or in full."""
     now = time.time()
     said = starts(job, now) or left(job, now)
+    if not sys.stdout.isatty():
+        return said
     return "" if said.endswith("unknown") else said.removeprefix("starts ")
 
 

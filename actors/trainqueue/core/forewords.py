@@ -14,7 +14,7 @@ AT_ONCE = 1.0
 """Seconds; whatever is as near is now."""
 MATTERS = 0.25
 """A range is told where it is wider than this part of what lies in its middle, to either side..."""
-LEAST = 60.0
+LEAST = 10.0
 """... and than so many seconds."""
 
 
@@ -40,14 +40,12 @@ def _said(at: float | None, between: Sequence[float | None] | None, now: float) 
     """Such as "in about 40 min", "in 40 min to 1 h 10", "within 40 min"; "" for now, None where nobody knows."""
     if at is None:
         return None
-    seconds, (first, last) = at - now, between or (at, at)
-    if seconds <= AT_ONCE:
-        return ""
+    seconds, (first, last) = max(0.0, at - now), between or (at, at)
     early, late = max(0.0, (at if first is None else first) - now), max(seconds, (at if last is None else last) - now)
     least = max(LEAST, MATTERS * seconds)
     if late - early > 2 * least and duration(early) != duration(late):
         return f"within {duration(late)}" if early <= AT_ONCE else f"in {duration(early)} to {duration(late)}"
-    return f"in about {duration(seconds)}"
+    return f"in about {duration(seconds)}" if seconds > AT_ONCE else ""
 
 
 def duration(seconds: float) -> str:

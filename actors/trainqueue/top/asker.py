@@ -31,7 +31,7 @@ PAGE = 250
 """Jobs in one question."""
 RECENT = 30
 TIMEOUT = 3.0
-OLD = 10.0
+OLD = 2.0
 """Seconds after which all is asked again, even if nothing has happened: reasons change without events."""
 LATE = 5.0
 """Seconds after which an order is not given any more."""

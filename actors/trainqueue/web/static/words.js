@@ -90,20 +90,19 @@ export function left(job, now) {
   return `${text.replace(/^in /, "")} left`;
 }
 
-const [AT_ONCE, MATTERS, LEAST] = [1, 0.25, 60];
+const [AT_ONCE, MATTERS, LEAST] = [1, 0.25, 10];
 
 /** "in about 40 min", "in 40 min to 1 h 10", "within 40 min"; "" for now, null where nobody knows. */
 function expected(at, between, now) {
   if (at === null || at === undefined) return null;
-  const seconds = at - now;
-  if (seconds <= AT_ONCE) return "";
+  const seconds = Math.max(0, at - now);
   const [first, last] = between ?? [at, at];
   const early = Math.max(0, (first ?? at) - now);
   const late = Math.max(seconds, (last ?? at) - now);
   if (late - early > 2 * Math.max(LEAST, MATTERS * seconds) && guess(early) !== guess(late)) {
     return early <= AT_ONCE ? `within ${guess(late)}` : `in ${guess(early)} to ${guess(late)}`;
   }
-  return `in about ${guess(seconds)}`;
+  return seconds > AT_ONCE ? `in about ${guess(seconds)}` : "";
 }
 
 /** "Queued (position: 2)", "Running", "Failed (exit code 1)". */
