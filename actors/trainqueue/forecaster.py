@@ -12,16 +12,17 @@ import time
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from trainqueue import wire
+from trainqueue import reads, wire
 from trainqueue.core.forecast import NOTHING, foretell
-from trainqueue.core.job import Cancelled, Completed, Failed, Pending, Queued, Running
+from trainqueue.core.job import Cancelled, Completed, Failed
 from trainqueue.core.lengths import Lengths
 from trainqueue.core.world import present
 from trainqueue.errors import RequestError
+from trainqueue.expectations import fields
 from trainqueue.messages import Foretell
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Generator
 
     from trainqueue.arbiter import GPUArbiter
     from trainqueue.core.forecast import Expected
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 READS = (wire.Status, wire.Queue, wire.Line, wire.Jobs)
 """Whose answers tell what is expected."""
-COLUMNS = ("expected_start_at", "expected_start_range", "expected_end_at", "expected_gpu_ids")
-"""Of the op `line`."""
 SLICE = 0.0005
 """Seconds for which the arbiter's thread is held at a time."""
 SHORT = 200
@@ -67,6 +66,10 @@ class Forecaster:
         self._askers: list[tuple[Call, int]] = []
         """They wait for a forecast of this version, or of a later one."""
         self._recalled = False
+        self._lines: list[tuple[Call, Generator[None, None, object]]] = []
+        """Long answers that are being made, each of what was true when it was begun."""
+        self._is_told = False
+        """Whether a message to ourselves is under way."""
 
     # -- what happens
 
@@ -85,22 +88,20 @@ class Forecaster:
         """The fields of a Job that tell what is expected; what should have happened by now is expected now."""
         return fields(job, self.newest.get(job.id, NOTHING), self.arbiter.clock.now())
 
-    def columns(self, jobs: Iterable[Job]) -> dict[str, list[Any]]:
-        """The same of many waiting jobs, by field."""
-        now, newest = self.arbiter.clock.now(), self.newest
-        rows = [newest.get(job.id, NOTHING) for job in jobs]
-        columns: tuple[list[Any], ...] = (
-            [_not_before(now, one.start) for one in rows],
-            [_range(now, one.earliest, one.latest) for one in rows],
-            [_not_before(now, one.end) for one in rows],
-            [one.gpu_ids for one in rows],
-        )
-        return dict(zip(COLUMNS, columns, strict=True))
-
     # -- who asks
 
     def delays(self, call: Call) -> bool:
-        """Whether this call is answered later, with a forecast that is being made."""
+        """Whether this call is answered later, with a forecast that is being made, or since its answer is long."""
+        return self._waits(call) or self._takes_long(call)
+
+    def _takes_long(self, call: Call) -> bool:
+        if not isinstance(call.request, wire.Line) or len(self.arbiter.core.line) <= SHORT:
+            return False
+        self._lines.append((call, reads.line(self.arbiter, call.request.limit)))
+        self._again()
+        return True
+
+    def _waits(self, call: Call) -> bool:
         if not isinstance(call.request, READS) or self._is_fresh():
             return False
         core = self.arbiter.core
@@ -120,7 +121,8 @@ class Forecaster:
 
     def waiting(self) -> list[Call]:
         """Those that have no answer yet; they are forgotten here."""
-        calls, self._askers = [call for call, _ in self._askers], []
+        calls = [call for call, _ in (*self._askers, *self._lines)]
+        self._askers, self._lines = [], []
         return calls
 
     def _is_fresh(self) -> bool:
@@ -145,10 +147,29 @@ class Forecaster:
 
     def step(self) -> None:
         """A turn of the arbiter."""
-        if self._steps is None:
-            return
-        self._work()
-        self._answer()
+        self._is_told = False
+        if self._lines:
+            self._write_line()
+        if self._steps is not None:
+            self._work()
+            self._answer()
+
+    def _again(self) -> None:
+        """Behind what others have sent meanwhile."""
+        if not self._is_told:
+            self._is_told = True
+            self.arbiter.actor_ref.tell(Foretell())
+
+    def _write_line(self) -> None:
+        call, steps = self._lines[0]
+        try:
+            next(steps)
+        except StopIteration as done:
+            self._lines.pop(0)
+            self.arbiter.ledger.answer(call, wire.answer(call.request.id, done.value), promises=False)
+            self.arbiter.changed()
+        if self._lines:
+            self._again()
 
     def _work(self) -> None:
         """For as long as nobody minds; then a message to ourselves comes behind what others have sent meanwhile."""
@@ -166,7 +187,7 @@ class Forecaster:
             self._until += LASTS
         self._spent += time.perf_counter() - began
         if self._steps is not None:
-            self.arbiter.actor_ref.tell(Foretell())
+            self._again()
         else:
             self._next = time.monotonic() + max(AGAIN, self._spent / PART)
 
@@ -178,10 +199,11 @@ class Forecaster:
         ready = [call for call, version in self._askers if version <= made]
         self._askers = [(call, version) for call, version in self._askers if version > made]
         for call in ready:
-            self.arbiter.serve_now(call)
+            if not self._takes_long(call):
+                self.arbiter.serve_now(call)
         if self._askers:
             self._begin()
-            self.arbiter.actor_ref.tell(Foretell())
+            self._again()
 
     def _recall(self) -> Generator[None, None, None]:
         """Runs of earlier days, the newest first: the journal finds those of one command, not those of its likes."""
@@ -198,30 +220,3 @@ class Forecaster:
                 break
             yield
         self._recalled = True
-
-
-def fields(job: Job, expected: Expected, now: float) -> dict[str, Any]:
-    """As the wire shows them."""
-    start = start_range = end = end_range = gpu_ids = None
-    if isinstance(job.state, Queued):
-        start, start_range = _not_before(now, expected.start), _range(now, expected.earliest, expected.latest)
-        gpu_ids = None if expected.gpu_ids is None else list(expected.gpu_ids)
-    if isinstance(job.state, Queued | Pending | Running):
-        end, end_range = _not_before(now, expected.end), _range(now, expected.end_earliest, expected.end_latest)
-    return {
-        "expected_start_at": start,
-        "expected_start_range": start_range,
-        "expected_end_at": end,
-        "expected_end_range": end_range,
-        "expected_gpu_ids": gpu_ids,
-    }
-
-
-def _not_before(now: float, at: float | None) -> float | None:
-    return None if at is None else max(now, at)
-
-
-def _range(now: float, earliest: float | None, latest: float | None) -> list[float | None] | None:
-    if earliest is None and latest is None:
-        return None
-    return [_not_before(now, earliest), _not_before(now, latest)]

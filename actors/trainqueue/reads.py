@@ -7,23 +7,27 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from trainqueue import laneops, logfile, user
+from trainqueue import laneops, logfile, user, wire
 from trainqueue.attempts import attempts
 from trainqueue.bulk import anywhere
 from trainqueue.clock import run_time
 from trainqueue.core.job import Pending, Running
 from trainqueue.core.words import number
 from trainqueue.errors import RequestError
+from trainqueue.expectations import COLUMNS, columns
 from trainqueue.gpuview import gpu_views
 from trainqueue.masked import masked
 from trainqueue.messages import LookUp
 
 if TYPE_CHECKING:
-    from trainqueue import wire
+    from collections.abc import Generator
+
     from trainqueue.arbiter import GPUArbiter
     from trainqueue.core.job import Job
     from trainqueue.messages import Call
 
+AT_ONCE = 250
+"""Waiting jobs of a long line."""
 MODES = ("paused", "draining", "pause_reason", "paused_since")
 
 
@@ -55,17 +59,22 @@ def queue(arbiter: GPUArbiter, request: wire.Queue) -> object:
     }
 
 
-def line(arbiter: GPUArbiter, limit: int) -> object:
-    """What changes for everybody at each start, and nothing else: the whole order, for who has the jobs already."""
-    line = arbiter.core.line
-    waiting = [*line.page(0, limit)]
-    return {
-        "jobs": [job.id for job in waiting],
-        "ready": line.ready,
-        **arbiter.forecaster.columns(waiting),
-        "seq": known(arbiter),
-        "epoch": arbiter.ledger.epoch,
-    }
+def line(arbiter: GPUArbiter, limit: int) -> Generator[None, None, dict[str, Any]]:
+    """What changes for everybody at each start, and nothing else: the whole order, for who has the jobs already.
+
+    Step by step, of what was true at the first one.
+    """
+    line, forecaster = arbiter.core.line, arbiter.forecaster
+    waiting, newest, now = [*line.page(0, limit)], forecaster.newest, arbiter.clock.now()
+    rest = {"ready": line.ready, "seq": known(arbiter), "epoch": arbiter.ledger.epoch}
+    parts: dict[str, list[bytes]] = {"jobs": [], **{name: [] for name in COLUMNS}}
+    for at in range(0, len(waiting), AT_ONCE):
+        some = waiting[at : at + AT_ONCE]
+        for name, column in {"jobs": [job.id for job in some], **columns(some, newest, now)}.items():
+            parts[name].append(wire.items(column))
+        if at + AT_ONCE < len(waiting):
+            yield
+    return {name: wire.array(len(waiting), some) for name, some in parts.items()} | rest
 
 
 def known(arbiter: GPUArbiter) -> int:

@@ -27,7 +27,7 @@ from trainqueue.reads import MODES, events, jobs, line, log, queue, series, stat
 from trainqueue.severalops import one_or_several, refuse_edit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
     from trainqueue.arbiter import GPUArbiter
     from trainqueue.core.job import Job
@@ -66,6 +66,15 @@ def serve(arbiter: GPUArbiter, call: Call) -> tuple[Answer, bool]:
         return wire.refusal(request.id, "internal", "a fault of trainq's own; see trainqd.log"), False
 
 
+def at_once(steps: Generator[None, None, object]) -> object:
+    """The answer that somebody else may make step by step."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            return done.value
+
+
 def may_change(arbiter: GPUArbiter) -> bool:
     """Whether an order may be given; else nothing is written for it, and its refusal says why."""
     return not arbiter.closing and arbiter.ledger.error is None
@@ -101,7 +110,7 @@ def result(arbiter: GPUArbiter, call: Call) -> object:  # noqa: PLR0912  (one ar
         case wire.Queue() as request:
             return queue(arbiter, request)
         case wire.Line(limit=limit):
-            return line(arbiter, limit)
+            return at_once(line(arbiter, limit))
         case wire.Jobs() as request:
             return jobs(arbiter, request)
         case wire.Cancel(jobs=ids, force=force):

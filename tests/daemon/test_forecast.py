@@ -77,3 +77,9 @@ def test_what_is_expected_is_told_everywhere_and_known_from_runs_before_a_restar
         assert client.ping()["server"] == "trainqd"
         assert time.monotonic() - asked < 5
         assert (client.status(last).expected_start_at or 0) > time.time() + 0.15 * LONG
+        new = [job["id"] for job in ranks]
+        line = client.call("line")  # a long one, made in steps
+        assert line["jobs"][-1] == ids[1]  # held
+        assert [job for job in line["jobs"] if job in {*new}] == new
+        assert {len(line[name]) for name in ("jobs", "expected_start_at", "expected_gpu_ids")} == {len(line["jobs"])}
+        assert line["expected_start_at"][-2] is not None

@@ -231,7 +231,7 @@ def test_a_command_is_split_as_a_shell_does(run: Callable[..., Any]) -> None:
     for wrong, words in (("a 'b", "is opened and not closed"), ("a \\", "ends with a backslash")):
         assert words in run("split", "(() => { try { split(given) } catch (error) { return error.message } })()", wrong)
     assert "there is no shell" in run("split", "shellish(split(given))", "a && b")
-    assert run("split", "given.map(seconds)", ["90", "4h", "1h 30m", "0.5d"]) == [90, 14400, 5400, 43200]
+    assert run("split", "given.map(seconds)", ["90s", "4h", "1h 30m", "0.5d"]) == [90, 14400, 5400, 43200]
     assert run("split", "given.map(bytes)", ["8GiB", "500 M", "auto", "1024"]) == [8 * 2**30, 500 * 2**20, "auto", 1024]
     assert run("split", "ids(given)", "3, 5-7 #9") == [3, 5, 6, 7, 9]
     assert run("split", "pairs(given)", "set=a, b, lr=0.1") == {"set": "a, b", "lr": "0.1"}

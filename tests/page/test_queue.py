@@ -174,6 +174,7 @@ def test_what_must_not_be_missed_stands_on_top(gate: Gate, url: str, opened: Ope
     banners.get_by_role("button", name="Resume").click()
     banners.get_by_text("Paused").wait_for(state="detached")
     page.get_by_role("button", name="Drain").click()
+    page.get_by_role("dialog").get_by_role("button", name="Drain").click()
     sees(banners, "the daemon leaves when the last running job has ended")
     page.get_by_role("button", name="Resume").first.click()
     banners.get_by_text("Draining").wait_for(state="detached")

@@ -18,7 +18,7 @@ RANGES = ("expected_start_range", "expected_end_range")
 
 
 def cell(job: Mapping[str, Any]) -> str:
-    """On a terminal, whose tables have no room to say that nobody knows, nor that what waits is to start; or in full."""
+    """In full; but a table on a terminal has no room to say that nobody knows, nor that what waits is to start."""
     now = time.time()
     said = starts(job, now) or left(job, now)
     if not sys.stdout.isatty():

@@ -146,6 +146,6 @@ def left(job: Job, now: float) -> str:
     if job["state"] != "running" or progress["eta"] is None:
         return ""
     seconds = progress["eta"] - max(0.0, now - (progress["updated_at"] or now))
-    if progress.get("rate") and progress["step"] is not None and progress["total"]:  # a bar that stands still is not nearer
+    if progress.get("rate") and progress["step"] is not None and progress["total"]:  # one that stands still
         seconds = max(seconds, (progress["total"] - progress["step"] - 1) / progress["rate"])
     return f"about {duration(seconds)} left" if seconds > 1 else "about to end"

@@ -71,6 +71,10 @@ class Draws:
             self._ends[job] = array("d", [inf]) * self.draws
         self._starts[job][draw], self._ends[job][draw] = start, end
 
+    def forget(self, job: int) -> None:
+        for known_of in (self.summaries, self.gpu_ids, self.planned, self._starts, self._ends):
+            known_of.pop(job, None)
+
     def summary(self, job: int) -> Summary | None:
         if job in self._starts:
             return summary([*self._starts[job]], [*self._ends[job]])
@@ -103,6 +107,9 @@ class Times:
         if job.id not in self._jobs:
             self._jobs[job.id] = self._make(job)
         return self._jobs[job.id]
+
+    def forget(self, job: int) -> None:
+        self._jobs.pop(job, None)
 
     def _make(self, job: Job) -> array[float] | None:
         length = self._lengths.of(job.spec)
@@ -141,6 +148,8 @@ def foretell(world: World, lengths: Lengths, grace: float = 10.0) -> Generator[N
     first = min((end for one in answer.values() if (end := one.end) is not None), default=world.now)
     for at, job in enumerate(world.waiting):
         answer[job.id] = _expected(job.id, found, hopeful, first)
+        for done in (found, hopeful, times):
+            done.forget(job.id)  # here and there, since to forget 10,000 jobs at once takes some time
         if not at % STEP:
             yield
     return answer

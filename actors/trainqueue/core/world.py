@@ -78,11 +78,14 @@ def present(core: Core, now: float) -> Generator[None, None, World]:
     world.jobs = {job.id: job for job in world.running}
     world.settle, world.lanes = core.limits.settle_time, core.lanes
     if not (core.paused or core.draining):
+        in_order, last = True, None
         for at in range(0, len(everybody), PAGE):
             for job in everybody[at : at + PAGE]:
                 _wait(world, core, job)
+                in_order, last = in_order and (last is None or last <= place(job)), place(job)
             yield
-        world.waiting.sort(key=place)
+        if not in_order:
+            world.waiting.sort(key=place)
     return world
 
 

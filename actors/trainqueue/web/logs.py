@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import Response, StreamingResponse
 
 from trainqueue.errors import RequestError, TrainqError
-from trainqueue.web.answers import whole_number
+from trainqueue.web.answers import refused, whole_number
 from trainqueue.web.reads import attempt_of, job_of
 
 if TYPE_CHECKING:
@@ -37,13 +37,13 @@ class Logs:
         part = span(request, size)
         headers = {"accept-ranges": "bytes", "cache-control": "no-store"}
         if part is None:
-            return Response(status_code=416, headers=headers | {"content-range": f"bytes */{size}"})
+            return nothing_there(size, headers)
         start, end = part
         ranged = is_ranged(request)
         if ranged:
             start, end = await self._uncut(job, start, end, attempt)
             if start >= end:  # all of it was cut out
-                return Response(status_code=416, headers=headers | {"content-range": f"bytes */{size}"})
+                return nothing_there(size, headers)
             headers["content-range"] = f"bytes {start}-{end - 1}/{size}"
         headers["x-next-offset"] = str(end)
         if "download" in request.query_params:
@@ -98,6 +98,13 @@ def is_ranged(request: Request) -> bool:
     """Of several ranges, or of one that is none, nothing is made: the whole log is a right answer, too."""
     asked = RANGE.fullmatch(request.headers.get("range", ""))
     return asked is not None and bool(asked[1] or asked[2])
+
+
+def nothing_there(size: int, headers: dict[str, str]) -> Response:
+    """None of the bytes that are asked for."""
+    answer = refused("bad-request", f"Range: the log has {size} bytes, and none of those that are asked for", 416)
+    answer.headers.update({**headers, "content-range": f"bytes */{size}"})
+    return answer
 
 
 def span(request: Request, size: int) -> tuple[int, int] | None:

@@ -82,9 +82,10 @@ function mark(name) {
 
 function badge() {
   const node = document.getElementById("live");
-  const { state, lost_at: lost } = store.connection;
+  const { state: connection, lost_at: lost } = store.connection;
+  const state = connection === "live" && store.state.daemon?.connected === false ? "gone" : connection;
   setAttr(node, "data-state", state);
-  const words = { live: "live", stale: `stale since ${clock(lost, store.now())}`, waiting: "connecting" };
+  const words = { live: "live", gone: "no daemon", stale: `stale since ${clock(lost, store.now())}`, waiting: "connecting" };
   setText(node.lastElementChild, words[state]);
 }
 

@@ -209,6 +209,8 @@ export function createDoer({ store, api, toast, go, grace = GRACE }) {
   /** pause, resume, drain. */
   async function queue(name) {
     const words = { pause: "Paused: nothing is started.", resume: "Resumed: jobs are started again.", drain: "Draining: the daemon leaves when nothing runs any more." };
+    const lines = ["Nothing more is started, and when the last running job has ended the daemon leaves. What waits stays on disk, until somebody starts a daemon again (trainq-cli daemon start). Resume ends it."];
+    if (name === "drain" && !(await ask({ title: "Drain the queue?", lines, yes: "Drain", no: "Leave it running" }))) return;
     try {
       await api.post(`/${name}`);
       toast(words[name]);

@@ -91,7 +91,7 @@ export function copyLines(job, origin, toast) {
         toast("The browser does not let the page copy: the line is selected, copy it with the keyboard.", { kind: "error" });
       }
     };
-    const code = el("code", { text, tabindex: "0", role: "textbox", "aria-readonly": "true", "aria-label": name });
+    const code = el("code", { text: clean(text, 100_000), tabindex: "0", role: "textbox", "aria-readonly": "true", "aria-label": name });
     return el("div", { class: "copy" }, el("div", {}, el("h3", { text: name }), el("button", { type: "button", "aria-label": `Copy: ${name}`, text: "Copy", on: { click: copy } })), code);
   });
 }

@@ -39,10 +39,10 @@ export function shellish(words) {
 
 const UNITS = { s: 1, m: 60, min: 60, h: 3600, d: 86400, w: 604800 };
 
-/** "4h", "1h 30m", "90" (seconds) -> seconds. */
+/** "4h", "1h 30m" -> seconds. A bare "4" is refused: it is minutes to some and hours to others. */
 export function seconds(text) {
   const parts = [...text.trim().matchAll(/(\d+(?:\.\d+)?)\s*(min|[smhdw])?\s*/gy)];
-  if (!parts.length || parts.map((part) => part[0]).join("") !== text.trim()) throw new Error("A duration looks like 90s, 30m, 4h or 1h 30m");
+  if (!parts.length || parts.map((part) => part[0]).join("") !== text.trim() || parts.some(([, count, unit]) => !unit && Number(count))) throw new Error("A duration needs its unit: 90s, 30m, 4h or 1h 30m");
   return parts.reduce((sum, [, count, unit]) => sum + Number(count) * UNITS[unit ?? "s"], 0);
 }
 
