@@ -29,6 +29,7 @@ export function emptyState() {
     line: [], // ids in start order as shown: the server's, with unconfirmed moves
     ready: 0, // so many of them have a position
     recent: [], // ids of ended ones, the newest end first
+    guest: null, // the id of a job that is known and stands in none of these
     serverLine: [],
     moves: [], // unconfirmed: {ids, to | before | position, settled}
   };
@@ -193,6 +194,15 @@ export function moved(line, move) {
   return [...rest.slice(0, at), ...present, ...rest.slice(at)];
 }
 
+/** A job that no list holds, which actions and the menu look for: one at a time. */
+export function hostJob(state, job) {
+  if (state.jobs.has(job.id)) return;
+  const listed = [state.running, state.serverLine, state.recent].some((list) => list.includes(state.guest));
+  if (!listed) state.jobs.delete(state.guest);
+  state.guest = job.id;
+  state.jobs.set(job.id, { ...job });
+}
+
 /** Show a move before the server has said so. */
 export function layMove(state, move, changes) {
   state.moves = [...state.moves, move];
@@ -242,6 +252,7 @@ export function createStore({ schedule, clock }) {
       change((changes) => applySnapshot(state, data, changes));
     },
     delta: (data) => change((changes) => applyDelta(state, data, changes)),
+    host: (job) => hostJob(state, job),
     layMove: (move) => change((changes) => layMove(state, move, changes)),
     liftMove: (move) => change((changes) => liftMove(state, move, changes)),
     /** Draw these anew: what a person has begun with them is no state of the server's. */

@@ -223,7 +223,7 @@ export function mount(root, { store, go, toast, doer, params }) {
   }
 
   const waiting = sections.find((one) => one.name === "line");
-  bindDrag(waiting.body, waiting.rows, (id, before) => doer.move(selected.has(id) ? inOrder([...selected]).filter((one) => store.job(one).state === "queued") : [id], before === null ? { to: "back" } : { before }));
+  const undrag = bindDrag(waiting.body, waiting.rows, (id, before) => doer.move(selected.has(id) ? inOrder([...selected]).filter((one) => store.job(one).state === "queued") : [id], before === null ? { to: "back" } : { before }));
 
   let frame = 0;
   const scrolled = () => {
@@ -257,6 +257,7 @@ export function mount(root, { store, go, toast, doer, params }) {
       lists();
     },
     unmount() {
+      undrag();
       removeEventListener("scroll", scrolled);
       removeEventListener("resize", resized);
     },
