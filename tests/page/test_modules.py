@@ -189,6 +189,7 @@ def test_a_move_is_shown_at_once_and_the_server_has_the_last_word(run: Callable[
     assert lines["back"] == [3, 4, 1, 2]
     assert lines["before"] == lines["place"] == [1, 4, 2, 3]
     assert lines["gone"] == [1, 2, 3, 4]
+    assert run("store", "moved([1, 2, 3, 4], given, 3)", moves["back"]) == [3, 1, 2, 4], "4 stands in no line"
     gate = Gate(waiting=3)
     found = told(run, ("snapshot", gate.snapshot()), ("layMove", {"ids": [22], "to": "front"}))
     assert found["state"]["line"] == [22, 20, 21]
@@ -326,6 +327,13 @@ def test_each_action_has_its_line_for_a_terminal(run: Callable[..., Any]) -> Non
         "front": "trainq-cli move 7 --front",
         "copy": "trainq-cli retry 7 --copy",
     }
+    steps = "given.map(([name, id]) => step(action(name), id, [5, 7, 8, 9, 6], 3))"  # 9 and 6 are held
+    asked = [("up", 5), ("up", 8), ("up", 9), ("up", 6), ("down", 5), ("down", 7), ("down", 8), ("down", 9)]
+    back = {"to": "back"}
+    assert run("actions", steps, [list(one) for one in asked]) == [
+        *({"to": "front"}, {"before": 7}, {"before": 8}, back),
+        *({"before": 8}, back, back, back),
+    ]
     assert run("actions", 'cliLine(action("hold"), [3, 4, 5, 9])') == "trainq-cli hold 3-5 9"
     assert run("actions", 'curlLine(action("hold"), [3, 4], "http://h:1")') == (
         "curl -X POST http://h:1/api/training/hold -H 'Content-Type: application/json' -d '{\"jobs\":[3,4]}'"

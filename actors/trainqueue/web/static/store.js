@@ -175,19 +175,22 @@ function applyLine(state, line, changes) {
 
 /** The line as shown, and everybody's position in it. */
 function layLine(state) {
-  state.line = state.moves.reduce(moved, state.serverLine);
+  state.line = state.moves.reduce((line, move) => moved(line, move, state.ready), state.serverLine);
   state.line.forEach((id, at) => {
     const job = state.jobs.get(id);
     if (job) job.position = at < state.ready ? at + 1 : null;
   });
 }
 
-/** The line with these ids taken out and put elsewhere, in the order given. Doing it twice changes nothing. */
-export function moved(line, move) {
+/**
+ * The line with these ids taken out and put elsewhere, in the order given. Doing it twice changes nothing. Its back is
+ * before those that stand in no line: they are shown behind the first `ready` ones.
+ */
+export function moved(line, move, ready = line.length) {
   const taken = new Set(move.ids);
   const present = move.ids.filter((id) => line.includes(id));
   const rest = line.filter((id) => !taken.has(id));
-  let at = rest.length;
+  let at = line.slice(0, ready).filter((id) => !taken.has(id)).length;
   if (move.to === "front") at = 0;
   else if (move.before !== undefined) at = rest.indexOf(move.before) < 0 ? rest.length : rest.indexOf(move.before);
   else if (move.position !== undefined) at = Math.min(move.position - 1, rest.length);
