@@ -77,6 +77,7 @@ class SeriesFile:
         data = msgspec.json.encode({"series": self._series.points(), "width": self._series.widths()})
         temporary = self.path.with_name(f".{self.path.name}")
         try:
+            temporary.unlink(missing_ok=True)  # a crash has left it
             write(temporary, data)
             temporary.replace(self.path)
             self._changed = False

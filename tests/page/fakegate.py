@@ -43,6 +43,8 @@ class Gate:
         self.seq, self.epoch, self.started = 1, "fake-1", time.time()
         self.head: JsonMap = {"paused": False, "draining": False, "pause_reason": None, "paused_since": None}
         self.asked: list[tuple[str, JsonMap]] = []
+        self.keys: list[str | None] = []
+        """The Idempotency-Key of each request."""
         self.refuse: dict[str, tuple[int, str, str]] = {}
         """Path: (status, code, message) of what is to be refused."""
         self.jobs: dict[int, JsonMap] = {}
@@ -326,6 +328,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         length = int(self.headers.get("content-length") or 0)
         body = json.loads(self.rfile.read(length) or b"{}")
+        self.gate.keys.append(self.headers.get("idempotency-key"))
         self.answer(*self.gate.post(urlsplit(self.path).path.removeprefix(API), body))
 
     def events(self) -> None:

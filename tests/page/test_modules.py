@@ -134,6 +134,48 @@ def test_before_the_snapshot_and_about_strangers_a_delta_says_nothing(run: Calla
     assert (found["jobs"], found["state"]["line"]) == ({}, [7])
 
 
+def test_the_store_hosts_one_job_that_no_list_holds(run: Callable[..., Any]) -> None:
+    old = [job(number, "completed", name="old") for number in (901, 902)]
+    gate = Gate(waiting=1)
+    first = ("snapshot", gate.snapshot())
+    known = set(told(run, first)["jobs"])
+    found = told(run, first, ("host", old[0]), ("host", job(20, name="not told by the stream")), ("host", old[1]))
+    assert set(found["jobs"]) - known == {"902"}
+    assert found["jobs"]["20"]["name"] == gate.jobs[20]["name"]
+    retried = ("delta", {"jobs": [old[0] | {"state": "queued"}]})
+    found = told(run, first, ("host", old[0]), retried, ("host", old[1]))
+    assert set(found["jobs"]) - known == {"901", "902"}, "it stands in the line now"
+
+
+LISTENS = """(async () => {
+    const { bindDrag } = await import("/static/views/drag.js");
+    const [{ addEventListener: add, removeEventListener: remove }, heard] = [globalThis, new Set()];
+    globalThis.addEventListener = (kind, act) => heard.add(act);
+    globalThis.removeEventListener = (kind, act) => heard.delete(act);
+    const root = Object.assign(document.createElement("div"), {setPointerCapture() {}});
+    root.innerHTML = '<div class="row" data-id="7"><i class="grip"></i></div>';
+    const rows = {height: 10, items: [7], indexAt: () => 0};
+    const unbind = bindDrag(root, rows, () => {});
+    const counts = [heard.size];
+    const drag = () => {
+        root.querySelector("i").dispatchEvent(new PointerEvent("pointerdown", {bubbles: true}));
+        counts.push(heard.size);
+    };
+    drag();
+    for (const act of [...heard]) act({key: "Escape"});
+    counts.push(heard.size);
+    drag();
+    unbind();
+    counts.push(heard.size);
+    Object.assign(globalThis, {addEventListener: add, removeEventListener: remove});
+    return counts;
+})()"""
+
+
+def test_a_drag_listens_to_the_window_while_it_lasts(run: Callable[..., Any]) -> None:
+    assert run("store", LISTENS) == [0, 1, 0, 1, 0]
+
+
 def test_a_move_is_shown_at_once_and_the_server_has_the_last_word(run: Callable[..., Any]) -> None:
     moves = {
         "front": {"ids": [3], "to": "front"},
@@ -147,6 +189,7 @@ def test_a_move_is_shown_at_once_and_the_server_has_the_last_word(run: Callable[
     assert lines["back"] == [3, 4, 1, 2]
     assert lines["before"] == lines["place"] == [1, 4, 2, 3]
     assert lines["gone"] == [1, 2, 3, 4]
+    assert run("store", "moved([1, 2, 3, 4], given, 3)", moves["back"]) == [3, 1, 2, 4], "4 stands in no line"
     gate = Gate(waiting=3)
     found = told(run, ("snapshot", gate.snapshot()), ("layMove", {"ids": [22], "to": "front"}))
     assert found["state"]["line"] == [22, 20, 21]
@@ -284,6 +327,13 @@ def test_each_action_has_its_line_for_a_terminal(run: Callable[..., Any]) -> Non
         "front": "trainq-cli move 7 --front",
         "copy": "trainq-cli retry 7 --copy",
     }
+    steps = "given.map(([name, id]) => step(action(name), id, [5, 7, 8, 9, 6], 3))"  # 9 and 6 are held
+    asked = [("up", 5), ("up", 8), ("up", 9), ("up", 6), ("down", 5), ("down", 7), ("down", 8), ("down", 9)]
+    back = {"to": "back"}
+    assert run("actions", steps, [list(one) for one in asked]) == [
+        *({"to": "front"}, {"before": 7}, {"before": 8}, back),
+        *({"before": 8}, back, back, back),
+    ]
     assert run("actions", 'cliLine(action("hold"), [3, 4, 5, 9])') == "trainq-cli hold 3-5 9"
     assert run("actions", 'curlLine(action("hold"), [3, 4], "http://h:1")') == (
         "curl -X POST http://h:1/api/training/hold -H 'Content-Type: application/json' -d '{\"jobs\":[3,4]}'"

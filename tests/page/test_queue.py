@@ -69,6 +69,18 @@ def test_a_glance_shows_what_runs_waits_and_failed(gate: Gate, url: str, opened:
     assert order(page, "running") == [11, 12, 13]
 
 
+def drag(page: Page, number: int, over: int) -> None:
+    """To the place before that one."""
+    box, goal = row(page, number).locator(".grip").bounding_box(), row(page, over).bounding_box()
+    assert box
+    assert goal
+    page.mouse.move(box["x"] + 5, box["y"] + 8)
+    page.mouse.down()
+    page.mouse.move(goal["x"] + 50, goal["y"] + 4, steps=4)
+    page.locator(".drop-mark").wait_for()
+    page.mouse.up()
+
+
 def test_jobs_are_moved_by_button_keyboard_and_drag(gate: Gate, url: str, opened: Opened) -> None:
     page = opened(url)
     until_order(page, 20, 21, 22, 23, 24)
@@ -82,15 +94,7 @@ def test_jobs_are_moved_by_button_keyboard_and_drag(gate: Gate, url: str, opened
     until_order(page, 20, 24, 22, 21, 23)
     wait_until(lambda: gate.line == [20, 24, 22, 21, 23])
     assert page.evaluate("document.activeElement.dataset.id") == "24", "the focus goes along"
-    grip, target = row(page, 23).locator(".grip"), row(page, 24)
-    box, goal = grip.bounding_box(), target.bounding_box()
-    assert box
-    assert goal
-    page.mouse.move(box["x"] + 5, box["y"] + 8)
-    page.mouse.down()
-    page.mouse.move(goal["x"] + 50, goal["y"] + 4, steps=4)
-    page.locator(".drop-mark").wait_for()
-    page.mouse.up()
+    drag(page, 23, 24)
     until_order(page, 20, 23, 24, 22, 21)
     wait_until(lambda: gate.line == [20, 23, 24, 22, 21])
     gate.refuse["/move/21"] = (409, "conflict", "job 21 does not wait any more")
@@ -101,6 +105,14 @@ def test_jobs_are_moved_by_button_keyboard_and_drag(gate: Gate, url: str, opened
     page.get_by_label("Select job 21", exact=True).check()
     page.locator(".bulk").get_by_role("button", name="To the front").click()
     until_order(page, 22, 21, 20, 23, 24)
+    page.locator(".bulk").get_by_role("button", name="Clear").click()
+    gate.change(24, hold=True)
+    sees(row(page, 24), "Held")
+    page.get_by_label("Move down: job 20", exact=True).click()  # nobody can stand before one that is held
+    until_order(page, 22, 21, 23, 20, 24)
+    drag(page, 21, 24)
+    until_order(page, 22, 23, 20, 21, 24)
+    wait_until(lambda: [*asked(gate, "/move/20"), *asked(gate, "/move/21")[-1:]] == [{"to": "back"}] * 2)
 
 
 def test_cancelling_can_be_undone_and_running_jobs_are_asked_about(gate: Gate, url: str, opened: Opened) -> None:

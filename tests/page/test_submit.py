@@ -71,6 +71,9 @@ def test_what_is_wrong_stands_beside_its_field(gate: Gate, url: str, opened: Ope
     gate.refuse["/execute"] = (429, "limit", "1000 jobs wait, and no more may")
     page.get_by_role("button", name="Queue it").click()
     sees(page.get_by_role("alert"), "1000 jobs wait, and no more may")
+    [first, again] = gate.keys
+    assert first == again, "the same form: it adds one job at most, however often it is sent"
+    assert first
     gate.refuse.clear()
     page.get_by_text("More fields, as JSON").click()
     page.locator("#f-more").fill("[")
@@ -102,6 +105,8 @@ def test_a_job_is_retried_copied_and_edited_with_what_has_changed(gate: Gate, ur
     name.fill("again")
     page.get_by_role("button", name="Queue the copy").click()
     sees(page.locator("#toasts"), "Job 25 is queued")
-    assert asked(gate, "/copy/1") == [{"set": {"name": "again"}}]
+    [copied] = asked(gate, "/copy/1")
+    assert len(copied.pop("key")) == 32
+    assert copied == {"set": {"name": "again"}}
     page.goto(f"{url}/?view=submit&edit=999")
     sees(page.get_by_role("alert"), "No such job")

@@ -134,6 +134,7 @@ def test_what_is_wrong_is_nothing_and_is_replaced(tmp_path: Path, data: bytes) -
     path = seriesfile.path_of(tmp_path, 1)
     path.write_bytes(data)
     assert seriesfile.read(path).series == {}
+    path.with_name(f".{path.name}").write_bytes(data)  # left by a crash
     file = SeriesFile(tmp_path, 1)
     file.take(said(1.0, loss=0.5))
     file.keep()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from trainqueue.errors import TrainqError
+from trainqueue.errors import RequestError, TrainqError
 from trainqueue.web.picture import json
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ class LogTail:
         attempt, offset = self._where()
         try:
             found = await self.calls("log", job=self.job, offset=offset, limit=PIECE, **_named(attempt))
-        except TrainqError:
+        except TrainqError as error:
+            self._ended = self._ended or (isinstance(error, RequestError) and error.code == "not-found")
             return None  # there is no such job, or no daemon for now
         if found["size"] < offset:  # the job has emptied it
             self._at = attempt, 0
@@ -69,8 +70,8 @@ class LogTail:
     def _where(self) -> tuple[int | None, int]:
         attempt, offset = self._at
         newest = self.live.picture.states.get(self.job, ("", 0))[1]
-        if self.attempt is None and attempt is not None and newest > attempt:
-            return newest, 0
+        if self.attempt is None and attempt is not None and newest > attempt and self._ended:
+            return newest, 0  # what the one before has written is told to its end
         return attempt, offset
 
 

@@ -76,16 +76,21 @@ class Stream:
         picture, now = self.live.picture, json(time.time())
         if self.anew and picture.known:
             self.anew = False
-            line = picture.head.get("line")
             first = [frame("snapshot", picture.snapshot(time.time()))]
-            return first if line is None else [*first, frame("delta", News(head={"line": line}).body(at=now))]
+            behind = {"line": line} if (line := picture.head.get("line")) is not None else {}
+            if (log := self._log()) is not None:
+                behind["log"] = log
+            return [*first, frame("delta", News(head=behind).body(at=now))] if behind else first
         if self.anew:
             return [frame("delta", News(head=dict(picture.head)).body(at=now))] if picture.head else []
-        log = self.tail.take() if self.tail is not None else None
+        log = self._log()
         if not self.news and log is None:
             return []
         news, self.news = self.news, News()
         return [frame("delta", news.body(at=now) if log is None else news.body(at=now, log=log))]
+
+    def _log(self) -> bytes | None:
+        return None if self.tail is None else self.tail.take()
 
 
 def frame(kind: str, data: bytes) -> bytes:

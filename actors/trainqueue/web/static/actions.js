@@ -38,32 +38,35 @@ export function actionsOf(jobs) {
   return ACTIONS.filter((one) => (jobs.length === 1 || !one.one) && jobs.some((job) => one.fits(job)));
 }
 
-/** The request of it: {path, body}; of a move by one place it depends on the line. */
-export function request(one, ids, line = []) {
-  const body = { ...(one.body ?? {}), ...step(one, ids[0], line) };
+/** The request of it: {path, body}; of a move by one place it depends on the line, of which so many stand in it. */
+export function request(one, ids, line = [], ready = line.length) {
+  const body = { ...(one.body ?? {}), ...step(one, ids[0], line, ready) };
   if (ids.length === 1) return { path: `/${one.path}/${ids[0]}`, body };
   return { path: `/${one.path}`, body: { jobs: ids, ...body } };
 }
 
+/** Before the job that is shown there; those from `ready` on are held or wait for others, and nobody stands before them. */
+export const placeAt = (at, line, ready) => (at >= 0 && at < Math.min(ready, line.length) ? { before: line[at] } : { to: "back" });
+
 /** Where one place up or down is: before which job, or the back. */
-export function step(one, id, line) {
+export function step(one, id, line, ready = line.length) {
   const at = line.indexOf(id);
-  if (one.name === "up") return at > 0 ? { before: line[at - 1] } : { to: "front" };
-  if (one.name === "down") return at >= 0 && at + 2 < line.length ? { before: line[at + 2] } : { to: "back" };
+  if (one.name === "up") return at > 0 ? placeAt(at - 1, line, ready) : { to: "front" };
+  if (one.name === "down") return placeAt(at < 0 ? -1 : at + 2, line, ready);
   return {};
 }
 
 /** As it is typed in a terminal. */
-export function cliLine(one, ids, line = []) {
-  const where = step(one, ids[0], line);
+export function cliLine(one, ids, line = [], ready = line.length) {
+  const where = step(one, ids[0], line, ready);
   if (one.path === "move" && where.before) return `trainq-cli move ${ids[0]} --before ${where.before}`;
   if (one.path === "move" && where.to) return `trainq-cli move ${ids[0]} --${where.to}`;
   const [verb, ...options] = one.cli.split(" ");
   return ["trainq-cli", verb, ranges(ids), ...options].join(" ");
 }
 
-export function curlLine(one, ids, origin, line = []) {
-  const { path, body } = request(one, ids, line);
+export function curlLine(one, ids, origin, line = [], ready = line.length) {
+  const { path, body } = request(one, ids, line, ready);
   return curl(`${origin}/api/training${path}`, body);
 }
 

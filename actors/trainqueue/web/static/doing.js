@@ -36,7 +36,7 @@ export function createDoer({ store, api, toast, go, grace = GRACE }) {
   const refusal = (words) => toast(words, { kind: "error" });
 
   async function post(name, ids) {
-    const { path, body } = request(action(name), ids, store.state.line);
+    const { path, body } = request(action(name), ids, store.state.line, store.state.ready);
     const answer = await api.post(path, body);
     return answer.jobs ? outcome(answer) : { done: [answer.job], refused: [], words: null };
   }
@@ -161,10 +161,10 @@ export function createDoer({ store, api, toast, go, grace = GRACE }) {
 
   /** One place up or down, or to an end. */
   function step(id, name) {
-    const line = store.state.line;
+    const { line, ready } = store.state;
     const at = line.indexOf(id);
     if (at < 0 || (at === 0 && name === "up") || (at === line.length - 1 && name === "down")) return undefined;
-    return move([id], request(action(name), [id], line).body);
+    return move([id], request(action(name), [id], line, ready).body);
   }
 
   async function priority(ids) {

@@ -21,14 +21,14 @@ export function openMenu(anchor, ids, { store, doer, toast }) {
       close();
       copyText(text, toast);
     };
-    const line = store.state.line;
+    const { line, ready } = store.state;
     const hint = one.keys ?? one.key;
     return el(
       "li",
       {},
       el("button", { type: "button", class: `act${one.danger ? " danger" : ""}`, on: { click: pick } }, el("span", { text: one.label }), hint && el("kbd", { text: hint })),
-      el("button", { type: "button", class: "line", "aria-label": `${one.label}: copy the command line`, title: cliLine(one, fitting, line), text: "CLI", on: { click: copy(cliLine(one, fitting, line)) } }),
-      !one.form && el("button", { type: "button", class: "line", "aria-label": `${one.label}: copy as curl`, title: "copy as curl", text: "curl", on: { click: copy(curlLine(one, fitting, location.origin, line)) } }),
+      el("button", { type: "button", class: "line", "aria-label": `${one.label}: copy the command line`, title: cliLine(one, fitting, line, ready), text: "CLI", on: { click: copy(cliLine(one, fitting, line, ready)) } }),
+      !one.form && el("button", { type: "button", class: "line", "aria-label": `${one.label}: copy as curl`, title: "copy as curl", text: "curl", on: { click: copy(curlLine(one, fitting, location.origin, line, ready)) } }),
     );
   }
 

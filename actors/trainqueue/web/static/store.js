@@ -30,6 +30,7 @@ export function emptyState() {
     line: [], // ids in start order as shown: the server's, with unconfirmed moves
     ready: 0, // so many of them have a position
     recent: [], // ids of ended ones, the newest end first
+    guest: null, // the id of a job that is known and stands in none of these
     serverLine: [],
     moves: [], // unconfirmed: {ids, to | before | position, settled}
   };
@@ -176,23 +177,35 @@ function applyLine(state, line, changes) {
 
 /** The line as shown, and everybody's position in it. */
 function layLine(state) {
-  state.line = state.moves.reduce(moved, state.serverLine);
+  state.line = state.moves.reduce((line, move) => moved(line, move, state.ready), state.serverLine);
   state.line.forEach((id, at) => {
     const job = state.jobs.get(id);
     if (job) job.position = at < state.ready ? at + 1 : null;
   });
 }
 
-/** The line with these ids taken out and put elsewhere, in the order given. Doing it twice changes nothing. */
-export function moved(line, move) {
+/**
+ * The line with these ids taken out and put elsewhere, in the order given. Doing it twice changes nothing. Its back is
+ * before those that stand in no line: they are shown behind the first `ready` ones.
+ */
+export function moved(line, move, ready = line.length) {
   const taken = new Set(move.ids);
   const present = move.ids.filter((id) => line.includes(id));
   const rest = line.filter((id) => !taken.has(id));
-  let at = rest.length;
+  let at = line.slice(0, ready).filter((id) => !taken.has(id)).length;
   if (move.to === "front") at = 0;
   else if (move.before !== undefined) at = rest.indexOf(move.before) < 0 ? rest.length : rest.indexOf(move.before);
   else if (move.position !== undefined) at = Math.min(move.position - 1, rest.length);
   return [...rest.slice(0, at), ...present, ...rest.slice(at)];
+}
+
+/** A job that no list holds, which actions and the menu look for: one at a time. */
+export function hostJob(state, job) {
+  if (state.jobs.has(job.id)) return;
+  const listed = [state.running, state.serverLine, state.recent].some((list) => list.includes(state.guest));
+  if (!listed) state.jobs.delete(state.guest);
+  state.guest = job.id;
+  state.jobs.set(job.id, { ...job });
 }
 
 /** Show a move before the server has said so. */
@@ -246,6 +259,7 @@ export function createStore({ schedule, clock }) {
       flush(); // who opens a page has waited enough
     },
     delta: (data) => change((changes) => applyDelta(state, data, changes)),
+    host: (job) => hostJob(state, job),
     layMove: (move) => change((changes) => layMove(state, move, changes)),
     liftMove: (move) => change((changes) => liftMove(state, move, changes)),
     /** Draw these anew: what a person has begun with them is no state of the server's. */

@@ -3,7 +3,7 @@ import { el } from "/static/dom.js";
 
 const EDGE = 70; // pixels from the window's edge at which it scrolls
 
-/** `rows`: those of createRows in `root`; `drop(id, before)`: before this id, or null for the back. */
+/** `rows`: those of createRows in `root`; `drop(id, before)`: before this id, or null for the back. Returns what ends it. */
 export function bindDrag(root, rows, drop) {
   let drag = null;
 
@@ -17,6 +17,7 @@ export function bindDrag(root, rows, drop) {
     root.classList.add("dragging");
     row.classList.add("dragged");
     root.setPointerCapture(event.pointerId);
+    addEventListener("keydown", escape);
     draw();
   });
   root.addEventListener("pointermove", (event) => {
@@ -27,7 +28,10 @@ export function bindDrag(root, rows, drop) {
   });
   root.addEventListener("pointerup", () => end(true));
   root.addEventListener("pointercancel", () => end(false));
-  addEventListener("keydown", (event) => event.key === "Escape" && end(false));
+
+  function escape(event) {
+    if (event.key === "Escape") end(false);
+  }
 
   function draw() {
     drag.mark.style.transform = `translateY(${rows.indexAt(drag.y) * rows.height - 1}px)`;
@@ -47,6 +51,7 @@ export function bindDrag(root, rows, drop) {
     if (!drag) return;
     const { id, row, mark, y } = drag;
     drag = null;
+    removeEventListener("keydown", escape);
     mark.remove();
     row.classList.remove("dragged");
     root.classList.remove("dragging");
@@ -55,4 +60,6 @@ export function bindDrag(root, rows, drop) {
     if (!wanted || from < 0 || at === from || at === from + 1) return;
     drop(id, rows.items[at] ?? null);
   }
+
+  return () => end(false);
 }

@@ -34,7 +34,7 @@ export function mount(root, context) {
       const found = await api.get(`/status/${id}`);
       if (round !== at.read || at.gone) return;
       at.attempts = found.attempts ?? [];
-      if (!store.job(id)) store.state.jobs.set(id, found); // ended long ago: actions look there
+      store.host(found); // it may have ended long ago
       take(store.job(id));
       drawAttempts();
     } catch (error) {

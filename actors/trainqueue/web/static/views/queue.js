@@ -1,6 +1,6 @@
 // The queue: what runs, what waits in start order, what has ended lately. Rows are windowed; filter and order stand in
 // the URL, so that a link shows what its sender saw.
-import { actionsOf } from "/static/actions.js";
+import { actionsOf, placeAt } from "/static/actions.js";
 import { el, isTyping, setAttr, setText, show } from "/static/dom.js";
 import { SORTS, chosen } from "/static/filter.js";
 import { openMenu } from "/static/menu.js";
@@ -223,7 +223,11 @@ export function mount(root, { store, go, toast, doer, params }) {
   }
 
   const waiting = sections.find((one) => one.name === "line");
-  bindDrag(waiting.body, waiting.rows, (id, before) => doer.move(selected.has(id) ? inOrder([...selected]).filter((one) => store.job(one).state === "queued") : [id], before === null ? { to: "back" } : { before }));
+  const undrag = bindDrag(waiting.body, waiting.rows, (id, before) => {
+    const { line, ready } = store.state;
+    const ids = selected.has(id) ? inOrder([...selected]).filter((one) => store.job(one).state === "queued") : [id];
+    doer.move(ids, placeAt(line.indexOf(before), line, ready));
+  });
 
   let frame = 0;
   const scrolled = () => {
@@ -257,6 +261,7 @@ export function mount(root, { store, go, toast, doer, params }) {
       lists();
     },
     unmount() {
+      undrag();
       removeEventListener("scroll", scrolled);
       removeEventListener("resize", resized);
     },

@@ -19,6 +19,7 @@ export function mount(root, { store, api, go, toast, params }) {
   const form = ["copy", "retry", "edit"].find((name) => params.get(name)) ?? "new";
   const id = form === "new" ? null : Number(params.get(form));
   const mode = FORMS[form];
+  const key = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   let before = null;
   let sent = false;
 
@@ -114,11 +115,17 @@ export function mount(root, { store, api, go, toast, params }) {
     if (first) return first.focus();
     sent = send.disabled = true;
     try {
-      done(await api.post(mode.path(id), form === "new" ? spec : { set: changed(spec, before) }), spec);
+      done(await post(spec), spec);
     } catch (error) {
       refused(error.message);
     }
     sent = send.disabled = false;
+  }
+
+  /** With the form's own key: when the answer was lost on its way, sending it again adds no second job. */
+  function post(spec) {
+    if (form === "new") return api.post(mode.path(id), spec, { headers: { "idempotency-key": key } });
+    return api.post(mode.path(id), { set: changed(spec, before), ...(form === "copy" && { key }) });
   }
 
   function refused(message) {

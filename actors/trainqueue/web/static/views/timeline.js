@@ -43,6 +43,12 @@ export function mount(root, { store, api, go }) {
     draw();
   }
 
+  /** What has left the picture on the left; a longer time is read anew. */
+  function prune() {
+    const since = frame(at.zoom, store.now()).from;
+    for (const [id, job] of at.past) if ((job.ended_at ?? 0) < since) at.past.delete(id);
+  }
+
   function say(words) {
     setText(parts.note, words ?? "");
     show(parts.note, Boolean(words));
@@ -240,6 +246,7 @@ export function mount(root, { store, api, go }) {
       for (const id of changed) if (store.job(id)) at.past.delete(id);
       const ended = [...changed].map((id) => store.job(id)).filter((job) => job && !["queued", "pending", "running"].includes(job.state));
       for (const job of ended) at.past.set(job.id, job);
+      if (ended.length) prune();
       if (whole) read();
       if (whole || changed.size || line || running || recent) draw();
       else if ((tick || gpus) && store.now() - at.drawn >= at.second) draw();
