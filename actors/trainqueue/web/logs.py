@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from trainqueue.errors import RequestError, TrainqError
-from trainqueue.web.answers import whole_number
+from trainqueue.web.answers import Flowing, whole_number
 from trainqueue.web.reads import attempt_of, job_of
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Logs:
         if request.method == "HEAD":  # and nothing is read
             return Response(None, 206 if ranged else 200, headers | {"content-length": str(end - start)}, TEXT)
         body = self._pieces(job, start, end, attempt)
-        return StreamingResponse(body, 206 if ranged else 200, headers, TEXT)
+        return Flowing(body, 206 if ranged else 200, headers, TEXT)
 
     async def _pieces(self, job: int, start: int, end: int, attempt: dict[str, int]) -> AsyncIterator[bytes]:
         """What was cut out of a log is passed over."""
