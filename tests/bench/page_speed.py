@@ -1,7 +1,7 @@
 """How fast the page is, in headless Chromium: its first row of 1,000 jobs, frames while much changes, event to screen.
 
 `python tests/bench/all.py page_speed`. The first three are the page alone, on the fake gateway of its tests (which
-sends 500 events a second, where the real one would merge them into ten); the last is the real daemon and gateway.
+sends 500 events a second, where the real one would merge them into ten); the others have the real daemon and gateway.
 """
 
 from __future__ import annotations
@@ -121,12 +121,13 @@ def gateway(env: dict[str, str]) -> Generator[str, None, None]:
         process.terminate()
 
 
-def latency(browser: Browser) -> list[Row]:
-    """From the moment a client sends `hold` or `release` to the badge that says so."""
+def whole(browser: Browser) -> list[Row]:
+    """The first row, and from the moment a client sends `hold` or `release` to the badge that says so."""
     with serving() as server:
         server.client.call("pause")
         server.client.submit([spec("true", name=f"job {at}") for at in range(JOBS)])
         with gateway(server.env) as url:
+            loads = [first_row(browser, url) for _ in range(LOADS)]
             page = browser.new_page()
             page.goto(url)
             page.locator('.row[data-id="2"]').wait_for()
@@ -141,6 +142,7 @@ def latency(browser: Browser) -> list[Row]:
             page.close()
     took = [1000 * (there - sent) for sent, there in zip(asked, seen, strict=False)]
     return [
+        Row(f"first row of {JOBS} jobs, real gateway: median", statistics.median(loads), "ms", 400.0),
         Row("a client's request to its badge: median", statistics.median(took), "ms", 50.0),
         Row("a client's request to its badge: p90", p90(took), "ms"),
     ]
@@ -150,7 +152,7 @@ def main() -> None:
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        rows = [*alone(browser), *latency(browser)]
+        rows = [*alone(browser), *whole(browser)]
         browser.close()
     show("page_speed", "frames a second while nothing changes", rows)
 

@@ -119,8 +119,9 @@ def test_the_store_lays_deltas_over_the_snapshot(run: Callable[..., Any]) -> Non
     assert (jobs["22"]["expected_start_at"], jobs["11"]["progress"]) == (50.0, {"fraction": 0.9})
     assert state["paused"] is True
     assert len(state["gpuHistory"]["GPU-fake-0"]) == 31
-    assert len(found["heard"]) == 2, "the snapshot is drawn at once, and all of a frame together"
-    heard = found["heard"][1]
+    assert found["frames"] == 1, "the snapshot is drawn without one, all that follows in one"
+    [first_drawn, heard] = found["heard"]
+    assert first_drawn["whole"]
     assert heard["log"] == [{"job": 11, "data": "x"}]
     assert found["now"] == 7.0, "the server's clock is the one that counts"
 

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from page.conftest import NARROW
-from page.fakejobs import job
+from page.fakejobs import job, running
 from support import wait_until
 
 if TYPE_CHECKING:
@@ -249,6 +249,17 @@ def test_all_that_the_queue_needs_is_asked_for_at_once(url: str, opened: Opened)
     loaded = page.evaluate("() => performance.getEntriesByType('resource').map((one) => new URL(one.name).pathname)")
     html = page.request.get(url).text()
     assert [name for name in loaded if name.endswith(".js") and f'"{name}"' not in html] == []
+
+
+def test_of_a_list_that_is_out_of_sight_no_row_is_made(opened: Opened, gate: Gate, url: str) -> None:
+    gate.add(*(running(number, 0) for number in range(5000, 5040)), *(job(number) for number in range(100, 400)))
+    page = opened(url)
+    sees(page, "Waiting")
+    row(page, 5000).wait_for()
+    assert order(page) == []
+    page.locator(".jobs.line").scroll_into_view_if_needed()
+    row(page, 20).wait_for()
+    assert len(order(page)) < 60
 
 
 def test_five_thousand_jobs_scroll(opened: Opened, gate: Gate, url: str) -> None:

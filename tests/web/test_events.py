@@ -44,7 +44,12 @@ def test_a_page_sees_a_job_come_run_and_end(web: Web) -> None:
         web.post(f"{API}/pause")
         page.until(lambda kind, data: kind == "delta" and data.get("paused") is True)
         job = web.submit("true", name="<script>\u202e")
-        page.until(job_in(job, "queued"))
+        told = page.until(job_in(job, "queued"))
+        told = next(one for one in told["jobs"] if one["id"] == job)
+        assert {*told} <= {*first["fields"]}, "who reads it knows what is null"
+        assert None not in told.values()
+        assert "pid" not in told
+        assert "pid" in first["fields"]
         web.submit("true")
         page.until(lambda kind, data: kind == "delta" and job in data.get("line", {"jobs": []})["jobs"][:1])
         web.post(f"{API}/resume")

@@ -46,7 +46,7 @@ class Logs:
 def tail_of(folder: Path, logs: Logs) -> tuple[Live, LogTail]:
     live = Live(Home(folder))
     empty: dict[str, Any] = {"running": [], "queued": [], "gpus": [], "epoch": "e", "seq": 1}
-    live.picture.begin(empty, [], {"connected": True})
+    live.picture.begin(empty, [], [], {"connected": True})
     live.picture.states[JOB] = ("running", 1)
     return live, LogTail(live, cast("Calls", logs), JOB, None)
 

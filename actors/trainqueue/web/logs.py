@@ -6,10 +6,10 @@ import contextlib
 import re
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from trainqueue.errors import RequestError, TrainqError
-from trainqueue.web.answers import refused, whole_number
+from trainqueue.web.answers import Flowing, refused, whole_number
 from trainqueue.web.reads import attempt_of, job_of
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Logs:
             return Response(data, status, headers, TEXT)
         if request.method == "HEAD":
             return head(status, headers, end - start if ranged else None)
-        return StreamingResponse(self._streamed(job, start, end, attempt), status, headers, TEXT)
+        return Flowing(self._streamed(job, start, end, attempt), status, headers, TEXT)
 
     async def _uncut(self, job: int, start: int, end: int, attempt: dict[str, int]) -> tuple[int, int]:
         """Of this span the first part that is in one piece: a range must hold as many bytes as it says."""

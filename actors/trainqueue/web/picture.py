@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -34,18 +34,33 @@ json = msgspec.json.encode
 FIELDS = json(Job.__struct_fields__)
 
 
-def kept_of(job: dict[str, Any]) -> dict[str, Any]:
+class Kept(NamedTuple):
+    """What stays of a job: a fiftieth of what its dictionary takes. By `face` is seen whether it has changed."""
+
+    id: int
+    state: str
+    attempt: int
+    data: bytes
+    face: int
+
+
+def kept(job: dict[str, Any]) -> Kept:
+    told = told_of(job)
+    return Kept(job["id"], job["state"], job["attempt"], json(told), hash(json({**told, **TICKING})))
+
+
+def told_of(job: dict[str, Any]) -> dict[str, Any]:
     """Without nulls, and of a waiting job without what the line says of it."""
-    kept = {name: value for name, value in job.items() if value is not None}
+    told = {name: value for name, value in job.items() if value is not None}
     if job["state"] != "queued":
-        return kept
+        return told
     for name in EXPECTED:
-        kept.pop(name, None)
-    if "position" in kept:
-        kept["position"] = 1
+        told.pop(name, None)
+    if "position" in told:
+        told["position"] = 1
     if job["why_code"] == "position" and job["why"]:
-        kept["why"] = PLACE.sub("in the line", job["why"])
-    return kept
+        told["why"] = PLACE.sub("in the line", job["why"])
+    return told
 
 
 @dataclass(slots=True)
@@ -115,27 +130,27 @@ class Picture:
         lists = {"running": some(self.running), "queued": some(self.line), "recent": some(self.recent)}
         return whole({**head, "at": json(at), "fields": FIELDS, "gpu_history": json(self.history), **lists})
 
-    def begin(self, found: dict[str, Any], recent: list[dict[str, Any]], daemon: dict[str, Any]) -> None:
-        """Anew, from whole answers of `queue` and `jobs`; the line follows by `lay`."""
+    def begin(
+        self, found: dict[str, Any], queued: list[Kept], recent: list[dict[str, Any]], daemon: dict[str, Any]
+    ) -> None:
+        """Anew, from answers of `queue` and `jobs`; the line follows by `lay`."""
         history = self.history
         Picture.__init__(self)
         self.history, self.known = history, True
         self._head(found, News())
         self.head["daemon"] = json(daemon)
         self.head["epoch"] = json(found["epoch"])
-        for job in (*found["running"], *found["queued"], *recent):
+        for job in (*map(kept, found["running"]), *queued, *map(kept, recent)):
             self._keep(job)
         self.running = [job["id"] for job in found["running"]]
-        self.line = [job["id"] for job in found["queued"]]
+        self.line = [job.id for job in queued]
         self.recent = deque(job["id"] for job in sorted(recent, key=lambda job: -(job["ended_at"] or 0)))
 
-    def _keep(self, job: dict[str, Any]) -> bool:
+    def _keep(self, job: Kept) -> bool:
         """Whether it is another one than before."""
-        number, kept = job["id"], kept_of(job)
-        self.states[number] = (job["state"], job["attempt"])
-        self.jobs[number], face = json(kept), hash(json({**kept, **TICKING}))
-        changed = self.faces.get(number) != face
-        self.faces[number] = face
+        changed = self.faces.get(job.id) != job.face
+        self.states[job.id] = (job.state, job.attempt)
+        self.jobs[job.id], self.faces[job.id] = job.data, job.face
         return changed
 
     def _drop(self, number: int) -> None:
@@ -167,7 +182,7 @@ class Picture:
                 self.recent.appendleft(number)
             elif state not in ENDED and number in self.recent:
                 self.recent.remove(number)
-            if self._keep(job):
+            if self._keep(kept(job)):
                 news.jobs[number] = self.jobs[number]
         while len(self.recent) > RECENT:
             self._drop(self.recent.pop())
@@ -183,8 +198,8 @@ class Picture:
         self.line = shown["jobs"]
         shown["ready"] = min(line["ready"], len(self.line))
         self._put(news, "line", {name: value for name, value in shown.items() if name not in {"seq", "epoch"}})
-        kept = {*self.line, *self.running, *self.recent}
-        news.gone = {job for job in self.jobs if job not in kept}
+        seen = {*self.line, *self.running, *self.recent}
+        news.gone = {job for job in self.jobs if job not in seen}
         for job in news.gone:
             self._drop(job)
         return news

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from trainqueue.errors import RequestError
 from trainqueue.jobinfo import ENDED
-from trainqueue.web.answers import answered, whole_number
+from trainqueue.web.answers import Flowing, answered, whole_number
 from trainqueue.web.loglive import LogTail
 from trainqueue.web.streams import Stream
 
@@ -74,7 +74,7 @@ class Reads:
         if request.method == "HEAD":
             return Response(None, headers=QUIET, media_type="text/event-stream")
         stream = Stream(self.live, tail)
-        return StreamingResponse(stream.frames(), media_type="text/event-stream", headers=QUIET)
+        return Flowing(stream.frames(), media_type="text/event-stream", headers=QUIET)
 
 
 def job_of(request: Request) -> int:

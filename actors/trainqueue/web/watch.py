@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from trainqueue.client import Client
 from trainqueue.errors import DaemonError, RequestError
-from trainqueue.web.picture import RECENT, SHOWN
+from trainqueue.web.picture import RECENT, SHOWN, kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from trainqueue.home import Home
     from trainqueue.subscription import Subscription
+    from trainqueue.web.picture import Kept
 
 logger = logging.getLogger(__name__)
 TOPICS = ("job.", "queue", "gpu", "progress.", "heartbeat")
@@ -29,8 +30,8 @@ WELCOME, SILENCE = 5.0, 15.0
 """Seconds: for the first word, and without a heartbeat until the daemon counts as hung."""
 AWAY = 0.25
 """Seconds between looks for a daemon that is not there."""
-PAGE, BURST = 500, 1000
-"""Jobs that are asked for at once; events that are heard before anything is asked."""
+FIRST, PAGE, BURST = 250, 500, 1000
+"""Jobs that are asked for at once, at first and later; events that are heard before anything is asked."""
 CALM, SHARE = 0.05, 5
 REFRESH = 2.0
 """Seconds after which is asked again what changes without an event: reasons, forecasts, run times."""
@@ -42,6 +43,7 @@ class Whole:
     """Everything anew."""
 
     queue: dict[str, Any]
+    queued: list[Kept]
     recent: list[dict[str, Any]]
     line: dict[str, Any]
     daemon: dict[str, Any]
@@ -203,15 +205,17 @@ class Watch(threading.Thread):
 
     def _whole(self, client: Client, daemon: dict[str, Any]) -> Whole:
         """As of its first part; what happened since then comes as events."""
-        first = queue = client.queue(PAGE)
-        while len(queue["queued"]) == PAGE and len(first["queued"]) < SHOWN:
-            queue = client.queue(PAGE, len(first["queued"]))
-            first["queued"] += queue["queued"]
-        first["queued"] = [*{job["id"]: job for job in first["queued"]}.values()]
+        first = client.queue(FIRST)
+        queued = {job["id"]: kept(job) for job in first.pop("queued")}  # a page of dictionaries at a time, not all
+        for at in range(FIRST, SHOWN, FIRST) if len(queued) == FIRST else ():
+            page = client.queue(FIRST, at)["queued"]
+            queued |= {job["id"]: kept(job) for job in page}
+            if len(page) < FIRST:
+                break
         recent = client.call("jobs", states=ENDED, limit=RECENT)["jobs"]
         line = client.line(SHOWN)
-        self._see(line, [*first["running"], *first["queued"], *recent])
-        return Whole(first, recent, line, daemon)
+        self._see(line, [*(job["id"] for job in (*first["running"], *recent)), *queued])
+        return Whole(first, [*queued.values()], recent, line, daemon)
 
     def _some(self, client: Client, dirty: set[int], *, slow: bool = False) -> Some:
         queue = client.queue(1)
@@ -222,12 +226,12 @@ class Watch(threading.Thread):
             self._turn = self._turn if self._turn < min(SHOWN, len(line["jobs"])) else 0
             jobs += client.queue(100, self._turn)["queued"]
             self._turn += 100
-        self._see(line, [*queue["running"], *jobs])
+        self._see(line, [job["id"] for job in (*queue["running"], *jobs)])
         return Some(jobs, queue, line)
 
-    def _see(self, line: dict[str, Any], jobs: list[dict[str, Any]]) -> None:
+    def _see(self, line: dict[str, Any], jobs: list[int]) -> None:
         shown = {*line["jobs"][:SHOWN]}
-        self._known = {job for job in self._known if job in shown} | {job["id"] for job in jobs}
+        self._known = {job for job in self._known if job in shown} | {*jobs}
 
 
 def chunks(ids: list[int]) -> Iterator[list[int]]:

@@ -224,7 +224,8 @@ export function liftMove(state, move, changes) {
 }
 
 /**
- * The state with its listeners; changes are gathered until `schedule` (requestAnimationFrame) lets them out.
+ * The state with its listeners; changes are gathered until `schedule` (requestAnimationFrame) lets them
+ * out, but for a snapshot, which is drawn at once.
  * `clock`: milliseconds since 1970, as Date.now.
  */
 export function createStore({ schedule, clock }) {
@@ -240,12 +241,13 @@ export function createStore({ schedule, clock }) {
     pending = noChanges();
     for (const listener of [...listeners]) listener(changes);
   };
-  const change = (act) => {
+  const change = (act, atOnce = false) => {
     act(pending);
     if (!due && hasChanges(pending)) {
       due = true;
-      schedule(flush);
+      if (!atOnce) schedule(flush);
     }
+    if (atOnce) flush();
   };
   return {
     state,
@@ -255,8 +257,7 @@ export function createStore({ schedule, clock }) {
     job: (id) => state.jobs.get(id) ?? null,
     snapshot(data) {
       if (data.at) skew = data.at - clock() / 1000;
-      change((changes) => applySnapshot(state, data, changes));
-      flush(); // who opens a page has waited enough
+      change((changes) => applySnapshot(state, data, changes), true); // who opens a page has waited enough
     },
     delta: (data) => change((changes) => applyDelta(state, data, changes)),
     host: (job) => hostJob(state, job),
