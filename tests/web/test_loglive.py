@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, cast
 
 from trainqueue.errors import RequestError
@@ -14,6 +15,7 @@ from trainqueue.web.loglive import LogTail
 from trainqueue.web.streams import Stream
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
     from pathlib import Path
 
     import pytest
@@ -51,6 +53,12 @@ def tail_of(folder: Path, logs: Logs) -> tuple[Live, LogTail]:
     return live, LogTail(live, cast("Calls", logs), JOB, None)
 
 
+def beside(work: Coroutine[Any, Any, None]) -> None:
+    """In a thread of its own: the one of the tests may have a browser's event loop."""
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(asyncio.run, work).result()
+
+
 async def told(tail: LogTail, stirred: asyncio.Event, pieces: int) -> list[tuple[int, str]]:
     found: list[tuple[int, str]] = []
     while len(found) < pieces:
@@ -85,7 +93,7 @@ def test_an_attempt_is_told_to_its_end_when_the_next_one_begins(
     async def whole() -> None:
         await asyncio.wait_for(play(), 20)
 
-    asyncio.run(whole())
+    beside(whole())
 
 
 def test_a_piece_that_is_there_goes_out_with_a_snapshot(tmp_path: Path) -> None:
@@ -97,4 +105,4 @@ def test_a_piece_that_is_there_goes_out_with_a_snapshot(tmp_path: Path) -> None:
         assert b'"data":"words"' in await asyncio.wait_for(anext(frames), 2)
         await frames.aclose()  # type: ignore[attr-defined]
 
-    asyncio.run(play())
+    beside(play())
