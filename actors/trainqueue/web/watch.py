@@ -13,8 +13,9 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from trainqueue.client import Client
+from trainqueue.client import TOPICS, Client
 from trainqueue.errors import DaemonError, RequestError
+from trainqueue.jobinfo import ENDED
 from trainqueue.web.picture import RECENT, SHOWN
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from trainqueue.subscription import Subscription
 
 logger = logging.getLogger(__name__)
-TOPICS = ("job.", "queue", "gpu", "progress.", "heartbeat")
 WELCOME, SILENCE = 5.0, 15.0
 """Seconds: for the first word, and without a heartbeat until the daemon counts as hung."""
 AWAY = 0.25
@@ -34,7 +34,6 @@ PAGE, BURST = 500, 1000
 CALM, SHARE = 0.05, 5
 REFRESH = 2.0
 """Seconds after which is asked again what changes without an event: reasons, forecasts, run times."""
-ENDED = ["completed", "failed", "cancelled", "lost"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +207,7 @@ class Watch(threading.Thread):
             queue = client.queue(PAGE, len(first["queued"]))
             first["queued"] += queue["queued"]
         first["queued"] = [*{job["id"]: job for job in first["queued"]}.values()]
-        recent = client.call("jobs", states=ENDED, limit=RECENT)["jobs"]
+        recent = client.call("jobs", states=[*ENDED], limit=RECENT)["jobs"]
         line = client.line()
         self._see(line, [*first["running"], *first["queued"], *recent])
         return Whole(first, recent, line, daemon)
