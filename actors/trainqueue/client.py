@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 TIMEOUT = 10.0
 PER_JOB = 0.002
 """Seconds that the answer to a submit may take longer for each of its jobs."""
+TOPICS = ("job.", "queue", "gpu", "progress.", "heartbeat")
+"""Of all that a view of the queue shows, and whether the daemon lives."""
 LOOK = 1.0
 """Seconds of silence after which we look whether the daemon still lives."""
 

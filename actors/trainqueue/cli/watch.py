@@ -15,6 +15,7 @@ from trainqueue.cli.common import SAFE, client, show_json
 from trainqueue.cli.given import refuse
 from trainqueue.cli.painter import Terminal
 from trainqueue.cli.screen import can_be_painted, clock
+from trainqueue.client import TOPICS
 from trainqueue.errors import DaemonError, NoDaemonError, NotAnsweringError
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ SILENCE = 15.0
 ANSWER = 5.0
 BURST = 1000
 """Events that are taken in at a time."""
-TOPICS = ("job.", "queue", "gpu", "progress.", "heartbeat")
 
 
 class View(Protocol):

@@ -16,8 +16,9 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from trainqueue import guard
-from trainqueue.client import Client
+from trainqueue.client import TOPICS, Client
 from trainqueue.errors import DaemonError, RequestError, TrainqError
+from trainqueue.jobinfo import ENDED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,8 +39,6 @@ LATE = 5.0
 SILENCE = 15.0
 TAIL, MOST = 2**15, 2**17
 """Bytes of a log that are read at first, and at one look; of a flood only the end."""
-TOPICS = ("job.", "queue", "gpu", "progress.", "heartbeat")
-ENDED = ("completed", "failed", "cancelled", "lost")
 
 
 @dataclass(frozen=True, slots=True)

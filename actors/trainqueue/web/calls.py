@@ -25,7 +25,6 @@ class Calls:
         self._home = home
         self._threads = ThreadPoolExecutor(THREADS, "trainq-call")
         self._own = threading.local()
-        self._clients: list[Client] = []
         self._over: asyncio.Future[None] | None = None
 
     async def __call__(self, op: str, /, **fields: Any) -> dict[str, Any]:
@@ -54,7 +53,6 @@ class Calls:
         client: Client | None = getattr(self._own, "client", None)
         if client is None:
             client = self._own.client = Client(self._home, timeout=PATIENCE)
-            self._clients.append(client)
         try:
             return client.call(op, **fields)
         except OverflowError:

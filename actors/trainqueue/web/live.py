@@ -78,6 +78,7 @@ class Live:
 
     def _begin(self, fact: Whole) -> None:
         told = {name: fact.daemon[name] for name in ("version", "pid", "started_at")}
+        self.picture = Picture(self.picture.history)
         self.picture.begin(fact.queue, fact.queued, fact.recent, {"connected": True, **told, **self._place})
         self.picture.lay(fact.line)
         for stream in self.streams:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from trainqueue.jobinfo import Job
+from trainqueue.jobinfo import ENDED, Job
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,7 +26,6 @@ RECENT = 50
 MINUTE = 60.0
 HEAD = ("paused", "draining", "pause_reason", "paused_since", "lanes", "counts")
 EXPECTED = ("expected_start_at", "expected_start_range", "expected_end_at", "expected_end_range", "expected_gpu_ids")
-ENDED = frozenset({"completed", "failed", "cancelled", "lost"})
 PLACE = re.compile(r"^position \d+ in the line")
 TICKING = dict.fromkeys(("run_time", "gpu_seconds", "waited"))
 """They are other ones whenever one asks; pages count by themselves."""
@@ -104,10 +103,13 @@ def whole(parts: dict[str, bytes]) -> bytes:
     return b"{" + b",".join(json(name) + b":" + value for name, value in parts.items()) + b"}"
 
 
-class Picture:
-    """Each change returns what is news of it."""
+History = dict[str, deque[tuple[float, float | None, int | None]]]
 
-    def __init__(self) -> None:
+
+class Picture:
+    """Each change returns what is news of it. `history`: the samples of the one before."""
+
+    def __init__(self, history: History | None = None) -> None:
         self.jobs: dict[int, bytes] = {}
         self.faces: dict[int, int] = {}
         """By which is seen whether a job has changed."""
@@ -117,7 +119,7 @@ class Picture:
         self.recent: deque[int] = deque()
         """The newest end first."""
         self.head: dict[str, bytes] = {}
-        self.history: dict[str, deque[tuple[float, float | None, int | None]]] = {}
+        self.history: History = {} if history is None else history
         self.states: dict[int, tuple[str, int]] = {}
         """State and attempt of those that are shown: who follows a log asks."""
         self.known = False
@@ -133,10 +135,8 @@ class Picture:
     def begin(
         self, found: dict[str, Any], queued: list[Kept], recent: list[dict[str, Any]], daemon: dict[str, Any]
     ) -> None:
-        """Anew, from answers of `queue` and `jobs`; the line follows by `lay`."""
-        history = self.history
-        Picture.__init__(self)
-        self.history, self.known = history, True
+        """A fresh one, from answers of `queue` and `jobs`; the line follows by `lay`."""
+        self.known = True
         self._head(found, News())
         self.head["daemon"] = json(daemon)
         self.head["epoch"] = json(found["epoch"])
@@ -187,10 +187,6 @@ class Picture:
         while len(self.recent) > RECENT:
             self._drop(self.recent.pop())
 
-    def missing(self, line: dict[str, Any]) -> list[int]:
-        """Those of the line that pages are to see and that are not known."""
-        return [job for job in line["jobs"][:SHOWN] if job not in self.jobs]
-
     def lay(self, line: dict[str, Any]) -> News:
         """The line, as `line` tells it; who is in none of the lists any more is gone."""
         news = News()
@@ -211,13 +207,6 @@ class Picture:
     def progress(self, job: int, said: dict[str, Any] | None) -> News:
         """Not laid into the job that is kept: whole ones come again with every refresh."""
         return News(progress={job: json(said)} if job in self.jobs else {})
-
-    def mode(self, fields: dict[str, Any]) -> News:
-        news = News()
-        for name in HEAD:
-            if name in fields:
-                self._put(news, name, fields[name])
-        return news
 
     def gpus(self, at: float, gpus: list[dict[str, Any]]) -> News:
         news = News()

@@ -13,8 +13,9 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from trainqueue.client import Client
+from trainqueue.client import TOPICS, Client
 from trainqueue.errors import DaemonError, RequestError
+from trainqueue.jobinfo import ENDED
 from trainqueue.web.picture import RECENT, SHOWN, kept
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from trainqueue.web.picture import Kept
 
 logger = logging.getLogger(__name__)
-TOPICS = ("job.", "queue", "gpu", "progress.", "heartbeat")
 WELCOME, SILENCE = 5.0, 15.0
 """Seconds: for the first word, and without a heartbeat until the daemon counts as hung."""
 AWAY = 0.25
@@ -35,7 +35,6 @@ FIRST, PAGE, BURST = 250, 500, 1000
 CALM, SHARE = 0.05, 5
 REFRESH = 2.0
 """Seconds after which is asked again what changes without an event: reasons, forecasts, run times."""
-ENDED = ["completed", "failed", "cancelled", "lost"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +211,7 @@ class Watch(threading.Thread):
             queued |= {job["id"]: kept(job) for job in page}
             if len(page) < FIRST:
                 break
-        recent = client.call("jobs", states=ENDED, limit=RECENT)["jobs"]
+        recent = client.call("jobs", states=[*ENDED], limit=RECENT)["jobs"]
         line = client.line(SHOWN)
         self._see(line, [*(job["id"] for job in (*first["running"], *recent)), *queued])
         return Whole(first, [*queued.values()], recent, line, daemon)
