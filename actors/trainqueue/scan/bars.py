@@ -67,7 +67,7 @@ def tqdm(line: str) -> Reading | None:
         return None
     step, total, elapsed, left, rate, said = found.groups()
     desc = line[:at].rstrip("0123456789").rstrip(" :")
-    made = Reading(step=scaled(step), total=scaled(total), said=said)
+    made = Reading(step=scaled(step), total=scaled(total), said=said, renames=True)
     made.elapsed, made.left = seconds(elapsed), seconds(left)
     made.minor = MINOR_UNIT.search(rate) is not None
     return named(made, desc) if desc else made
@@ -103,7 +103,7 @@ def rich(line: str) -> Reading | None:
     made = Reading(step=float(percent or step), total=100.0 if percent else float(total), said=said)
     made.elapsed, made.left = seconds(elapsed or "?"), seconds(left or "?")
     named(made, desc)
-    made.from_zero = made.epochs is not None
+    made.from_zero = made.epochs is not None and left is not None  # Lightning's; others count as they like
     if made.epochs is not None and made.epochs < (made.epoch or 0):
         made.epochs = None  # Lightning without an end
     return made
