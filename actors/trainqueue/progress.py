@@ -15,6 +15,11 @@ from trainqueue import inotify
 if TYPE_CHECKING:
     from pathlib import Path
 
+KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("step", "total", "fraction"), (int, float)),
+    "message": (str,),
+}
+"""Of what a script tells; all else are metrics."""
 MAX_BYTES, MAX_METRICS, MAX_TEXT = 65_536, 200, 1000
 """A megabyte would keep all other threads waiting for a tenth of a second, and may come ten times a second."""
 
@@ -106,18 +111,24 @@ def text(value: str) -> str:
     return value[:MAX_TEXT].encode(errors="replace").decode()
 
 
+def right(name: str, value: object) -> bool:
+    """Whether a known field is what it has to be, or nothing. One that is not makes the file wrong."""
+    return value is None or (isinstance(value, KINDS[name]) and not isinstance(value, bool))
+
+
 def view(raw: object, now: float) -> dict[str, Any] | None:
-    """From what the script wrote to what the wire shows; None when it is no object."""
+    """From what the script wrote to what the wire shows; None None where it, or a known field, is of a wrong type."""
     if not isinstance(raw, dict):
         return None
     fields: dict[str, object] = {text(str(key)): value for key, value in raw.items()}
+    if not all(name not in fields or right(name, fields[name]) for name in KINDS):
+        return None
     step, total = number(fields.get("step")), number(fields.get("total"))
     fraction = number(fields.get("fraction"))
     if fraction is None and step is not None and total:
         fraction = step / total
     message = fields.get("message")
-    known = {"step", "total", "fraction", "message"}
-    metrics = {key: number(value) for key, value in [*fields.items()][:MAX_METRICS] if key not in known}
+    metrics = {key: number(value) for key, value in [*fields.items()][:MAX_METRICS] if key not in KINDS}
     return {
         "fraction": None if fraction is None else min(1.0, max(0.0, fraction)),
         "step": step,

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from scan.playing import Log, bar, play
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def test_a_bar_of_all_steps_is_not_one_of_an_epoch() -> None:
@@ -154,3 +159,48 @@ def test_lines_of_a_build_do_not_count() -> None:
         log.say(f"Step {step}/3 : FROM python\n", 1.0)
     log.run("", 300, 60)
     assert {each["total"] for each in play(log.rows)} == {300}
+
+
+@pytest.mark.parametrize("first", ["", "Training"])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_bar_whose_description_changes_is_one_bar(first: str, at_once: bool) -> None:  # noqa: FBT001
+    log = Log()
+    log.say(bar(first, 0, 300, 0))
+    for step in range(0 if at_once else 1, 301):
+        log.say(bar(f"loss {9 / (step + 1):.2f}", step, 300, log.now), 0.05)
+        if step % 100 == 50:
+            log.say(bar(f"best {step}, file {'abc'[step // 100]}", step, 300, log.now))
+    maps = play(log.rows)
+    assert {each["total"] for each in maps} == {300}
+    assert maps[len(maps) // 2]["fraction"] == pytest.approx(0.5, abs=0.05)
+    assert maps[len(maps) // 2]["rate"] == pytest.approx(20, rel=0.1)
+    assert maps[-1]["fraction"] == 1
+
+
+def rich_bar(name: str, step: int, total: int) -> str:
+    return f"\r{name}  {100 * step // total}% ━━━━╸─── {step}/{total} 4.3it/s".replace("─", "━")
+
+
+@pytest.mark.parametrize("drawn", [lambda name, step, total: bar(name, step, total, 1.0), rich_bar])
+@pytest.mark.parametrize("form", ["      {0}/{1}      2.1G     1.186        640", "Epoch {0}/{1}"])
+@pytest.mark.parametrize("zero", [0, 1])
+def test_epochs_in_the_names_of_bars(form: str, drawn: Callable[[str, int, int], str], zero: int) -> None:
+    """Of 5 epochs, counted from 1 or from 0, at 10 % of the third."""
+    log = Log()
+    for number in range(3):
+        for step in range(0, 101 if number < 2 else 11, 2):
+            log.say(drawn(form.format(number + zero, 4 + zero), step, 100), 0.1)
+        log.say("\n")
+    shown = play(log.rows, well=False)[-1]
+    assert (shown["message"], shown["fraction"]) == ("epoch 3 of 5", pytest.approx(0.42))
+
+
+def test_of_epochs_without_end_the_one_under_way_is_told() -> None:
+    log = Log()
+    for number in range(1, 4):
+        for step in range(1, 101 if number < 3 else 46):
+            log.say(bar(f"Epoch {number}", step, 100, step / 10), 0.1)
+        log.say("\n")
+    shown = play(log.rows, well=False)[-1]
+    assert [shown[name] for name in ("step", "total", "fraction", "message", "eta")] == [45, 100, None, "epoch 3", None]
+    assert shown["rate"] == pytest.approx(10, rel=0.1)

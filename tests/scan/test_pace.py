@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -116,3 +117,13 @@ def test_a_resumed_bar_in_a_log() -> None:
         log.say(bar("", step, 10_000, log.now + 1), 0.5)
     maps = play(log.rows)
     assert {round(each["rate"], 1) for each in maps if each["rate"] is not None} == {2.0}
+
+
+@pytest.mark.parametrize("total", [sys.maxsize, 1e308])
+def test_what_would_take_longer_than_a_hundred_years_has_no_end(total: float) -> None:
+    told = Told()
+    for step in range(1, 6):
+        told.report({"step": step, "total": total, "fraction": step / total, "metrics": {}})
+        found = told.map(float(step), float(step))
+    assert found is not None
+    assert (found["rate"], found["eta"]) == (1.0, None)

@@ -48,7 +48,8 @@ def test_what_is_loaded_before_stands_in_the_message() -> None:
 def test_lightning_does_not_say_how_many_epochs_but_its_command_may() -> None:
     unknown = play(sample("lightning"))
     assert {each["fraction"] for each in unknown[:-2]} == {None}
-    assert at(unknown, 4.0)["message"].startswith("epoch 1, ")
+    half = at(unknown, 4.0)
+    assert (half["message"], half["total"], half["eta"]) == ("epoch 1", 40, None)
     assert unknown[-1]["fraction"] == 1.0
     assert {"train_loss", "val_loss"} <= set(unknown[-1]["metrics"])
     known = play(sample("lightning"), "python", "train.py", "trainer.max_epochs=3")

@@ -11,7 +11,9 @@ import pytest
 from support import Daemon, unpacked
 
 from trainqueue import wire
+from trainqueue.cli.screen import clock
 from trainqueue.client import Client
+from trainqueue.core.expect import told_end
 from trainqueue.progress import MAX_METRICS, MAX_TEXT, ProgressFile
 
 if TYPE_CHECKING:
@@ -35,10 +37,14 @@ READABLE: dict[str, tuple[str, dict[str, Any]]] = {
     "more than all": ('{"step": 5, "total": 2}', {"fraction": 1.0}),
     "a quotient too large": ('{"step": 1e308, "total": 1e-308}', {"fraction": 1.0}),
     "less than nothing": ('{"fraction": -3}', {"fraction": 0.0}),
-    "words for numbers": ('{"step": "3", "total": [], "message": 7, "ok": true}', {"step": None, "message": None}),
+    "nothing said": ('{"step": null, "message": null, "ok": true, "loss": "3"}', {"step": None, "metrics": {}}),
     "a long message": (json.dumps({"message": "x" * 5000}), {"message": "x" * MAX_TEXT}),
 }
 UNREADABLE = {
+    "a word for a step": b'{"step": "4"}',
+    "a list for a total": b'{"step": 4, "total": []}',
+    "a truth for a fraction": b'{"fraction": true}',
+    "a number for a message": b'{"step": 4, "message": 7}',
     "nothing": b"",
     "half of it": b'{"step": 1',
     "no object": b"[1, 2]",
@@ -182,3 +188,14 @@ def test_a_daemon_survives_all_of_it_and_its_restart(home: Home, tmp_path: Path)
     with Client(home) as client:
         assert [job.state for job in client.jobs(jobs=jobs)[0]] == ["completed"] * len(LAST)
     assert daemon.stop() == 0
+
+
+@pytest.mark.parametrize("at", [None, 9e19, -9e19, 1e308, float("inf"), float("nan")])
+def test_no_time_is_too_far_for_a_clock(at: float | None) -> None:
+    assert clock(at) == ""
+
+
+def test_an_end_beyond_a_hundred_years_is_none() -> None:
+    assert told_end({"eta": 9e19, "updated_at": 1.0}) is None
+    assert told_end({"eta": float("inf"), "updated_at": 1.0}) is None
+    assert told_end({"eta": 60.0, "updated_at": 1.0}) == (1.0, 61.0)

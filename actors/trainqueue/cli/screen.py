@@ -32,7 +32,10 @@ def clean(text: object) -> str:
 
 def clock(at: float | None) -> str:
     """A local time for people."""
-    return time.strftime("%d %b %H:%M:%S", time.localtime(at)) if at is not None else ""
+    try:
+        return time.strftime("%d %b %H:%M:%S", time.localtime(at)) if at is not None else ""
+    except (OverflowError, ValueError, OSError):  # no clock shows it
+        return ""
 
 
 def took(seconds: float | None) -> str:

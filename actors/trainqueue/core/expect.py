@@ -8,6 +8,7 @@ cautious one: it may be free now, and it may be held for ever.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from trainqueue.core.job import Pending, Running
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 FRESH = 600.0
 """Seconds for which the time left that a script has told is believed; then it may hang, or do something else."""
+LONGEST = 100 * 365 * 86400.0
+"""Seconds; who says that he takes longer says nothing."""
 SHORTEST_PREFIX = 8
 """Characters of a UUID that may stand for it: "GPU-" and four more."""
 
@@ -69,7 +72,12 @@ def told_end(progress: Mapping[str, Any] | None) -> tuple[float, float] | None:
     """When a script has said when it ends, and when that is; None where it has not."""
     progress = progress or {}
     eta, at = progress.get("eta"), progress.get("updated_at")
-    return (at, at + eta) if eta is not None and at is not None else None
+    return (at, at + eta) if eta is not None and at is not None and is_sane(eta) else None
+
+
+def is_sane(seconds: float) -> bool:
+    """Whether anything may take so long."""
+    return isfinite(seconds) and 0 <= seconds <= LONGEST
 
 
 def _bounded(window: Window, spec: JobSpec, since: float, now: float) -> Window:

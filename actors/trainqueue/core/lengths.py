@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 from trainqueue.core import chances, fates
-from trainqueue.core.expect import FRESH, told_end
+from trainqueue.core.expect import FRESH, is_sane, told_end
 from trainqueue.core.fates import SURE, Fate, Fates, factors
 from trainqueue.core.job import Pending, Running
 from trainqueue.core.likeness import Likeness, Run, learn
@@ -265,7 +265,8 @@ def told(job: Job, now: float) -> tuple[float, float] | None:
     since = state.started_at + state.idle
     end, at, part = told_end(progress), progress.get("updated_at"), progress.get("fraction")
     if end is None and at is not None and part and at > since:
-        end = (at, at + (at - since) * (1 - part) / part)
+        rest = (at - since) * (1 - part) / part
+        end = (at, at + rest) if is_sane(rest) else None
     if end is None:
         return None
     at, end_at = end

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from trainqueue.core.spec import JobSpec
 
-NUMBER = re.compile(r"[-+]?(\d[\d_]*\.?\d*|\.\d+)([eE][-+]?\d+)?$")
+NUMBER = re.compile(r"[-+]?(\d[\d_]*(?:\.\d*)?|\.\d+)([eE][-+]?\d+)?$")
 DIGITS = re.compile(r"\d+")
 SETTING = re.compile(r"[+~A-Za-z_][\w./@-]*=")
 """The beginning of `optimizer.lr=0.1`, and of `LR=0.1`."""

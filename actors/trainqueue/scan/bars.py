@@ -7,25 +7,31 @@ import re
 from trainqueue.scan.reading import Reading
 from trainqueue.scan.words import scaled, seconds
 
-COUNT = r"\d+(?:\.\d+)?[kMGT]?"
+COUNT = r"\d{1,20}(?:\.\d{1,20})?[kMGT]?"
 TQDM = re.compile(
-    rf"[^|]*\|\s*(?P<step>{COUNT})[A-Za-z]*/(?P<total>{COUNT})[A-Za-z]*"
-    r"\s*\[(?P<elapsed>[^<\]]*)<(?P<left>(?:\d+ days?, )?[^,\]]*),\s*(?P<rate>[^,\]]*)(?P<said>[^\]]*)"
+    rf"[^|]*\|\s{{0,8}}(?P<step>{COUNT})[A-Za-z]{{0,20}}/(?P<total>{COUNT})[A-Za-z]{{0,20}}"
+    r"\s{0,8}\[(?P<elapsed>[^<\]]{0,40})<(?P<left>(?:\d{1,8} days?, )?[^,\]]{0,40}),"
+    r"\s{0,8}(?P<rate>[^,\]]{0,60})(?P<said>[^\]]*)"
 )
 """Behind the `%|`."""
 ENDLESS = re.compile(
-    rf"(?:(?P<desc>.*?):\s+)?(?P<step>{COUNT})[A-Za-z]*\s\[(?P<elapsed>\d+:[\d:]+),\s*[^,\]]*/[^,\]]*(?P<said>[^\]]*)"
+    rf"(?:(?P<desc>.*?):\s{{1,8}})?(?P<step>{COUNT})[A-Za-z]{{0,20}}\s\[(?P<elapsed>\d{{1,8}}:[\d:]{{1,20}}),"
+    r"[^,\]/]{0,60}/[^,\]]{0,60}(?P<said>[^\]]*)"
 )
 """A bar that knows no total: `45it [00:10, 4.3it/s]`."""
-IN_NAME = re.compile(r"\bepochs?\b\W{0,3}(\d+)(?:\s*(?:/|of)\s*(\d+))?|^\s*(\d+)/(\d+)\s", re.IGNORECASE)
+IN_NAME = re.compile(r"\bepochs?\b\W{0,3}(\d+)(?:\s{0,8}(?:/|of)\s{0,8}(\d+))?|^\s{0,8}(\d+)/(\d+)\s", re.IGNORECASE)
 """An epoch in a description; the second kind is Ultralytics'."""
+BAR = re.compile(r"[━╸╺][\s━╸╺]*")
 RICH = re.compile(
-    r"(?P<desc>[^━╸╺]*?)\s*[━╸╺]+[\s━╸╺]*\s(?:(?P<percent>\d{1,3})%|(?P<step>\d+)/(?P<total>\d+))"
-    r"(?:\s+(?P<elapsed>\d+:[\d:]+))?(?:\s+•\s+(?P<left>[-\d:]+))?(?P<said>.*)"
+    r"(?:(?P<percent>\d{1,3})%|(?P<step>\d+)/(?P<total>\d+))"
+    r"(?:\s{1,8}(?P<elapsed>\d{1,8}:[\d:]{1,20}))?(?:\s{1,8}•\s{1,8}(?P<left>[-\d:]{1,20}))?(?P<said>.*)"
 )
-KERAS = re.compile(r"^\s*(?P<step>\d+)/(?P<total>\d+|Unknown)\s+(?:\[[=>.]*\]|[━╸╺][\s━╸╺]*|-)(?P<said>.*)")
+"""Behind a bar and a blank."""
+KERAS = re.compile(
+    r"\s{0,8}(?P<step>\d+)/(?P<total>\d+|Unknown)\s{1,8}(?:\[[=>.]{0,100}\]|[━╸╺][\s━╸╺]{0,200}|-)(?P<said>.*)"
+)
 MINOR_FIRST = re.compile(
-    r"^\W*(?:load|download|map|filter|token|fetch|generat|resolv|cast|sav|upload|cach|extract|pre-?process|prepar|build"
+    r"^\W{0,20}(?:load|download|map|filter|token|fetch|generat|resolv|cast|sav|upload|cach|extract|pre-?process|prepar|build"
     r"|read|sanity|predict|sampl|inferenc|bucket|encod|decod|scor|check|flatten|index|convert|compil|warm|install"
     r"|collect|unpack|copy|copi|verif|import|initiali|quanti|calibrat|running tokenizer|grouping|packing"
     r"|adding|applying|truncat|deleting|creating|processing|computing|push|setting|materiali|scan)",
@@ -61,7 +67,7 @@ def tqdm(line: str) -> Reading | None:
         return None
     step, total, elapsed, left, rate, said = found.groups()
     desc = line[:at].rstrip("0123456789").rstrip(" :")
-    made = Reading(step=scaled(step), total=scaled(total), said=said)
+    made = Reading(step=scaled(step), total=scaled(total), said=said, renames=True)
     made.elapsed, made.left = seconds(elapsed), seconds(left)
     made.minor = MINOR_UNIT.search(rate) is not None
     return named(made, desc) if desc else made
@@ -75,19 +81,29 @@ def endless(line: str) -> Reading | None:
     return named(Reading(step=scaled(step), elapsed=seconds(elapsed), said=said), desc or "")
 
 
+def rich_bar(line: str) -> tuple[str, re.Match[str] | None]:
+    """What stands before the first bar that has a count behind it, and that count. One pass, whatever the line."""
+    begun = 0
+    for bar in BAR.finditer(line):
+        if line[bar.end() - 1].isspace() and (found := RICH.match(line, bar.end())) is not None:
+            return line[begun : bar.start()], found
+        begun = bar.end()
+    return "", None
+
+
 def rich(line: str) -> Reading | None:
     """Also Keras 3, whose bars are of the same sign and have the count in front of them."""
     found = KERAS.match(line)
     if found is not None:
         return keras_of(found)
-    found = RICH.search(line)
+    desc, found = rich_bar(line)
     if found is None:
         return None
-    desc, percent, step, total, elapsed, left, said = found.groups()
+    percent, step, total, elapsed, left, said = found.groups()
     made = Reading(step=float(percent or step), total=100.0 if percent else float(total), said=said)
     made.elapsed, made.left = seconds(elapsed or "?"), seconds(left or "?")
     named(made, desc)
-    made.from_zero = made.epochs is not None
+    made.from_zero = made.epochs is not None and left is not None  # Lightning's; others count as they like
     if made.epochs is not None and made.epochs < (made.epoch or 0):
         made.epochs = None  # Lightning without an end
     return made

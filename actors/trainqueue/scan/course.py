@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from trainqueue.scan.counter import Counter
+from trainqueue.scan.counter import LIKE_EPOCHS, Counter
 from trainqueue.scan.epochs import Epochs
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ class Place(NamedTuple):
     message: str | None = None
     unit: object = None
     exact: float | None = None
+    partial: bool = False
+    """`step` and `total` are those of a part, such as an epoch: when they meet, the job does not end."""
 
 
 class Course:
@@ -73,6 +75,8 @@ class Course:
         assert reading.step is not None
         key = reading.name, reading.total
         counter = self.counters.get(key)
+        if counter is None and reading.renames:
+            counter = self._renamed(reading, new_epoch=new_epoch)
         if counter is None:
             counter = self.counters[key] = self._made(reading, now)
         on = counter.move(reading.step, reading.elapsed, now, self.order, new_epoch=new_epoch)
@@ -81,6 +85,24 @@ class Course:
         counter.weak = counter.weak and reading.weak
         if on and self.epochs is not None and counter.order < self.epochs.changed:
             counter.outlasts += 1
+
+    def _renamed(self, reading: Reading, *, new_epoch: bool) -> Counter | None:
+        """The bar that goes on under another description: a new one would begin at 0, and what ends begins no more.
+
+        Most get theirs with the first step (`set_description` in the loop), behind a frame without it.
+        """
+        assert reading.step is not None
+        for key, counter in self.counters.items():
+            if key[1] is None or key[1] != reading.total or not _goes_on(counter, reading):
+                continue
+            del self.counters[key]
+            self.counters[reading.name, reading.total] = counter
+            if not counter.step:
+                counter.name, counter.minor = reading.name, reading.minor
+            if new_epoch:
+                counter.first = counter.order = self.order  # it was the epoch's from its beginning
+            return counter
+        return None
 
     def _made(self, reading: Reading, now: float) -> Counter:
         if len(self.counters) >= MOST:
@@ -181,8 +203,8 @@ class Course:
         elif inner is not None and inner.total:
             step, of = min(inner.step, inner.total), inner.total
             outer.within = of
-            if not total:
-                message = f"{message}, {step:g} of {of:g}" if message else None
+            if not total and message:
+                return Place(step, of, None, message, (outer.name, of), done * of + step, partial=True)
         else:
             step, of = 0.0, outer.within or 1.0
         made = done * of + step
@@ -215,6 +237,14 @@ class Course:
         if main.restarts or (self.hints.per_epoch and self.passes is None):
             return self.hints.epochs
         return 1
+
+
+def _goes_on(counter: Counter, reading: Reading) -> bool:
+    if reading.step is None or reading.elapsed is None or counter.elapsed is None or counter.done:
+        return False
+    if not reading.step and LIKE_EPOCHS.search(counter.name):
+        return False  # bars of epochs, and of batches within them
+    return reading.step >= counter.step and reading.elapsed >= counter.elapsed
 
 
 def counts(reading: Reading) -> tuple[float | None, ...]:

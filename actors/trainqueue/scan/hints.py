@@ -19,6 +19,8 @@ STEPS = re.compile(
 )
 
 
+LONGEST = 200
+"""Characters of a word that are looked at: what is longer is no option, but a program or a text."""
 DIGITS = 10
 """A number of more is none of these."""
 
@@ -37,7 +39,7 @@ class Hints:
         epochs = steps = None
         trainer = False
         for at, word in enumerate(command):
-            name, equals, value = word.partition("=")
+            name, equals, value = word[:LONGEST].partition("=")
             if not equals:
                 if not name.startswith("-"):
                     continue

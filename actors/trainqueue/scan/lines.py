@@ -7,26 +7,29 @@ import re
 from trainqueue.scan.reading import Reading
 from trainqueue.scan.words import LEADS, has_metrics, opens
 
+BEHIND = r"\s{0,8}(?:[:=#]\s{0,8})?(?:[\[(]\s{0,8})?"
+"""Between a word and its number."""
 EPOCH = re.compile(
-    r"epochs?\b(?:\(\w+\))?\s*[:=#]?\s*[\[(]?\s*(\d+)\s*(?:(?:/|of|out of)\s*(\d+)(?![\d/.]))?\s*[\])]?",
+    rf"epochs?\b(?:\(\w{{1,40}}\))?{BEHIND}(\d+)\s{{0,8}}(?:(?:/|of|out of)\s{{0,8}}(\d+)(?![\d/.])\s{{0,8}})?[\])]?",
     re.IGNORECASE,
 )
-AFTER_NUMBER = re.compile(r"\s*(?:[:,|\[\](=-]|$|\s\s|\t|(?:step|iter|batch|loss|train|val|\{))", re.IGNORECASE)
+AFTER_NUMBER = re.compile(r"\s{0,8}(?:[:,|\[\](=-]|$|step|iter|batch|loss|train|val|\{)", re.IGNORECASE)
 """What follows an epoch's number that has no total, in a log; in a sentence a word does."""
 WITHIN = re.compile(
-    r"\s*[,:|;-]*\s*(?:(?:step|iter(?:ation)?|it|batch)\s*[:=#]?\s*[\[(]?|[\[(])\s*(\d+)\s*(?:/|of)\s*(\d+)",
+    rf"\s{{0,8}}(?:[,:|;-]{{1,20}}\s{{0,8}})?(?:(?:step|iter(?:ation)?|it|batch){BEHIND}|[\[(]\s{{0,8}})"
+    r"(\d+)\s{0,8}(?:/|of)\s{0,8}(\d+)",
     re.IGNORECASE,
 )
 """Behind an epoch: how far within it."""
 STEP = re.compile(
     r"(global[ _]step|steps?|iter(?:ation)?s?|batch(?:es)?|episodes?|updates?|fold|trial|round)\b"
-    r"\s*[:=#]?\s*[\[(]?\s*(\d[\d,]*)\s*(?:(?:/|of|out of)\s*(\d[\d,]*)(?![\d/.]))?",
+    rf"{BEHIND}(\d[\d,]*)\s{{0,8}}(?:(?:/|of|out of)\s{{0,8}}(\d[\d,]*)(?![\d/.]))?",
     re.IGNORECASE,
 )
-AFTER_STEP = re.compile(r"\s*[\])]?\s*[,:|;-]*\s*")
-BRACKET = re.compile(r"\[\s*(\d+)\s*/\s*(\d+)\s*(?:\([^)]*\)\s*)?\]")
+BRACKET = re.compile(r"\[\s{0,8}(\d{1,20})\s{0,8}/\s{0,8}(\d{1,20})\s{0,8}(?:\([^)]{0,20}\)\s{0,8})?\]")
 PROMISE = re.compile(
-    r"\b(?:(total optimization steps|max_steps)|num(?:ber of)?[ _](?:train[ _])?epochs)\b[^=:\d]{0,40}[=:]\s*([\d,]+)",
+    r"\b(?:(total optimization steps|max_steps)|num(?:ber of)?[ _](?:train[ _])?epochs)\b"
+    r"[^=:\d]{0,40}[=:]\s{0,8}([\d,]+)",
     re.IGNORECASE,
 )
 AROUND = frozenset({"fold", "trial", "round"})
@@ -34,7 +37,9 @@ AROUND = frozenset({"fold", "trial", "round"})
 LAST_WORD = "`Trainer.fit` stopped: `max_"
 """Of Lightning."""
 PASSES = re.compile(r"""['"]epoch['"]: ['"]?(\d+(?:\.\d+)?)""")
-BUILDS = re.compile(r"\]\s*(?:c\+\+|cc|gcc|g\+\+|nvcc|/|\S*ninja|Building|Linking|Compiling|Generating|Copying)")
+BUILDS = re.compile(
+    r"\]\s{0,8}(?:c\+\+|cc|gcc|g\+\+|nvcc|/|\S{0,80}ninja|Building|Linking|Compiling|Generating|Copying)"
+)
 
 
 def whole(text: str) -> int:

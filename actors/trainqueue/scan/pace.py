@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
+from math import isfinite
 
 WINDOW = 60.0
 LEAST = 5
 """Steps that are looked at, however long they take."""
 PAUSE, ODD = 10.0, 10.0
 """A gap of more seconds, and so many times as long as usual, is a pause: a validation, a suspended job."""
+LONGEST = 100 * 365 * 86400.0
+"""Seconds; longer than that nothing takes: its total is no total."""
 SMALL = 0.05
 """Of the whole: a first step that is larger may be what was done before, by the run that is resumed."""
 
@@ -79,7 +82,8 @@ class Pace:
         now -= self._skipped
         if now - end > max(1.0, 3 * usual):
             end = now
-        return (last - first) / (end - begin) if end > begin else None
+        rate = (last - first) / (end - begin) if end > begin else None
+        return rate if rate is not None and isfinite(rate) else None
 
     def eta(self, now: float, step: float, total: float) -> float | None:
         """Seconds left. Pauses that come again and again will go on to come."""
@@ -88,4 +92,5 @@ class Pace:
             return 0.0 if step >= total else None
         left = max(0.0, total - step) / rate
         active = now - self._skipped - self._began
-        return left * (1 + self._paused / active) if self._pauses > 1 and active > 0 else left
+        left *= 1 + self._paused / active if self._pauses > 1 and active > 0 else 1
+        return left if left <= LONGEST else None

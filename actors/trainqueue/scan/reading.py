@@ -31,6 +31,8 @@ class Reading:
     said: str = ""
     passes: float | None = None
     """Epochs done, with their fraction, in the words of one who counts steps besides."""
+    renames: bool = False
+    """A bar whose description may change while it runs."""
     over: bool = False
     """The training is over."""
     promised_steps: int | None = None

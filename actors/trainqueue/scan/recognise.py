@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from trainqueue.scan import bars, lines
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
 LONGEST = 1000
 """Characters; nobody shows progress in a longer line."""
+BLANKS, MOST_BLANKS = re.compile(r"\s{9,}"), " " * 8
+"""More of them say no more; a pattern gets to see at most so many, and reckons with no more."""
 
 
 def recognise(line: str) -> Reading | None:
@@ -19,6 +22,8 @@ def recognise(line: str) -> Reading | None:
         return None
     if "\x1b" in line:
         line = ANSI.sub("", line)
+    if MOST_BLANKS in line or "\t" in line:
+        line = BLANKS.sub(MOST_BLANKS, line)
     if "%|" in line:
         return bars.tqdm(line)
     if "━" in line or "╺" in line:

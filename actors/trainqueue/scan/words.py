@@ -5,20 +5,24 @@ from __future__ import annotations
 import math
 import re
 
-NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf|-inf"
+NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?|nan|inf|-inf"
 KNOWN = (
     r"loss|acc|accuracy|lr|learning[ _]rate|ppl|perplexity|mfu|f1|auc|mae|mse|rmse|bleu|reward|return|score|iou|map"
     r"|dice|grad[ _]norm|psnr|ssim|fid|wer|cer|recall|precision|top1|top5|bpb|bpc|entropy|kl"
 )
 WHICH = r"train|training|val|valid|validation|test|eval|avg|average|mean|total|best"
 NAMED = re.compile(
-    rf"((?:(?:{WHICH})[ ])?[A-Za-z_][\w./@%-]{{0,39}})\s*['\"]?\s*[=:]\s*['\"]?({NUMBER})(?![\w:/]|\.\d)", re.IGNORECASE
+    rf"((?:(?:{WHICH})[ ])?[A-Za-z_][\w./@%-]{{0,39}})\s{{0,8}}(?:['\"]\s{{0,8}})?"
+    rf"[=:]\s{{0,8}}['\"]?({NUMBER})(?![\w:/]|\.\d)",
+    re.IGNORECASE,
 )
 """`loss=0.5`, `val loss: 0.5`, `'loss': 0.5`."""
-PLAIN = re.compile(rf"\b((?:(?:{WHICH})[ _])?(?:{KNOWN}))\s+({NUMBER})(?![\w:/]|\.\d)", re.IGNORECASE)
+PLAIN = re.compile(rf"\b((?:(?:{WHICH})[ _])?(?:{KNOWN}))\s{{1,8}}({NUMBER})(?![\w:/]|\.\d)", re.IGNORECASE)
 """`train loss 0.5`: only with a name that is known."""
-VALUE = re.compile(rf"[A-Za-z_@%\d][\"']?\s*[=:]\s*[\"']?(?:{NUMBER})(?![\w:/]|\.\d)")
-LEADS = re.compile(rf"(?:(?:{WHICH})[ _/])*(?:{KNOWN})\s*[=:]?\s*(?:{NUMBER})(?![\w:/]|\.\d)", re.IGNORECASE)
+VALUE = re.compile(rf"[A-Za-z_@%\d][\"']?\s{{0,8}}[=:]\s{{0,8}}[\"']?(?:{NUMBER})(?![\w:/]|\.\d)")
+LEADS = re.compile(
+    rf"(?:(?:{WHICH})[ _/]){{0,8}}(?:{KNOWN})\s{{0,8}}(?:[=:]\s{{0,8}})?(?:{NUMBER})(?![\w:/]|\.\d)", re.IGNORECASE
+)
 """A line that begins with a metric."""
 NO_METRICS = frozenset({
     "epoch", "train_epoch", "step", "steps", "iter", "iteration", "it", "eta", "v_num", "total", "batch", "global_step",
