@@ -257,7 +257,8 @@ def test_of_a_list_that_is_out_of_sight_no_row_is_made(opened: Opened, gate: Gat
     sees(page, "Waiting")
     row(page, 5000).wait_for()
     assert order(page) == []
-    page.locator(".jobs.line").scroll_into_view_if_needed()
+    page.locator(".jobs.line h2").scroll_into_view_if_needed()
+    page.evaluate("scrollBy(0, 300)")
     row(page, 20).wait_for()
     assert len(order(page)) < 60
 

@@ -248,7 +248,7 @@ export function mount(root, { store, go, toast, doer, params }) {
     update(changes) {
       const order = changes.whole || changes.line || changes.running || changes.recent;
       if (order || (view.query && changes.jobs.size)) lists();
-      else if (changes.tick || changes.gpus) for (const one of sections) one.rows.refillAll();
+      else if (changes.tick || changes.gpus) paintAll(sections.map((one) => one.rows)); // what stands above may have grown
       else if (changes.jobs.size) for (const one of sections) one.rows.refill(changes.jobs);
       if (changes.jobs.size) drawBulk();
       if (order || changes.head || changes.gpus || changes.tick) drawSummary();
