@@ -95,9 +95,10 @@ class Forecaster:
         return self._waits(call) or self._takes_long(call)
 
     def _takes_long(self, call: Call) -> bool:
-        if not isinstance(call.request, wire.Line) or len(self.arbiter.core.line) <= SHORT:
+        request = call.request
+        if not isinstance(request, wire.Line) or min(request.limit, len(self.arbiter.core.line)) <= SHORT:
             return False
-        self._lines.append((call, reads.line(self.arbiter, call.request.limit)))
+        self._lines.append((call, reads.line(self.arbiter, request.limit)))
         self._again()
         return True
 
