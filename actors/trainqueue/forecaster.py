@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
+from itertools import islice
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -95,9 +96,10 @@ class Forecaster:
         return self._waits(call) or self._takes_long(call)
 
     def _takes_long(self, call: Call) -> bool:
-        if not isinstance(call.request, wire.Line) or len(self.arbiter.core.line) <= SHORT:
+        request = call.request
+        if not isinstance(request, wire.Line) or min(request.limit, len(self.arbiter.core.line)) <= SHORT:
             return False
-        self._lines.append((call, reads.line(self.arbiter, call.request.limit)))
+        self._lines.append((call, reads.line(self.arbiter, request.limit)))
         self._again()
         return True
 
@@ -142,7 +144,8 @@ class Forecaster:
         world = yield from present(self.arbiter.core, now)
         newest = yield from foretell(world, self.lengths)
         self.newest, self._made, self._at = newest, version, now
-        coming = (at for one in newest.values() for at in (one.start, one.end) if at is not None and at > now)
+        first = islice(newest.values(), SHORT)  # those that run, and the head of the line
+        coming = (at for one in first for at in (one.start, one.end) if at is not None and at > now)
         self._until = min(coming, default=now + LASTS)
 
     def step(self) -> None:
@@ -162,11 +165,17 @@ class Forecaster:
 
     def _write_line(self) -> None:
         call, steps = self._lines[0]
+        answer = None
         try:
             next(steps)
         except StopIteration as done:
+            answer = wire.answer(call.request.id, done.value)
+        except Exception:
+            logger.exception("the line cannot be told")
+            answer = wire.refusal(call.request.id, "internal", "a fault of trainq's own; see trainqd.log")
+        if answer is not None:
             self._lines.pop(0)
-            self.arbiter.ledger.answer(call, wire.answer(call.request.id, done.value), promises=False)
+            self.arbiter.ledger.answer(call, answer, promises=False)
             self.arbiter.changed()
         if self._lines:
             self._again()

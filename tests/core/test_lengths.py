@@ -192,3 +192,22 @@ def test_nobody_outlives_his_time_limit_and_parts_of_limits_are_learnt() -> None
         learnt.ended(spec(f"./new{'x' * at}", time_limit=1000.0), 250.0)
     assert middle(learnt, "./else", time_limit=2000.0) == pytest.approx(500.0)
     assert isinstance(Lengths(NoPast()).of(spec("x", time_limit=1.0)), Limited)
+
+
+def test_jobs_that_fail_early_make_those_behind_them_be_expected_earlier() -> None:
+    some = knowing(*[("t", 100.0)] * 10)
+    usual = some.of(spec("t"))
+    for _ in range(10):
+        some.broken_off(spec("t"), 10.0)
+    failing, other = some.of(spec("t")), knowing(("u", 100.0)).of(spec("u"))
+    assert isinstance(usual, Length)
+    assert isinstance(failing, Length)
+    assert isinstance(other, Length)
+    assert failing.middle == pytest.approx(usual.middle)
+    assert usual.fate.early < other.fate.early < 0.06 < failing.fate.early
+    assert sum(failing.draw(1, DRAWS)) < 0.85 * sum(usual.draw(1, DRAWS))
+    late = rest(some, running("t", 20.0))
+    assert late is not None
+    assert late[1] == pytest.approx(80.0, rel=0.1)
+    some.broken_off(spec("stranger"), 0.0)  # cancelled before it began, and nobody knows how long it takes
+    assert some.of(spec("stranger")) is None

@@ -218,12 +218,19 @@ class Course:
         """In the order of the line, each as soon as it finds GPUs and room within its bounds; then who had to wait."""
         yield
         gpus, places, bounds = self._openings(), self._places(), dict[tuple[str, str], list[float]]()
-        rest = [job for job in self.world.waiting if job.id not in self.began]
-        yield
-        for at, job in enumerate(sorted(rest, key=lambda job: job.id in self.world.waits_for or job.id in self._early)):
+        behind: list[Job] = []
+        for at, job in enumerate(self.world.waiting):
             if not at % STEP:
                 yield
-            self._queue_one(job, gpus if job.spec.gpus else places, bounds)
+            if job.id in self.world.waits_for or job.id in self._early:
+                behind.append(job)
+            elif job.id not in self.began:
+                self._queue_one(job, gpus if job.spec.gpus else places, bounds)
+        for at, job in enumerate(behind):
+            if not at % STEP:
+                yield
+            if job.id not in self.began:
+                self._queue_one(job, gpus if job.spec.gpus else places, bounds)
 
     def _queue_one(
         self, job: Job, servers: list[tuple[float, str]], bounds: dict[tuple[str, str], list[float]]

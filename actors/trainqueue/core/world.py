@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SOON = 1.0
 """Seconds until the memory of a job that has left is back."""
-PAGE = 50
+PAGE = 20
 """Waiting jobs that are looked at in one step."""
 MANY = 1000
 """Members of groups that a job waits for; beyond that its start is unknown."""
