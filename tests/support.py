@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import os
@@ -12,7 +13,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgpack
 import pytest
@@ -21,11 +22,22 @@ from trainqueue.client import Client
 from trainqueue.home import REQUESTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Coroutine, Generator
 
     from trainqueue.home import Home
 
+T = TypeVar("T")
 ACTORS = Path(__file__).resolve().parents[1] / "actors"
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """As asyncio.run, in a thread in which a browser's driver has left its own loop marked as running."""
+    marked = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    try:
+        return asyncio.run(work)
+    finally:
+        asyncio._set_running_loop(marked)
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 10.0) -> None:

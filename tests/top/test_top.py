@@ -6,10 +6,9 @@ import asyncio
 import os
 import signal
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from support import wait_until
+from support import run, wait_until
 from textual.widgets import Input
 
 from trainqueue.top.app import Top
@@ -89,8 +88,7 @@ def play(daemon: Daemon, story: Callable[[Screen], Awaitable[None]], size: tuple
             asker.close(10)
         return top.return_value
 
-    with ThreadPoolExecutor(1) as threads:  # the thread of the tests may have a browser's event loop
-        return threads.submit(asyncio.run, scene()).result()
+    return run(scene())
 
 
 def test_a_queue_is_watched_and_worked_on(daemon: Daemon, client: Client, tmp_path: Path) -> None:

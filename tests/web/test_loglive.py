@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, cast
+
+from support import run
 
 from trainqueue.errors import RequestError
 from trainqueue.home import Home
@@ -15,7 +16,6 @@ from trainqueue.web.loglive import LogTail
 from trainqueue.web.streams import Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
     from pathlib import Path
 
     import pytest
@@ -53,12 +53,6 @@ def tail_of(folder: Path, logs: Logs) -> tuple[Live, LogTail]:
     return live, LogTail(live, cast("Calls", logs), JOB, None)
 
 
-def beside(work: Coroutine[Any, Any, None]) -> None:
-    """In a thread of its own: the one of the tests may have a browser's event loop."""
-    with ThreadPoolExecutor(1) as threads:
-        threads.submit(asyncio.run, work).result()
-
-
 async def told(tail: LogTail, stirred: asyncio.Event, pieces: int) -> list[tuple[int, str]]:
     found: list[tuple[int, str]] = []
     while len(found) < pieces:
@@ -93,7 +87,7 @@ def test_an_attempt_is_told_to_its_end_when_the_next_one_begins(
     async def whole() -> None:
         await asyncio.wait_for(play(), 20)
 
-    beside(whole())
+    run(whole())
 
 
 def test_a_piece_that_is_there_goes_out_with_a_snapshot(tmp_path: Path) -> None:
@@ -105,4 +99,4 @@ def test_a_piece_that_is_there_goes_out_with_a_snapshot(tmp_path: Path) -> None:
         assert b'"data":"words"' in await asyncio.wait_for(anext(frames), 2)
         await frames.aclose()  # type: ignore[attr-defined]
 
-    beside(play())
+    run(play())
