@@ -110,6 +110,7 @@ def test_jobs_are_moved_by_button_keyboard_and_drag(gate: Gate, url: str, opened
     sees(row(page, 24), "Held")
     page.get_by_label("Move down: job 20", exact=True).click()  # nobody can stand before one that is held
     until_order(page, 22, 21, 23, 20, 24)
+    wait_until(lambda: gate.line == [22, 21, 23, 20, 24])
     drag(page, 21, 24)
     until_order(page, 22, 23, 20, 21, 24)
     wait_until(lambda: [*asked(gate, "/move/20"), *asked(gate, "/move/21")[-1:]] == [{"to": "back"}] * 2)
