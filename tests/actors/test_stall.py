@@ -112,9 +112,9 @@ def test_what_has_been_said_is_not_said_to_the_core_at_each_pulse(
 )
 def test_one_that_does_something_does_not(house: House, script: str) -> None:
     """Beside one that does nothing, and stalls although it has longer."""
-    busy = house.submit("sh", "-c", script, stall_timeout=0.6, gpus=0)
+    busy = house.submit("sh", "-c", script, stall_timeout=1.2, gpus=0)
     house.until(busy, "running")
-    idle = house.submit(*SLEEP, stall_timeout=1.2)
+    idle = house.submit(*SLEEP, stall_timeout=2.0)
     until_stalled(house, idle)
     assert house.status(busy)["stalled_since"] is None
     assert [event["id"] for event in events(house, "stalled")] == [idle]

@@ -119,6 +119,7 @@ def test_a_real_shell(cli: Cli, tmp_path: Path, shell: str) -> None:
         terminal.expect("ready")
         terminal.type("trainq-cli hist\t-h\n")
         terminal.expect("Ended jobs, newest first")
+        found = ""
         for _ in range(10):  # a busy machine may need several tries: the time of one is short
             terminal.type("trainq-cli queue --grou\tsw\t\n")
             if (found := terminal.expect("lr-1", "no job matches")) == "lr-1":

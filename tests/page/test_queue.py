@@ -111,6 +111,7 @@ def test_jobs_are_moved_by_button_keyboard_and_drag(gate: Gate, url: str, opened
     page.get_by_label("Move down: job 20", exact=True).click()  # nobody can stand before one that is held
     until_order(page, 22, 21, 23, 20, 24)
     wait_until(lambda: gate.line == [22, 21, 23, 20, 24])
+    sees(page.locator("#toasts"), "Job 20 is at position 4 now")
     drag(page, 21, 24)
     until_order(page, 22, 23, 20, 21, 24)
     wait_until(lambda: [*asked(gate, "/move/20"), *asked(gate, "/move/21")[-1:]] == [{"to": "back"}] * 2)

@@ -181,7 +181,11 @@ def rich_bar(name: str, step: int, total: int) -> str:
     return f"\r{name}  {100 * step // total}% ━━━━╸─── {step}/{total} 4.3it/s".replace("─", "━")
 
 
-@pytest.mark.parametrize("drawn", [lambda name, step, total: bar(name, step, total, 1.0), rich_bar])
+def tqdm_bar(name: str, step: int, total: int) -> str:
+    return bar(name, step, total, 1.0)
+
+
+@pytest.mark.parametrize("drawn", [tqdm_bar, rich_bar])
 @pytest.mark.parametrize("form", ["      {0}/{1}      2.1G     1.186        640", "Epoch {0}/{1}"])
 @pytest.mark.parametrize("zero", [0, 1])
 def test_epochs_in_the_names_of_bars(form: str, drawn: Callable[[str, int, int], str], zero: int) -> None:

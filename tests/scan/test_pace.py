@@ -121,7 +121,7 @@ def test_a_resumed_bar_in_a_log() -> None:
 
 @pytest.mark.parametrize("total", [sys.maxsize, 1e308])
 def test_what_would_take_longer_than_a_hundred_years_has_no_end(total: float) -> None:
-    told = Told()
+    told, found = Told(), None
     for step in range(1, 6):
         told.report({"step": step, "total": total, "fraction": step / total, "metrics": {}})
         found = told.map(float(step), float(step))
