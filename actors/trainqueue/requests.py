@@ -20,6 +20,7 @@ from trainqueue.core import events as ev
 from trainqueue.core.dependencies import named
 from trainqueue.core.groups import is_let_down
 from trainqueue.core.spec import check, check_all
+from trainqueue.core.steps import at_once
 from trainqueue.errors import RequestError
 from trainqueue.frozen import kept
 from trainqueue.messages import LookUp
@@ -27,7 +28,7 @@ from trainqueue.reads import MODES, events, jobs, line, log, queue, series, stat
 from trainqueue.severalops import one_or_several, refuse_edit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from trainqueue.arbiter import GPUArbiter
     from trainqueue.core.job import Job
@@ -64,15 +65,6 @@ def serve(arbiter: GPUArbiter, call: Call) -> tuple[Answer, bool]:
             raise  # it may be half done, and must not be built upon: the arbiter ends
         logger.exception("%s failed", type(request).__name__)
         return wire.refusal(request.id, "internal", "a fault of trainq's own; see trainqd.log"), False
-
-
-def at_once(steps: Generator[None, None, object]) -> object:
-    """The answer that somebody else may make step by step."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            return done.value
 
 
 def may_change(arbiter: GPUArbiter) -> bool:

@@ -29,11 +29,10 @@ from trainqueue.core.job import Cancelled, Completed, Failed, Queued, Running
 from trainqueue.core.lengths import Lengths
 from trainqueue.core.past import Runs
 from trainqueue.core.spec import JobSpec
+from trainqueue.core.steps import at_once
 from trainqueue.core.world import present
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from trainqueue.core.forecast import Expected
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
@@ -183,14 +182,6 @@ class Week:
     """Waiting jobs, and seconds of a forecast."""
 
 
-def finished(steps: Generator[None, None, Any]) -> Any:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
-
-
 class Life:
     """The core lives through it."""
 
@@ -282,7 +273,7 @@ class Life:
         ):
             return
         began = time.perf_counter()
-        found = finished(foretell(finished(present(self.core, now)), self.lengths))
+        found = at_once(foretell(at_once(present(self.core, now)), self.lengths))
         self.week.cost.append((len(waiting), time.perf_counter() - began))
         mean = statistics.mean(self.recent) if self.recent else None
         for position, job in enumerate(waiting, 1):

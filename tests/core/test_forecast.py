@@ -16,6 +16,7 @@ from trainqueue.core.lanes import Choice
 from trainqueue.core.lengths import Lengths
 from trainqueue.core.past import NoPast
 from trainqueue.core.spec import JobSpec
+from trainqueue.core.steps import at_once
 from trainqueue.core.world import present
 
 if TYPE_CHECKING:
@@ -40,14 +41,6 @@ def made(*specs: JobSpec, gpus: int = 1, **more: Any) -> Core:
     return core
 
 
-def finished(steps: Generator[None, None, Any]) -> Any:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
-
-
 def forecast(core: Core, now: float = NOW) -> dict[int, Expected]:
     """With three runs known of each command that says how long it takes."""
     lengths = Lengths(NoPast())
@@ -55,7 +48,7 @@ def forecast(core: Core, now: float = NOW) -> dict[int, Expected]:
         if job.spec.command[0] == "sleep":
             for _ in range(3):
                 lengths.ended(job.spec, float(job.spec.command[1]))
-    found: dict[int, Expected] = finished(foretell(finished(present(core, now)), lengths))
+    found: dict[int, Expected] = at_once(foretell(at_once(present(core, now)), lengths))
     return found
 
 
@@ -170,15 +163,15 @@ def test_far_behind_a_mixed_line_jobs_simply_queue_up() -> None:
 
 def test_behind_a_stranger_nobody_knows_when() -> None:
     core = made(spec(), spec(), spec(), gpus=2)
-    world = finished(present(core, NOW))
+    world = at_once(present(core, NOW))
     world.slots[1].usable, world.slots[1].tenants, world.slots[1].opens_in = False, {}, 50.0
     world.running, world.opens = world.running[:1], {"GPU-1": None}
     lengths = Lengths(NoPast())
     lengths.ended(spec(), 100.0)
-    one = finished(foretell(world, lengths))[3]
+    one = at_once(foretell(world, lengths))[3]
     assert (one.start, one.earliest, one.gpu_ids) == (about(NOW + 100), about(NOW + 50), ("GPU-0",))
     world.opens = {"GPU-1": NOW + 1}
-    assert finished(foretell(world, lengths))[3].start == about(NOW + 1)
+    assert at_once(foretell(world, lengths))[3].start == about(NOW + 1)
 
 
 JOBS = st.lists(
@@ -223,9 +216,9 @@ def test_equal_jobs_keep_their_order_and_the_short_way_is_the_long_one(seconds: 
             lengths.ended(spec(some), some)
     answers = list[dict[int, Expected]]()
     for plain in (True, False):
-        world = finished(present(core, NOW))
+        world = at_once(present(core, NOW))
         world.plain = plain
-        answers.append(finished(foretell(world, lengths)))
+        answers.append(at_once(foretell(world, lengths)))
     for job, quick in answers[0].items():
         slow = answers[1][job]
         assert quick.gpu_ids == slow.gpu_ids
@@ -237,10 +230,10 @@ def test_equal_jobs_keep_their_order_and_the_short_way_is_the_long_one(seconds: 
 def test_a_job_may_end_while_the_forecast_is_made() -> None:
     """It is made in steps, and other messages are handled between them."""
     core = made(spec(), spec(), spec())
-    world = finished(present(core, NOW))
+    world = at_once(present(core, NOW))
     core.handle(ev.AttemptEnded(1, 1, ev.Result(0, None, None, "", NOW, NOW + 1)), NOW + 1)
     assert core.jobs[2].state.name == "pending"
-    assert finished(foretell(world, Lengths(NoPast()))).keys() == {1, 2, 3}
+    assert at_once(foretell(world, Lengths(NoPast()))).keys() == {1, 2, 3}
 
 
 @pytest.mark.parametrize("change", ["move", "edit", "hold"])

@@ -390,10 +390,10 @@ class Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(gate: Gate, port: int = 0) -> Generator[str, None, None]:
+def serving(gate: Gate, port: int = 0, handler: type[Handler] = Handler) -> Generator[str, None, None]:
     """Its URL."""
-    handler = type("Bound", (Handler,), {"gate": gate})
-    server = Server(("127.0.0.1", port), handler)
+    bound = type("Bound", (handler,), {"gate": gate})
+    server = Server(("127.0.0.1", port), bound)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:

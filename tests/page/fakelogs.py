@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qs, urlsplit
 
-from page.fakegate import API, Gate, Handler, Server
+from page.fakegate import API, Gate, Handler, serving
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from contextlib import AbstractContextManager
 
 JsonMap = dict[str, Any]
 
@@ -81,16 +79,6 @@ class LogHandler(Handler):
         return None
 
 
-@contextmanager
-def serving_logs(gate: LogGate, port: int = 0) -> Generator[str, None, None]:
+def serving_logs(gate: LogGate) -> AbstractContextManager[str]:
     """Its URL."""
-    server = Server(("127.0.0.1", port), type("Bound", (LogHandler,), {"gate": gate}))
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        gate.drop()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    return serving(gate, handler=LogHandler)

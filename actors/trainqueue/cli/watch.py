@@ -15,7 +15,7 @@ from trainqueue.cli.common import SAFE, client, show_json
 from trainqueue.cli.given import refuse
 from trainqueue.cli.painter import Terminal
 from trainqueue.cli.screen import can_be_painted, clock
-from trainqueue.client import TOPICS
+from trainqueue.client import SILENCE, TOPICS
 from trainqueue.errors import DaemonError, NoDaemonError, NotAnsweringError
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ INTERVAL, TICK = 0.5, 1.0
 """Seconds between two pictures at least, and at most while something runs: its age grows."""
 IDLE, AWAY = 2.0, 0.5
 """Seconds between looks whether the daemon lives, and, when it does not, whether there is one again."""
-SILENCE = 15.0
-"""Seconds without a heartbeat after which the events are asked for anew."""
 ANSWER = 5.0
 BURST = 1000
 """Events that are taken in at a time."""

@@ -56,11 +56,6 @@ def joint(draws: int, own: tuple[int, float], shared: tuple[int, float]) -> tupl
     return tuple(found)
 
 
-def quantile(middle: float, spread: float, probability: float) -> float:
-    """The run time that is not exceeded with this probability."""
-    return middle * exp(spread * log(probability / (1 - probability)))
-
-
 def survives(middle: float, spread: float, seconds: float) -> float:
     """How likely a run lasts longer."""
     if seconds <= 0:

@@ -16,7 +16,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from trainqueue import guard
-from trainqueue.client import TOPICS, Client
+from trainqueue.client import SILENCE, TOPICS, Client
 from trainqueue.errors import DaemonError, RequestError, TrainqError
 from trainqueue.jobinfo import ENDED
 
@@ -36,7 +36,6 @@ OLD = 2.0
 """Seconds after which all is asked again, even if nothing has happened: reasons change without events."""
 LATE = 5.0
 """Seconds after which an order is not given any more."""
-SILENCE = 15.0
 TAIL, MOST = 2**15, 2**17
 """Bytes of a log that are read at first, and at one look; of a flood only the end."""
 

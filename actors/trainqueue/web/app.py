@@ -13,6 +13,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import BaseRoute, Mount, Route
 
 from trainqueue.errors import DaemonError, RequestError
+from trainqueue.web import BASE
 from trainqueue.web.answers import answered, on_no_daemon, on_refusal, refused
 from trainqueue.web.calls import Calls
 from trainqueue.web.files import Files
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from trainqueue.home import Home
 
-BASE = "/api/training"
 STATIC = Path(__file__).parent / "static"
 PACKED = [Middleware(GZipMiddleware, minimum_size=4096, compresslevel=3)]
 

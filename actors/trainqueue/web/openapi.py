@@ -8,10 +8,9 @@ import msgspec
 
 from trainqueue import __version__, wire
 from trainqueue.core.spec import JobSpec
-from trainqueue.web import shapes
+from trainqueue.web import BASE, shapes
 
 REF = "#/components/schemas/{name}"
-BASE = "/api/training"
 SPEC = {"command": ["python", "train.py", "--lr", "0.1"], "cwd": "/home/ann/project", "gpus": 1, "name": "lr 0.1"}
 JOB = {"name": "job", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1}}
 ATTEMPT = ("attempt", "integer", "which attempt's; the newest where it is not given")

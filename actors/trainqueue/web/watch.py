@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from trainqueue.client import TOPICS, Client
+from trainqueue.client import SILENCE, TOPICS, Client
 from trainqueue.errors import DaemonError, RequestError
 from trainqueue.jobinfo import ENDED
 from trainqueue.web.picture import RECENT, SHOWN, kept
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from trainqueue.web.picture import Kept
 
 logger = logging.getLogger(__name__)
-WELCOME, SILENCE = 5.0, 15.0
-"""Seconds: for the first word, and without a heartbeat until the daemon counts as hung."""
+WELCOME = 5.0
+"""Seconds for the first word."""
 AWAY = 0.25
 """Seconds between looks for a daemon that is not there."""
 FIRST, PAGE, BURST = 250, 500, 1000
