@@ -7,7 +7,6 @@ sends 500 events a second, where the real one would merge them into ten); the ot
 from __future__ import annotations
 
 import json
-import shutil
 import statistics
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from bench.shared import Row, p90, serving, show, spec
+from page import chromium
 from page.fakegate import Gate
 from page.fakegate import serving as faking
 from page.fakejobs import job, running
@@ -149,7 +149,7 @@ def whole(browser: Browser) -> list[Row]:
 
 
 def main() -> None:
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    program = chromium.program()
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
         rows = [*alone(browser), *whole(browser)]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from commands import PREFIX
+from page import chromium
 from page.fakegate import Gate, serving
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from support import Daemon
 
 WIDE, NARROW = {"width": 1280, "height": 800}, {"width": 400, "height": 860}
-PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
-"""The first that is there. The shell is the same engine without a desktop around it, and takes a third of the time."""
 SHOTS = "TRAINQ_TEST_SCREENSHOTS"
 """A folder for the pictures that tests take; without it they go with the test's own folder."""
 
@@ -30,7 +28,7 @@ SHOTS = "TRAINQ_TEST_SCREENSHOTS"
 def browser() -> Generator[Browser, None, None]:
     """Started before the first test looks at what it leaves behind, so its pipe and its driver count for no test."""
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra `test`)")
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    program = chromium.program()
     if program is None:
         pytest.skip("there is no Chromium on this machine (Debian: apt install chromium-headless-shell)")
     rooted = ["--no-sandbox"] if os.geteuid() == 0 else []

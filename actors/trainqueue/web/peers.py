@@ -1,9 +1,9 @@
-"""Whose process is at the other end of a connection over loopback: the kernel's table of sockets tells its user.
+"""Whose process is at the other end of a connection over loopback: the kernel knows its user.
 
-A loopback port is open to everybody on the machine, and what comes in over it runs as the queue's owner. The table is
-read once for each connection, since reading it takes milliseconds, and never for an address alone, since ports are
-given out again. A socket whose process has closed it belongs to nobody any more and stands there as root's, so only an
-established connection counts.
+A loopback port is open to everybody on the machine, and what comes in over it runs as the queue's owner. The kernel is
+asked once for each connection, and never for an address alone, since ports are given out again. Where it does not
+answer for one socket (no sock_diag there, as in some containers) its table of all sockets is read. A socket whose
+process has closed it belongs to nobody any more and stands there as root's, so only an established connection counts.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from trainqueue.web import sockdiag
 
 if TYPE_CHECKING:
     from starlette.types import Scope
@@ -24,7 +26,7 @@ TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 
 
 def is_ours(scope: Scope) -> bool:
-    """Whether a process of this user, or of root, asks; a table that cannot be read says nothing against it."""
+    """Whether a process of this user, or of root, asks; where nobody can say, nothing is said against it."""
     client, server = scope.get("client"), scope.get("server")
     if client is None or server is None:
         return True  # a Unix socket: its folder is the guard
@@ -37,6 +39,11 @@ def is_ours(scope: Scope) -> bool:
 
 def uid_of(client: tuple[str, int], server: tuple[str, int]) -> int | None:
     """Of the socket at `client`, which is connected to `server`; -1 where there is none, None where nobody can say."""
+    found = sockdiag.uid_of(client, server)
+    return _from_table(client, server) if found is None else found
+
+
+def _from_table(client: tuple[str, int], server: tuple[str, int]) -> int | None:
     wanted = {(local, remote) for local in forms(*client) for remote in forms(*server)}
     readable = False
     for table in TABLES:
