@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trainqueue.core.forecast import NOTHING
 from trainqueue.core.job import Pending, Queued, Running
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Sequence
 
     from trainqueue.core.forecast import Expected
     from trainqueue.core.job import Job
@@ -17,9 +16,8 @@ COLUMNS = ("expected_start_at", "expected_start_range", "expected_end_at", "expe
 """Of the op `line`."""
 
 
-def columns(jobs: Iterable[Job], newest: Mapping[int, Expected], now: float) -> dict[str, list[Any]]:
+def columns(rows: Sequence[Expected], now: float) -> dict[str, list[Any]]:
     """Of many waiting jobs, by field."""
-    rows = [newest.get(job.id, NOTHING) for job in jobs]
     found: tuple[list[Any], ...] = (
         [_not_before(now, one.start) for one in rows],
         [_range(now, one.earliest, one.latest) for one in rows],

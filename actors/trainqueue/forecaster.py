@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
+from dataclasses import dataclass
 from itertools import islice
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from trainqueue.expectations import fields
 from trainqueue.messages import Foretell
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterable
 
     from trainqueue.arbiter import GPUArbiter
     from trainqueue.core.forecast import Expected
@@ -48,25 +49,49 @@ RECALLED, AT_ONCE = 1000, 10
 """Ended jobs that are looked up at first, and how many of them in one step."""
 
 
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A forecast, of what was true at a moment; whoever is not in it is unknown. `at` and `until` are wall time."""
+
+    expected: dict[int, Expected]
+    version: int = -1
+    """Of what has happened."""
+    at: float = 0.0
+    until: float = 0.0
+    """When the next thing is expected to happen."""
+
+    def holds(self, version: int, now: float) -> bool:
+        return self.version == version and self.at <= now < min(self.until, self.at + LASTS)
+
+
+@dataclass(slots=True)
+class Making:
+    """One that is being made, and the seconds that this has taken."""
+
+    steps: Generator[None, None, None]
+    spent: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Resting:
+    """None is being made; one of a long line may be again from then on (monotonic)."""
+
+    until: float = 0.0
+
+
 class Forecaster:
-    """In the arbiter's thread. `newest` by job; who is not in it is unknown."""
+    """In the arbiter's thread: the newest forecast, and what is done for the next one."""
 
     def __init__(self, arbiter: GPUArbiter) -> None:
         self.arbiter = arbiter
         self.lengths = Lengths(arbiter.core.past)
-        self.newest: dict[int, Expected] = {}
         self.version = 0
         """Another one whenever something has happened."""
-        self._made: int | None = None
-        """The version that the newest forecast is of."""
-        self._at = self._until = 0.0
-        """When that was begun, and when the next thing is expected to happen; wall time."""
-        self._next = 0.0
-        """When a long one may be made again; monotonic."""
-        self._steps: Generator[None, None, None] | None = None
+        self._ready = Ready({})
+        self._doing: Making | Resting = Resting()
+        self._recalled = False
         self._askers: list[tuple[Call, int]] = []
         """They wait for a forecast of this version, or of a later one."""
-        self._recalled = False
         self._lines: list[tuple[Call, Generator[None, None, object]]] = []
         """Long answers that are being made, each of what was true when it was begun."""
         self._is_told = False
@@ -87,7 +112,12 @@ class Forecaster:
 
     def of(self, job: Job) -> dict[str, Any]:
         """The fields of a Job that tell what is expected; what should have happened by now is expected now."""
-        return fields(job, self.newest.get(job.id, NOTHING), self.arbiter.clock.now())
+        return fields(job, self._ready.expected.get(job.id, NOTHING), self.arbiter.clock.now())
+
+    def expected(self, jobs: Iterable[Job]) -> list[Expected]:
+        """Of many."""
+        known = self._ready.expected
+        return [known.get(job.id, NOTHING) for job in jobs]
 
     # -- who asks
 
@@ -104,19 +134,18 @@ class Forecaster:
         return True
 
     def _waits(self, call: Call) -> bool:
-        if not isinstance(call.request, READS) or self._is_fresh():
+        if not isinstance(call.request, READS) or self._ready.holds(self.version, self.arbiter.clock.now()):
             return False
         core = self.arbiter.core
         if not (len(core.line) or core.leases.jobs()):
-            self.newest = {}
+            self._ready = Ready({})
             return False
         short = len(core.line) <= SHORT
-        if self._steps is None:
-            if not short and self._made is not None and time.monotonic() < self._next:
+        if isinstance(self._doing, Resting):
+            if not short and self._ready.version >= 0 and time.monotonic() < self._doing.until:
                 return False
-            self._begin()
-            self._work()
-        if self._steps is None or not short:
+            self._work(Making(self._make()))
+        if isinstance(self._doing, Resting) or not short:
             return False
         self._askers.append((call, self.version))
         return True
@@ -127,34 +156,28 @@ class Forecaster:
         self._askers, self._lines = [], []
         return calls
 
-    def _is_fresh(self) -> bool:
-        now = self.arbiter.clock.now()
-        return self._made == self.version and self._at <= now < min(self._until, self._at + LASTS)
-
     # -- the making
-
-    def _begin(self) -> None:
-        self._steps = self._make()
-        self._spent = 0.0
 
     def _make(self) -> Generator[None, None, None]:
         if not self._recalled:
             yield from self._recall()
-        version, now = self.version, self.arbiter.clock.now()
+        version, now, last = self.version, self.arbiter.clock.now(), self._ready.expected
         world = yield from present(self.arbiter.core, now)
-        newest = yield from foretell(world, self.lengths)
-        self.newest, self._made, self._at = newest, version, now
-        first = islice(newest.values(), SHORT)  # those that run, and the head of the line
+        expected = yield from foretell(world, self.lengths)
+        first = islice(expected.values(), SHORT)  # those that run, and the head of the line
         coming = (at for one in first for at in (one.start, one.end) if at is not None and at > now)
-        self._until = min(coming, default=now + LASTS)
+        self._ready = Ready(expected, version, now, min(coming, default=now + LASTS))
+        while last:  # here and there, as everything that is long
+            last.popitem()
+            yield
 
     def step(self) -> None:
         """A turn of the arbiter."""
         self._is_told = False
         if self._lines:
             self._write_line()
-        if self._steps is not None:
-            self._work()
+        if isinstance(self._doing, Making):
+            self._work(self._doing)
             self._answer()
 
     def _again(self) -> None:
@@ -180,38 +203,37 @@ class Forecaster:
         if self._lines:
             self._again()
 
-    def _work(self) -> None:
+    def _work(self, making: Making) -> None:
         """For as long as nobody minds; then a message to ourselves comes behind what others have sent meanwhile."""
-        assert self._steps is not None
-        began = time.perf_counter()
+        began, self._doing = time.perf_counter(), making
+        is_over = False
         try:
             while time.perf_counter() - began < SLICE:
-                next(self._steps)
+                next(making.steps)
         except StopIteration:
-            self._steps = None
+            is_over = True
         except Exception:
             logger.exception("making a forecast failed; nothing is expected")
-            self._steps, self.newest, self._made = None, {}, self.version
-            self._at = self._until = self.arbiter.clock.now()
-            self._until += LASTS
-        self._spent += time.perf_counter() - began
-        if self._steps is not None:
-            self._again()
+            now, is_over = self.arbiter.clock.now(), True
+            self._ready = Ready({}, self.version, now, now + LASTS)
+        making.spent += time.perf_counter() - began
+        if is_over:
+            self._doing = Resting(time.monotonic() + max(AGAIN, making.spent / PART))
         else:
-            self._next = time.monotonic() + max(AGAIN, self._spent / PART)
+            self._again()
 
     def _answer(self) -> None:
         """Those who have asked before this forecast was begun; the others wait for the next one."""
-        if self._steps is not None:
+        if isinstance(self._doing, Making):
             return
-        made = -1 if self._made is None else self._made
+        made = self._ready.version
         ready = [call for call, version in self._askers if version <= made]
         self._askers = [(call, version) for call, version in self._askers if version > made]
         for call in ready:
             if not self._takes_long(call):
                 self.arbiter.serve_now(call)
         if self._askers:
-            self._begin()
+            self._doing = Making(self._make())
             self._again()
 
     def _recall(self) -> Generator[None, None, None]:

@@ -135,6 +135,7 @@ def view(raw: object, now: float) -> dict[str, Any] | None:
         "total": total,
         "rate": None,
         "eta": None,
+        "every": None,
         "metrics": {key: value for key, value in metrics.items() if value is not None},
         "message": text(message) if isinstance(message, str) else None,
         "updated_at": now,

@@ -64,13 +64,15 @@ def line(arbiter: GPUArbiter, limit: int) -> Generator[None, None, dict[str, Any
 
     Step by step, of what was true at the first one.
     """
-    line, forecaster = arbiter.core.line, arbiter.forecaster
-    waiting, newest, now = [*line.page(0, limit)], forecaster.newest, arbiter.clock.now()
+    line, now = arbiter.core.line, arbiter.clock.now()
+    waiting = [*line.page(0, limit)]
+    expected = arbiter.forecaster.expected(waiting)
     rest = {"ready": line.ready, "seq": known(arbiter), "epoch": arbiter.ledger.epoch}
     parts: dict[str, list[bytes]] = {"jobs": [], **{name: [] for name in COLUMNS}}
     for at in range(0, len(waiting), AT_ONCE):
         some = waiting[at : at + AT_ONCE]
-        for name, column in {"jobs": [job.id for job in some], **columns(some, newest, now)}.items():
+        told = columns(expected[at : at + AT_ONCE], now)
+        for name, column in {"jobs": [job.id for job in some], **told}.items():
             parts[name].append(wire.items(column))
         if at + AT_ONCE < len(waiting):
             yield

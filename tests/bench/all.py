@@ -26,6 +26,7 @@ NAMES = (
     "top",
     "watch",
     "forecast",
+    "learnt",
     "web",
     "page_speed",
 )

@@ -161,17 +161,33 @@ def test_far_behind_a_mixed_line_jobs_simply_queue_up() -> None:
     assert starts(late)[many + 1] == about(10 * many)
 
 
-def test_behind_a_stranger_nobody_knows_when() -> None:
-    core = made(spec(), spec(), spec(), gpus=2)
-    world = at_once(present(core, NOW))
+@pytest.mark.parametrize(("opens", "start", "earliest", "gpu"), [(None, 100, 50, "GPU-0"), (NOW + 1, 1, 1, "GPU-1")])
+def test_behind_a_stranger_nobody_knows_when(opens: float | None, start: float, earliest: float, gpu: str) -> None:
+    world = at_once(present(made(spec(), spec(), spec(), gpus=2), NOW))
     world.slots[1].usable, world.slots[1].tenants, world.slots[1].opens_in = False, {}, 50.0
-    world.running, world.opens = world.running[:1], {"GPU-1": None}
+    world.running, world.opens = world.running[:1], {"GPU-1": opens}
     lengths = Lengths(NoPast())
     lengths.ended(spec(), 100.0)
     one = at_once(foretell(world, lengths))[3]
-    assert (one.start, one.earliest, one.gpu_ids) == (about(NOW + 100), about(NOW + 50), ("GPU-0",))
-    world.opens = {"GPU-1": NOW + 1}
-    assert at_once(foretell(world, lengths))[3].start == about(NOW + 1)
+    assert (one.start, one.earliest, one.gpu_ids) == (about(NOW + start), about(NOW + earliest), (gpu,))
+
+
+def test_of_a_job_with_nothing_but_a_time_limit_only_the_latest_end_is_known() -> None:
+    core = made(spec(None, time_limit=600.0), spec())
+    running, behind = forecast(core).values()
+    assert (running.end_earliest, running.end_latest) == (NOW, NOW + 600)
+    assert (behind.earliest, behind.latest, behind.end_earliest) == (NOW, NOW + 600, about(NOW + 100))
+
+
+def test_many_may_wait_for_a_large_group() -> None:
+    group = [spec(10.0, group="g")] * 600
+    core = made(*group, *[spec(10.0, after_group=("g",))] * 200, gpus=4)
+    world = at_once(present(core, NOW))
+    assert len(world.gatherings) == 1
+    assert world.gathered == len(group)
+    found = starts(core)
+    assert found[601] == about(10.0 * 600 / 4)
+    assert found[800] == about(10.0 * 800 / 4)
 
 
 JOBS = st.lists(
@@ -238,7 +254,7 @@ def test_a_job_may_end_while_the_forecast_is_made() -> None:
 
 @pytest.mark.parametrize("change", ["move", "edit", "hold"])
 def test_a_job_may_change_while_the_forecast_is_made(change: str) -> None:
-    """Between any two steps; with one that needs no GPU, and with some that need a plan."""
+    """Between two steps, wherever; with one that needs no GPU, and with some that need a plan."""
     at = 0
     while True:
         core = made(spec(), spec(gpus=2), spec(gpus=0), spec(gpus=0), spec(), spec(gpus=0), gpus=2)
@@ -251,8 +267,8 @@ def test_a_job_may_change_while_the_forecast_is_made(change: str) -> None:
         {"move": moved, "edit": edited, "hold": held}[change](core)
         for _ in steps:
             pass
-        at += 1
-    assert at > 5
+        at += 3
+    assert at > 15
 
 
 def whole(core: Core, now: float) -> Generator[None, None, Any]:

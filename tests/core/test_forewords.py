@@ -43,6 +43,7 @@ def test_when_a_job_starts(job: dict[str, Any], said: str) -> None:
         ("running", NOW + 125 * MIN, None, "about 2 h 5 left"),
         ("running", NOW + 2 * HOUR, [NOW + HOUR, NOW + 4 * HOUR], "1 h to 4 h left"),
         ("pending", NOW + 30.0, [NOW + 29.0, NOW + 33.0], "about 30 s left"),
+        ("running", NOW + HOUR, [NOW, NOW + HOUR], "at most 1 h left"),
         ("running", None, [NOW, None], "end unknown"),
         ("running", NOW - 5.0, None, "about to end"),
         ("queued", NOW + 5.0, None, ""),

@@ -9,7 +9,8 @@ import pytest
 
 from trainqueue.core.chances import left
 from trainqueue.core.job import Job, Running
-from trainqueue.core.lengths import Length, Lengths, Limited
+from trainqueue.core.length import Length, Limited
+from trainqueue.core.lengths import Lengths
 from trainqueue.core.likeness import is_lengthy
 from trainqueue.core.past import NoPast, Runs
 from trainqueue.core.shape import shape
@@ -19,8 +20,8 @@ NOW = 1_790_000_000.0
 DRAWS = 19
 
 
-def spec(command: str, **fields: Any) -> JobSpec:
-    return JobSpec(command=tuple(command.split()), cwd="/w", **fields)
+def spec(command: str, cwd: str = "/w", **fields: Any) -> JobSpec:
+    return JobSpec(command=tuple(command.split()), cwd=cwd, **fields)
 
 
 def knowing(*runs: tuple[str, float], **fields: Any) -> Lengths:
@@ -38,7 +39,7 @@ def middle(lengths: Lengths, command: str, **fields: Any) -> float | None:
 def rest(lengths: Lengths, job: Job) -> tuple[float, float, float] | None:
     """First, median and last of what is left."""
     found = lengths.left(job, NOW, DRAWS, 10.0)
-    return None if found is None else (found[1], found[9], found[-2])
+    return None if found is None else (found.seconds[1], found.seconds[9], found.seconds[-2])
 
 
 def running(command: str, ran: float, progress: dict[str, Any] | None = None, **fields: Any) -> Job:
@@ -67,6 +68,25 @@ def test_the_same_command_goes_before_its_likes_and_these_before_others_of_the_s
     grouped = knowing(("./a", 50.0), group="g")
     assert middle(grouped, "./b", group="g") == pytest.approx(50.0)
     assert middle(grouped, "./b", group="h") is None
+
+
+def test_the_same_command_in_another_folder_tells_where_nothing_else_does() -> None:
+    runs = [("python t.py --epochs 10", seconds) for seconds in (95.0, 100.0, 105.0)]
+    some = knowing(*runs)
+    assert middle(some, "python t.py --epochs 10", cwd="/other") == pytest.approx(100.0)
+    assert middle(some, "python /other/t.py --epochs 40", cwd="/other") == pytest.approx(400.0)
+    assert middle(some, "python t.py --model big", cwd="/other") is None
+    there, here = some.of(spec(runs[0][0], cwd="/other")), some.of(spec(runs[0][0]))
+    assert isinstance(there, Length)
+    assert isinstance(here, Length)
+    assert there.doubt > 3 * here.doubt
+    some.ended(spec("python t.py --epochs 20", cwd="/other"), 1000.0)  # something else by the same name
+    assert middle(some, "python t.py --epochs 10", cwd="/other") == pytest.approx(500.0)
+    assert middle(some, "python t.py --epochs 20") == pytest.approx(200.0)
+    for seconds in (480.0, 500.0, 520.0):
+        some.ended(spec("python t.py --epochs 10", cwd="/third"), seconds)
+    assert middle(some, "python t.py --epochs 10", cwd="/other") == pytest.approx(500.0)
+    assert middle(some, "python t.py --epochs 10", cwd="/fourth") == pytest.approx(300.0, rel=0.7)
 
 
 def test_the_journal_is_asked_for_runs_of_other_days() -> None:
@@ -188,10 +208,15 @@ def test_nobody_outlives_his_time_limit_and_parts_of_limits_are_learnt() -> None
     assert found is not None
     assert max(found.draw(3, DRAWS)) <= 400.0
     learnt = Lengths(NoPast())
-    for at in range(4):
+    for at in range(3):
+        assert isinstance(learnt.of(spec("./else", time_limit=2000.0)), Limited)
         learnt.ended(spec(f"./new{'x' * at}", time_limit=1000.0), 250.0)
     assert middle(learnt, "./else", time_limit=2000.0) == pytest.approx(500.0)
     assert isinstance(Lengths(NoPast()).of(spec("x", time_limit=1.0)), Limited)
+    for some, is_open in ((learnt, True), (Lengths(NoPast()), True), (knowing(("new", 90.0)), False)):
+        rests = some.left(running("new", 10.0, time_limit=600.0), NOW, DRAWS, 10.0)
+        assert rests is not None
+        assert rests.is_open == is_open
 
 
 def test_jobs_that_fail_early_make_those_behind_them_be_expected_earlier() -> None:

@@ -108,7 +108,7 @@ class Documents:
 
 FIGURES = frozenset(
     {"run_time", "gpu_seconds", "waited", "seq", "at", "memory_used", "utilization", "temperature", "power", "memory"}
-    | {"updated_at", "eta", "rate", "why", "quiet"}
+    | {"updated_at", "eta", "every", "rate", "why", "quiet"}
     | {f"expected_{what}" for what in ("start_at", "start_range", "end_at", "end_range")}
 )
 """They change all the time: alone they are no news."""

@@ -6,10 +6,11 @@ nobody can tell any more who fits beside whom, the rest of the line simply takes
 
 from __future__ import annotations
 
+from collections import defaultdict
 from heapq import heappop, heappush
 from itertools import islice
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trainqueue.core.expect import ends, stays
 from trainqueue.core.line import Line
@@ -17,7 +18,7 @@ from trainqueue.core.placement import Walk
 from trainqueue.core.slot import Slot, Tenant
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Generator, MutableMapping
 
     from trainqueue.core.forecast import Draws, Times
     from trainqueue.core.job import Job
@@ -29,9 +30,10 @@ PLANNED = 300
 """Starts that are planned; those behind them only queue up."""
 DEPTH = 12
 """Jobs that find no room for which a plan keeps GPUs; the scheduler goes further."""
-STEP = 8
 END, OPEN, SETTLED, DUE = range(4)
 """A job ends; a GPU may be used again; who shares has settled; a job's time has come."""
+Bounds = defaultdict[tuple[str, str], list[float]]
+"""When the places of groups and lanes come free that bound how many run."""
 
 
 class Memo:
@@ -73,7 +75,6 @@ class Course:
         self,
         world: World,
         times: Times,
-        running: Mapping[int, list[float] | None],
         found: Draws,
         draw: int,
         unknown: float,
@@ -89,48 +90,55 @@ class Course:
         self._gates = world.gates(self._line)
         self._slots = {slot.id: slot for slot in world.slots}
         self._free_places = world.cpu_jobs - sum(not job.gpu_ids for job in world.running)
-        self._needs = {job_id: len(deps) for job_id, deps in world.waits_for.items()}
-        self._where: dict[int, tuple[str, ...]] = {job.id: job.gpu_ids for job in world.running}
+        self._needs = dict(world.needs)
+        self._where = dict(world.where)
         self.ended: dict[int, float] = {}
         """When those that run then, or did, end."""
+        self._gathered: dict[int, float] = {}
+        """When gatherings (world.py) are over."""
         self._early = {*world.later}
         self._events: list[tuple[float, int, int, str]] = []
         """Moment, kind, job, GPU."""
         self._planned = 0
         for job in world.running:
-            left = running[job.id]
+            left = times.of(job)
             self.ended[job.id] = self.now + (unknown if left is None else left[draw])
             self._at(self.ended[job.id], END, job.id)
         for gpu, at in world.opens.items():
             hope = inf if unknown else self.now + self._slots[gpu].opens_in
             self._at(hope if at is None else at, OPEN, 0, gpu)
-        for job_id, at in world.later.items():
-            self._at(at, DUE, job_id)
 
     def _at(self, moment: float, kind: int, job: int, gpu: str = "") -> None:
         if moment < inf:
             heappush(self._events, (moment, kind, job, gpu))
 
     def run(self) -> Generator[None, None, None]:
-        for at, job in enumerate(self.world.waiting):
+        for job in self.world.waiting:
             self._gates.add(job, ready=job.id in self.world.ready)
-            if not at % STEP:
-                yield
+            if job.id in self.world.later:
+                self._at(self.world.later[job.id], DUE, job.id)
+            yield
         yield from self._start()
         while self._events and len(self._line):
             self.now = self._events[0][0]
             while self._events and self._events[0][0] <= self.now:
-                self._happen(*heappop(self._events)[1:])
+                yield from self._happen(*heappop(self._events)[1:])
+                yield
             yield from self._start()
             if self._planned >= PLANNED:
                 yield from self._queue_up()
                 break
+        gone: list[MutableMapping[Any, Any]] = [self.ended, self.began, self._where, self._needs, *self._line.parts()]
+        for known in gone:
+            known.clear()  # one by one, since to forget 10,000 jobs at once takes some time
+            yield
 
     # -- what happens
 
-    def _happen(self, kind: int, job_id: int, gpu: str) -> None:
+    def _happen(self, kind: int, job_id: int, gpu: str) -> Generator[None, None, None]:
         if kind == END:
             self._leave(self.jobs[job_id])
+            yield from self._let_on(job_id)
         elif kind == OPEN:
             self._slots[gpu] = _slot(self._slots[gpu], self._slots[gpu].tenants, usable=True)
         elif kind == SETTLED:
@@ -151,9 +159,16 @@ class Course:
                 left = {other: tenant for other, tenant in slot.tenants.items() if other != job.id}
                 self._slots[gpu] = _slot(slot, left, usable=True)
         self._free_places += not self._where[job.id]
-        for dependent in self.world.dependents.get(job.id, ()):
+
+    def _let_on(self, ended: int) -> Generator[None, None, None]:
+        """Who has waited for this one; a gathering (world.py) is over with the last of its members."""
+        for dependent in self.world.dependents.get(ended, ()):
             self._needs[dependent] -= 1
-            self._ready_if_due(dependent)
+            if dependent > 0:
+                self._ready_if_due(dependent)
+            elif not self._needs[dependent]:
+                yield from self._let_on(dependent)
+            yield
 
     def _ready_if_due(self, job_id: int) -> None:
         if not self._needs.get(job_id) and job_id not in self._early:
@@ -217,24 +232,20 @@ class Course:
     def _queue_up(self) -> Generator[None, None, None]:
         """In the order of the line, each as soon as it finds GPUs and room within its bounds; then who had to wait."""
         yield
-        gpus, places, bounds = self._openings(), self._places(), dict[tuple[str, str], list[float]]()
+        gpus, places, bounds = self._openings(), self._places(), self._used()
         behind: list[Job] = []
-        for at, job in enumerate(self.world.waiting):
-            if not at % STEP:
-                yield
+        for job in self.world.waiting:
+            yield
             if job.id in self.world.waits_for or job.id in self._early:
                 behind.append(job)
             elif job.id not in self.began:
                 self._queue_one(job, gpus if job.spec.gpus else places, bounds)
-        for at, job in enumerate(behind):
-            if not at % STEP:
-                yield
+        for job in behind:
+            yield
             if job.id not in self.began:
                 self._queue_one(job, gpus if job.spec.gpus else places, bounds)
 
-    def _queue_one(
-        self, job: Job, servers: list[tuple[float, str]], bounds: dict[tuple[str, str], list[float]]
-    ) -> None:
+    def _queue_one(self, job: Job, servers: list[tuple[float, str]], bounds: Bounds) -> None:
         spec, asked = job.spec, job.spec.gpus or 1
         if len(servers) < asked:
             return
@@ -254,8 +265,16 @@ class Course:
             heap.sort()
 
     def _due(self, job: Job) -> float:
-        deps = (dep for dep in self.world.waits_for.get(job.id, ()) if self.ended.get(dep, inf) > self.now)
-        return max([self.world.later.get(job.id, self.now), *(self.ended.get(dep, inf) for dep in deps)])
+        others = self.world.waits_for.get(job.id, ())
+        return max([self.world.later.get(job.id, self.now), *map(self._over, others)])
+
+    def _over(self, other: int) -> float:
+        """When a job has ended, or all of a gathering, as far as that is known when it is first asked for."""
+        if other > 0:
+            return self.ended.get(other, inf)
+        if other not in self._gathered:
+            self._gathered[other] = max(map(self._over, self.world.waits_for.get(other, ())), default=self.now)
+        return self._gathered[other]
 
     def _openings(self) -> list[tuple[float, str]]:
         found = list[tuple[float, str]]()
@@ -280,16 +299,20 @@ class Course:
             found.append((("lane", self.world.lanes.name(spec)), cap))
         return found
 
-    def _bound(self, bounds: dict[tuple[str, str], list[float]], key: tuple[str, str], most: int) -> list[float]:
+    def _used(self) -> Bounds:
+        found: Bounds = defaultdict(list)
+        for job_id, end in self.ended.items():
+            spec = self.jobs[job_id].spec
+            for key, _ in self._bounds(spec) if end > self.now else ():
+                found[key] += [end] * (spec.gpus if key[0] == "lane" else 1)
+        return found
+
+    def _bound(self, bounds: Bounds, key: tuple[str, str], most: int) -> list[float]:
         """When each of its places comes free."""
-        if key not in bounds:
-            used = list[float]()
-            for job_id, end in self.ended.items():
-                spec = self.jobs[job_id].spec
-                if end > self.now and key in dict(self._bounds(spec)):
-                    used += [end] * (spec.gpus if key[0] == "lane" else 1)
-            bounds[key] = sorted([*used, *[self.now] * (most - len(used))])
-        return bounds[key]
+        found = bounds[key]
+        found += [self.now] * (most - len(found))
+        found.sort()
+        return found
 
 
 def _slot(slot: Slot, tenants: dict[int, Tenant], *, usable: bool | None = None) -> Slot:

@@ -6,13 +6,14 @@ last but one the truth lies nearly four times out of five: 76 to 80 % in the wee
 jobs fail and are cancelled, of which the draws know (fates.py), and are put in front of others, of which they do not.
 
 A job of which nothing is known never ends in these draws: who stands behind it has no median and no latest start. Once
-more it ends at once, which tells their earliest start.
+more it ends at once, which tells their earliest start; so does, then, one of which only the time limit is known.
 """
 
 from __future__ import annotations
 
 from array import array
 from heapq import heapify, heapreplace
+from itertools import chain
 from math import inf
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
@@ -31,8 +32,6 @@ DRAWS, FEW = 19, 9
 """With so many, and with few, since a plan takes longer."""
 EDGE = {DRAWS: 1, FEW: 0}
 """So many draws on either side lie outside the range: of n draws and the truth any order is equally likely."""
-STEP = 8
-"""Jobs that are dealt with in one step."""
 
 
 class Expected(NamedTuple):
@@ -98,85 +97,85 @@ class Times:
     def __init__(self, world: World, lengths: Lengths, draws: int, grace: float) -> None:
         self.world, self.draws, self._lengths, self._grace = world, draws, lengths, grace
         self.past = Memo(lengths.past)
-        self.unknown = 0
+        self.unknown: set[int] = set()
         """Jobs that are."""
+        self.open: set[int] = set()
+        """Those that may end at any moment, of which only the latest end is known."""
+        self.hopeful = False
+        """Whether these are taken for unknown as well."""
         self._jobs: dict[int, array[float] | None] = {}
         lengths.look(world.running, world.now)
 
     def of(self, job: Job) -> Sequence[float] | None:
-        """Of a waiting job; by draw, and behind them the median."""
+        """Of a waiting or running job; by draw, and behind them the median. Of one that runs, what is left."""
         if job.id not in self._jobs:
-            self._jobs[job.id] = self._make(job)
-        return self._jobs[job.id]
+            self._jobs[job.id] = self._left(job) if job.id in self.world.where else self._whole(job)
+        return None if self.hopeful and job.id in self.open else self._jobs[job.id]
 
     def forget(self, job: int) -> None:
         self._jobs.pop(job, None)
 
-    def _make(self, job: Job) -> array[float] | None:
+    def _whole(self, job: Job) -> array[float] | None:
         length = self._lengths.of(job.spec)
         if length is None:
-            self.unknown += 1
+            self.unknown.add(job.id)
             return None
+        if length.is_open:
+            self.open.add(job.id)
         return array("d", length.draw(job.id, self.draws))
 
-    def left(self, job: Job) -> list[float] | None:
-        """Of a running one, likewise."""
-        found = self._lengths.left(job, self.world.now, self.draws, self._grace)
-        if found is None:
-            self.unknown += 1
+    def _left(self, job: Job) -> array[float] | None:
+        rest = self._lengths.left(job, self.world.now, self.draws, self._grace)
+        if rest is None:
+            self.unknown.add(job.id)
             return None
-        ranks = self._lengths.order(job, self.world.now, self.draws)
-        return [*[found[rank] for rank in ranks], found[self.draws // 2]]
+        if rest.is_open:
+            self.open.add(job.id)
+        return array("d", [*[rest.seconds[rank] for rank in rest.order], rest.seconds[self.draws // 2]])
 
 
 def foretell(world: World, lengths: Lengths, grace: float = 10.0) -> Generator[None, None, dict[int, Expected]]:
-    """Step by step, each well below a millisecond."""
+    """Step by step, each about a millisecond at the most. The world is used up."""
     draws = DRAWS if world.plain else FEW
     times = Times(world, lengths, draws, grace)
-    running: dict[int, list[float] | None] = {}
-    for job in world.running:
-        running[job.id] = times.left(job)
+    for job in chain(world.running, world.waiting):
+        times.of(job)
         yield
     found = Draws(draws)
-    yield from _go(world, times, running, found, inf)
+    yield from _go(world, times, found, inf)
+    answer = {job.id: _ending(world.now, times.of(job), draws, is_open=job.id in times.open) for job in world.running}
     hopeful = found
-    if times.unknown or None in world.opens.values():
-        hopeful = Draws(draws)
-        yield from _go(world, times, running, hopeful, 0.0)
-    answer = dict[int, Expected]()
-    for job in world.running:
-        answer[job.id] = _ending(world.now, running[job.id], draws)
+    if times.unknown or times.open or None in world.opens.values():
+        hopeful, times.hopeful = Draws(draws), True
+        yield from _go(world, times, hopeful, 0.0)
     first = min((end for one in answer.values() if (end := one.end) is not None), default=world.now)
-    for at, job in enumerate(world.waiting):
+    world.waiting.reverse()
+    while world.waiting:
+        job = world.waiting.pop()
         answer[job.id] = _expected(job.id, found, hopeful, first)
-        for done in (found, hopeful, times):
+        for done in (found, hopeful, times, world):
             done.forget(job.id)  # here and there, since to forget 10,000 jobs at once takes some time
-        if not at % STEP:
-            yield
+        yield
     return answer
 
 
-def _go(
-    world: World, times: Times, running: Mapping[int, list[float] | None], found: Draws, unknown: float
-) -> Generator[None, None, None]:
+def _go(world: World, times: Times, found: Draws, unknown: float) -> Generator[None, None, None]:
     """`unknown`: so long takes whoever is unknown."""
     if world.plain and not (world.waits_for or world.later):
-        yield from _queue_up(world, times, running, found, unknown)
+        yield from _queue_up(world, times, found, unknown)
         return
     for draw in range(found.draws + 1):
-        yield from Course(world, times, running, found, draw, unknown).run()
+        yield from Course(world, times, found, draw, unknown).run()
 
 
-def _queue_up(
-    world: World, times: Times, running: Mapping[int, list[float] | None], found: Draws, unknown: float
-) -> Generator[None, None, None]:
+def _queue_up(world: World, times: Times, found: Draws, unknown: float) -> Generator[None, None, None]:
     """Each takes the next GPU that comes free, whichever: all that there is to it most of the time."""
     draws = found.draws
     never = [unknown] * (draws + 1)
-    frees = _frees(world, running, unknown, draws)
-    places = _places(world, running, unknown, draws)
+    left = {job.id: times.of(job) or never for job in world.running}
+    frees, places = _frees(world, left, unknown, draws), _places(world, left, draws)
     gpus = [slot.id for slot in world.slots]
-    for at, job in enumerate(world.waiting):
+    for job in world.waiting:
         heaps = frees if job.spec.gpus else places
         if not heaps[0]:
             continue
@@ -192,22 +191,20 @@ def _queue_up(
             found.gpu_ids[job.id] = (gpus[which],) if job.spec.gpus else ()
         ends.pop()
         found.summaries[job.id] = summary(starts, ends)
-        if not at % STEP:
-            yield
+        yield
 
 
 def _frees(
-    world: World, running: Mapping[int, list[float] | None], unknown: float, draws: int
+    world: World, left: Mapping[int, Sequence[float]], unknown: float, draws: int
 ) -> list[list[tuple[float, int]]]:
     """When each GPU comes free, by draw."""
-    never = [unknown] * (draws + 1)
     frees = list[list[tuple[float, int]]]()
     for draw in range(draws + 1):
         heap = list[tuple[float, int]]()
         for which, slot in enumerate(world.slots):
             at = world.now
             if slot.tenants:
-                at += max((running.get(job) or never)[draw] for job in slot.tenants)
+                at += max(left[job][draw] if job in left else unknown for job in slot.tenants)
             elif not slot.usable:
                 opens = world.opens.get(slot.id)
                 at = opens if opens is not None else at + (inf if unknown else slot.opens_in)
@@ -217,12 +214,9 @@ def _frees(
     return frees
 
 
-def _places(
-    world: World, running: Mapping[int, list[float] | None], unknown: float, draws: int
-) -> list[list[tuple[float, int]]]:
+def _places(world: World, left: Mapping[int, Sequence[float]], draws: int) -> list[list[tuple[float, int]]]:
     """The same of the places for jobs that need no GPU."""
-    never = [unknown] * (draws + 1)
-    held = [running[job.id] or never for job in world.running if not job.gpu_ids][: world.cpu_jobs]
+    held = [left[job.id] for job in world.running if not job.gpu_ids][: world.cpu_jobs]
     places = list[list[tuple[float, int]]]()
     for draw in range(draws + 1):
         heap = [(world.now + times[draw], which) for which, times in enumerate(held)]
@@ -232,12 +226,12 @@ def _places(
     return places
 
 
-def _ending(now: float, left: list[float] | None, draws: int) -> Expected:
+def _ending(now: float, left: Sequence[float] | None, draws: int, *, is_open: bool) -> Expected:
     if left is None:
         return Expected(end_earliest=now)
     ends = sorted(left[:draws])
-    edge = EDGE[draws]
-    return Expected(end=now + median(ends), end_earliest=now + ends[edge], end_latest=now + ends[-1 - edge])
+    first = 0.0 if is_open else ends[EDGE[draws]]
+    return Expected(end=now + median(ends), end_earliest=now + first, end_latest=now + ends[-1 - EDGE[draws]])
 
 
 def _expected(job: int, found: Draws, hopeful: Draws, next_end: float) -> Expected:

@@ -33,7 +33,7 @@ def left(job: Mapping[str, Any], now: float) -> str:
     said = _said(job.get("expected_end_at"), job.get("expected_end_range"), now)
     if not said:
         return "end unknown" if said is None else "about to end"
-    return said.removeprefix("in ") + " left"
+    return said.removeprefix("in ").replace("within", "at most") + " left"
 
 
 def _said(at: float | None, between: Sequence[float | None] | None, now: float) -> str | None:

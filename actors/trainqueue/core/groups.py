@@ -74,6 +74,10 @@ class Groups:
         itself = job.id < job.bound and job.id in living
         return living.bisect_left(job.bound) - itself
 
+    def newest(self, group: str, bound: int) -> int:
+        """The last living member below the bound; 0 where there is none."""
+        return next(self._living.get(group, SortedSet()).irange(None, bound - 1, reverse=True), 0)
+
     @staticmethod
     def bind(job: Job, bound: int) -> None:
         """It is to wait for all of its groups: for those of their jobs with ids below the bound."""

@@ -1,8 +1,10 @@
 """How long jobs take: by what they say themselves, by earlier runs of theirs and of their likes, by their time limit.
 
-The sources, the best first: the progress of a running job; completed runs of the same command; of one of the same shape
-(shape.py: the arguments differ); of the same script; of the same group; a run of the same shape that is under way and
-tells when it ends; the time limit. Who has none of them is unknown, and stays so: nobody is served with a guess.
+The sources, the best first: the progress of a running job (said.py); completed runs of the same command; of one of the
+same shape (shape.py: the arguments differ); of the same script; of the same shape in another folder, such as another
+worktree; of the same group; a run of the same shape that is under way and tells when it ends; the time limit. Who has
+none of them is unknown, and stays so: nobody is served with a guess. Of whom only the time limit is known, the latest
+end is: what part of their limits other jobs use tells how long it will take, but not that it takes no less.
 
 Only completed runs tell how long one takes. One that has failed or was cancelled has not shown that, and a failure
 after three seconds would make the next run of the same command look short, which is the one run that has been mended.
@@ -11,101 +13,42 @@ How often jobs fail or are cancelled, and when, is counted by itself (fates.py).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
-from math import exp, inf, log, sqrt
+from collections import defaultdict
+from math import exp, log, sqrt
 from typing import TYPE_CHECKING
 from zlib import crc32
 
 from trainqueue.core import chances, fates
-from trainqueue.core.expect import FRESH, is_sane, told_end
-from trainqueue.core.fates import SURE, Fate, Fates, factors
+from trainqueue.core.fates import Fates
 from trainqueue.core.job import Pending, Running
-from trainqueue.core.likeness import Likeness, Run, learn
-from trainqueue.core.shape import shape
+from trainqueue.core.length import Length, Limited, Rest
+from trainqueue.core.lessons import WEIGHT, Lessons
+from trainqueue.core.likeness import GROUP, Likeness, Run, learn
+from trainqueue.core.said import said
+from trainqueue.core.shape import number, shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from trainqueue.core.job import Job
     from trainqueue.core.past import Past
+    from trainqueue.core.said import Said
     from trainqueue.core.spec import JobSpec
 
-KEPT = 40
-"""Runs of one kind that count."""
-KINDS = 4000
-"""Kinds of jobs that are remembered, the last used ones."""
-ENOUGH = 3
-"""Jobs with a limit that have shown which part of it they use."""
-PRIOR = {"exact": 0.08, "whole": 0.15, "script": 0.25, "group": 0.25}
+EXACT, WHOLE, SCRIPT, ELSEWHERE, GROUPED = "exact", "whole", "script", "elsewhere", "group"
+"""The sorts of kinds, the most alike first."""
+PRIOR = {EXACT: 0.08, WHOLE: 0.15, SCRIPT: 0.25, ELSEWHERE: 0.25, GROUPED: 0.25}
 """How widely runs of one kind spread, as the natural logarithm of a factor, until they show it themselves."""
-WEIGHT = 2.0
-"""For so many runs that counts."""
+KEPT, SAME = 40, 5
+"""Runs of one kind that count, and of the very same command."""
 FEW = 3
 """Runs of a kind; with fewer, the next wider kind is asked."""
-FITS = 20_000
-"""Kinds of which it is kept what they tell."""
-SAYS = 0.06
-"""How widely the truth spreads about the time left that a script tells."""
+HABIT, ENOUGH = 0.25, 3
+"""How widely the parts of their limits spread that jobs use, and how many must have shown theirs."""
 BELIEVED = 4.0
 """A script that contradicts its earlier runs by so many times that is right, and they are not like it."""
 ENDING = 5.0
 """Seconds that a job takes to end that was told to; at the most its grace."""
-
-
-@dataclass(frozen=True, slots=True)
-class Length:
-    """`doubt` is about the middle itself, so it is the same for all jobs that are known from the same runs, `of`."""
-
-    middle: float
-    spread: float
-    doubt: float = 0.0
-    of: int = 0
-    limit: float | None = None
-    """It is ended then."""
-    fate: Fate = SURE
-
-    @property
-    def wide(self) -> float:
-        """Of both."""
-        return sqrt(self.spread**2 + self.doubt**2)
-
-    def draw(self, who: int, draws: int) -> list[float]:
-        """What it takes in each draw, and behind them its median."""
-        middle, ranks, most = self.middle, chances.order(draws, who), inf if self.limit is None else self.limit
-        spreads, doubts = factors(self.spread, self.fate, draws), _doubts(self.doubt, self.of, draws)
-        found = [middle * spreads[rank] * doubt for rank, doubt in zip(ranks, doubts, strict=True)]
-        found.append(middle)
-        return found if most >= max(found) else [min(most, seconds) for seconds in found]
-
-
-@dataclass(frozen=True, slots=True)
-class Limited:
-    """A job of which nothing is known but its time limit: it may end at any moment before, and rather late.
-
-    How far too long people's limits are is not known of any such job, so they all go by one order of ranks.
-    """
-
-    limit: float
-
-    def draw(self, who: int, draws: int) -> list[float]:
-        """As of a Length."""
-        del who
-        times = [self.limit * min(1.0, 0.1 + 2 * (rank + 0.5) / draws) for rank in range(draws)]
-        return [*[times[rank] for rank in chances.order(draws, 0)], self.limit]
-
-    def left(self, ran: float, draws: int) -> list[float]:
-        """By rank."""
-        over = min(0.95, max(0.0, (ran / self.limit - 0.1) / 2))
-        parts = (over + (rank + 0.5) / draws * (1 - over) for rank in range(draws))
-        return [max(0.0, self.limit * min(1.0, 0.1 + 2 * part) - ran) for part in parts]
-
-
-@lru_cache(maxsize=512)
-def _doubts(doubt: float, of: int, draws: int) -> tuple[float, ...]:
-    """By draw, the same for all that are in doubt about the same."""
-    found = factors(doubt, SURE, draws)
-    return tuple(found[rank] for rank in chances.order(draws, of))
 
 
 class Lengths:
@@ -113,14 +56,12 @@ class Lengths:
 
     def __init__(self, past: Past) -> None:
         self.past = past
-        self._runs: dict[object, list[Run]] = {}
-        """By kind, the newest first."""
-        self._ratios: list[float] = []
-        """Run time in parts of the time limit."""
-        self._under_way: dict[object, list[Run]] = {}
-        """What running jobs of a kind are expected to take, by their own words."""
-        self._fits: dict[object, Likeness | None] = {}
         self.fates = Fates()
+        self._lessons = {sort: Lessons(prior, SAME if sort == EXACT else KEPT) for sort, prior in PRIOR.items()}
+        self._parts: list[float] = []
+        """Run time in parts of the time limit, of the last jobs that have one."""
+
+    # -- what happens
 
     def broken_off(self, spec: JobSpec, seconds: float) -> None:
         """It has failed, or was cancelled, so long after its start."""
@@ -132,166 +73,133 @@ class Lengths:
         """It has completed."""
         self.fates.ended(shape(spec).whole, early=False)
         run = _run(spec, seconds)
-        for _, kind in kinds(spec):
-            runs = self._runs.pop(kind, [])
-            self._runs[kind] = [run, *runs][:KEPT]
-            self._fits.pop(kind, None)
-        while len(self._runs) > KINDS:
-            del self._runs[next(iter(self._runs))]
+        for sort, kind in kinds(spec):
+            self._lessons[sort].add(kind, _bare(run) if sort == EXACT else run)
         if spec.time_limit:
-            self._ratios = [min(1.0, seconds / spec.time_limit), *self._ratios][:KEPT]
+            self._parts = [min(1.0, seconds / spec.time_limit), *self._parts][:KEPT]
 
     def recall(self, spec: JobSpec, seconds: float) -> None:
         """One that has completed before all that are known."""
         self.fates.ended(shape(spec).whole, early=False)
-        for _, kind in kinds(spec):
-            runs = self._runs.setdefault(kind, [])
-            if len(runs) < KEPT:
-                runs.append(_run(spec, seconds))
-                self._fits.pop(kind, None)
-        if spec.time_limit and len(self._ratios) < KEPT:
-            self._ratios.append(min(1.0, seconds / spec.time_limit))
+        run = _run(spec, seconds)
+        for sort, kind in kinds(spec):
+            self._lessons[sort].recall(kind, _bare(run) if sort == EXACT else run)
+        if spec.time_limit and len(self._parts) < KEPT:
+            self._parts.append(min(1.0, seconds / spec.time_limit))
 
     def look(self, running: Iterable[Job], now: float) -> None:
         """What those that run say of themselves is also told of their likes."""
-        for kind in self._under_way:
-            self._fits.pop(kind, None)
-        self._under_way = {}
+        under_way = {sort: defaultdict[int, list[Run]](list) for sort in self._lessons}
         for job in running:
-            if (said := told(job, now)) is not None and said[0] > 0:
-                for level, kind in kinds(job.spec):
-                    if level != "exact":
-                        self._under_way.setdefault(kind, []).append(_run(job.spec, said[0]))
-                        self._fits.pop(kind, None)
+            if (its := said(job, now)) is not None:
+                run = _run(job.spec, its.total)
+                for sort, kind in kinds(job.spec):
+                    if sort != EXACT:
+                        under_way[sort][kind].append(run)
+        for sort, lessons in self._lessons.items():
+            lessons.watch(under_way[sort])
+
+    # -- who asks
 
     def of(self, spec: JobSpec) -> Length | Limited | None:
         """Of a whole run."""
-        limit = spec.time_limit
-        exact, *others = kinds(spec)
-        like, fate = None, self.fates.of(shape(spec).whole)
-        for level, kind in others:
-            found = self._fit(level, kind)
-            if found is not None and (like is None or like[0].runs < FEW):
-                like = found, kind
-        same = self._fit(*exact) or self._same(exact[1], spec)
-        values = _values(spec)
+        limit, fate = spec.time_limit, self.fates.of(shape(spec).whole)
+        (_, exact), *others = kinds(spec)
+        same, like = self._same(exact, spec), self._like(others)
         if same is not None:
             spread = same.spread if like is None else _mixed(same, like[0])
-            doubt = spread / sqrt(same.runs)
-            return Length(exp(same.base), _rounded(spread), _rounded(doubt), _number(exact[1]), limit, fate)
+            return Length(exp(same.base), _rounded(spread), _rounded(spread / sqrt(same.runs)), exact, limit, fate)
         if like is not None:
-            expected, doubt, unseen = like[0].of(values)
-            return Length(
-                exp(expected), _rounded(like[0].spread), _rounded(doubt), _number((like[1], unseen)), limit, fate
-            )
+            expected, doubt, unseen = like[0].of(_values(spec))
+            of = crc32(f"{like[1]}{unseen}".encode(errors="replace"))
+            return Length(exp(expected), _rounded(like[0].spread), _rounded(doubt), of, limit, fate)
         if limit is None:
             return None
-        if len(self._ratios) < ENOUGH:
+        if len(self._parts) < ENOUGH:
             return Limited(limit)
-        usual = learn([Run(log(max(ratio, 1e-3)), {}) for ratio in self._ratios], 0.25, WEIGHT)
+        usual = learn([Run(log(max(part, 1e-3)), {}) for part in self._parts], HABIT, WEIGHT)
         doubt = _rounded(usual.spread / sqrt(usual.runs))
-        return Length(limit * exp(usual.base), _rounded(usual.spread), doubt, 0, limit, fate)
+        return Length(limit * exp(usual.base), _rounded(usual.spread), doubt, 0, limit, fate, is_open=True)
 
-    def _fit(self, level: str, kind: object) -> Likeness | None:
-        if kind not in self._fits:
-            if len(self._fits) > FITS:
-                self._fits.clear()
-            runs = [*self._under_way.get(kind, ()), *self._runs.get(kind, ())]
-            runs = runs[:5] if level == "exact" else runs
-            self._fits[kind] = learn(runs, PRIOR[level], WEIGHT) if runs else None
-        return self._fits[kind]
+    def _same(self, kind: int, spec: JobSpec) -> Likeness | None:
+        """By runs of the very same command; some only the journal remembers."""
+        lessons = self._lessons[EXACT]
+        found = lessons.of(kind)
+        if found is None and (times := self.past.runs(spec).times):
+            found = lessons.learn(kind, [_bare(_run(spec, seconds)) for seconds in times])
+        return found
 
-    def _same(self, kind: object, spec: JobSpec) -> Likeness | None:
-        """Runs of the very same command that only the journal remembers."""
-        times = self.past.runs(spec).times
-        if times:
-            runs = [Run(log(max(seconds, 1e-3)), {}) for seconds in times]
-            self._fits[kind] = learn(runs, PRIOR["exact"], WEIGHT)
-        return self._fits[kind]
+    def _like(self, others: Iterable[tuple[str, int]]) -> tuple[Likeness, int] | None:
+        """The kind that is the most alike and has runs enough; another folder counts where nothing is known of this."""
+        like: tuple[Likeness, int] | None = None
+        for sort, kind in others:
+            if like is None or (like[0].runs < FEW and sort != ELSEWHERE):
+                found = self._lessons[sort].of(kind)
+                like = like if found is None else (found, kind)
+        return like
 
-    def left(self, job: Job, now: float, draws: int, grace: float) -> list[float] | None:
-        """Seconds that a pending or running job has still to go, by rank; None where nobody knows."""
+    def left(self, job: Job, now: float, draws: int, grace: float) -> Rest | None:
+        """What a pending or running job has still to go; None where nobody knows."""
         state, limit = job.state, job.spec.time_limit
         assert isinstance(state, Pending | Running)
-        since = min(now, state.at if isinstance(state, Pending) else state.started_at + state.idle)
-        ran = now - since
+        ran = now - min(now, state.at if isinstance(state, Pending) else state.started_at + state.idle)
+        own = chances.order(draws, job.id)
         stopping = state.stopping or (isinstance(state, Running) and (state.preempting or state.is_ending))
         if stopping or (limit is not None and ran >= limit):
             most = min(ENDING, grace if job.spec.grace is None else job.spec.grace)
-            return [most * (rank + 0.5) / draws for rank in range(draws)]
+            return Rest([most * (rank + 0.5) / draws for rank in range(draws)], own)
         if isinstance(state, Running) and state.suspended:
             return None
-        length, said = self.of(job.spec), told(job, now)
-        if said is not None:
-            length, had = _both(length, *said), max(0.0, (job.progress or {})["updated_at"] - since)
-            rest = max(1e-3, length.middle - had)
-            its = rest, min(1.0, length.spread * length.middle / rest)
-            fate = self.fates.of(shape(job.spec).whole).after(ran / length.middle)
-            found = fates.left(its, fate, ran - had, draws)
+        length, its = self.of(job.spec), said(job, now)
+        if its is not None:
+            rest = Rest(self._by_its_words(job.spec, length, its, draws), own)
         elif length is None:
             return None
         elif isinstance(length, Limited):
-            return length.left(ran, draws)
-        else:
-            found = fates.left((length.middle, length.wide), length.fate, ran, draws)
-        return found if limit is None else [min(seconds, limit - ran) for seconds in found]
+            return Rest(length.left(ran, draws), chances.order(draws, 0), is_open=True)
+        else:  # what is doubted of its likes is doubted of it in the same draws
+            order = chances.joint(draws, (job.id, length.spread), (length.of, length.doubt))
+            rest = Rest(fates.left((length.middle, length.wide), length.fate, ran, draws), order, length.is_open)
+        return rest if limit is None else rest._replace(seconds=[min(one, limit - ran) for one in rest.seconds])
 
-    def order(self, job: Job, now: float, draws: int) -> tuple[int, ...]:
-        """The ranks of a running job, draw by draw: what is doubted of its likes is doubted of it in the same draws."""
-        length = self.of(job.spec)
-        if isinstance(length, Limited):
-            return chances.order(draws, 0)
-        if length is None or told(job, now) is not None:
-            return chances.order(draws, job.id)
-        return chances.joint(draws, (job.id, length.spread), (length.of, length.doubt))
+    def _by_its_words(self, spec: JobSpec, length: Length | Limited | None, its: Said, draws: int) -> list[float]:
+        whole = _both(length, its)
+        rest = max(1e-3, whole.middle - its.had)
+        spread = min(1.0, whole.spread * whole.middle / rest)
+        fate = self.fates.of(shape(spec).whole).after((its.had + its.since) / whole.middle)
+        found = fates.left((rest, spread), fate, its.since, draws)
+        return [sum(both) for both in zip(found, its.held_up(draws), strict=True)]
 
 
-def kinds(spec: JobSpec) -> list[tuple[str, object]]:
-    """Of which jobs a job may be, those that are the most like it first."""
+def kinds(spec: JobSpec) -> list[tuple[str, int]]:
+    """Of which jobs a job may be, of each sort, those that are the most like it first."""
     its = shape(spec)
-    found: list[tuple[str, object]] = [
-        ("exact", (spec.cwd, spec.command, spec.gpus)),
-        ("whole", its.whole),
-        ("script", its.script),
-    ]
-    return found if spec.group is None else [*found, ("group", (spec.group, spec.gpus))]
+    exact = number(spec.cwd, spec.command, spec.gpus)
+    found = [(EXACT, exact), (WHOLE, its.whole), (SCRIPT, its.script), (ELSEWHERE, its.elsewhere)]
+    return found if spec.group is None else [*found, (GROUPED, number(spec.group, spec.gpus))]
 
 
-def told(job: Job, now: float) -> tuple[float, float] | None:
-    """What a running job says by its progress: the length of the whole run, and how widely that may spread."""
-    state, progress = job.state, job.progress or {}
-    if not isinstance(state, Running):
-        return None
-    since = state.started_at + state.idle
-    end, at, part = told_end(progress), progress.get("updated_at"), progress.get("fraction")
-    if end is None and at is not None and part and at > since:
-        rest = (at - since) * (1 - part) / part
-        end = (at, at + rest) if is_sane(rest) else None
-    if end is None:
-        return None
-    at, end_at = end
-    rest, total = max(0.0, end_at - at), end_at - since
-    if not 0 <= now - at <= max(FRESH, rest / 2) or total <= 0:
-        return None
-    return total, max(1e-3, SAYS * rest / total)
-
-
-def _both(length: Length | Limited | None, total: float, spread: float) -> Length:
+def _both(length: Length | Limited | None, its: Said) -> Length:
     """What it says, and what its earlier runs say, each for what it is worth."""
-    if not isinstance(length, Length) or abs(log(total / length.middle)) > BELIEVED * length.wide:
-        return Length(total, spread)
-    its, theirs = spread**-2, length.wide**-2
-    middle = exp((its * log(total) + theirs * log(length.middle)) / (its + theirs))
-    return Length(middle, (its + theirs) ** -0.5)
+    if not isinstance(length, Length) or abs(log(its.total / length.middle)) > BELIEVED * length.wide:
+        return Length(its.total, its.spread)
+    own, theirs = its.spread**-2, length.wide**-2
+    middle = exp((own * log(its.total) + theirs * log(length.middle)) / (own + theirs))
+    return Length(middle, (own + theirs) ** -0.5)
 
 
 def _run(spec: JobSpec, seconds: float) -> Run:
     return Run(log(max(seconds, 1e-3)), _values(spec))
 
 
+def _bare(run: Run) -> Run:
+    """Runs of the very same command have the same values, which need not be kept."""
+    return Run(run.seconds, {})
+
+
 def _values(spec: JobSpec) -> Mapping[str, str]:
-    its = shape(spec)
-    return its.values if spec.group is None else {**its.values, "group": spec.group}
+    its = shape(spec).values
+    return its if spec.group is None else {**its, GROUP: spec.group}
 
 
 def _mixed(same: Likeness, like: Likeness) -> float:
@@ -302,8 +210,3 @@ def _mixed(same: Likeness, like: Likeness) -> float:
 def _rounded(spread: float) -> float:
     """So that many jobs share their draws."""
     return max(0.005, round(spread, 3))
-
-
-@lru_cache(maxsize=16_384)
-def _number(kind: object) -> int:
-    return crc32(repr(kind).encode(errors="replace"))

@@ -113,9 +113,9 @@ class Line:
         """The first ready jobs, in start order."""
         return [self._ready[key] for key in self._ready.islice(0, some)]
 
-    def everybody(self) -> list[Job]:
-        """As `page` tells them, all at once."""
-        return [*self._ready.values(), *self._parked.values()]
+    def everybody(self) -> Iterator[int]:
+        """The ids of all that wait now, parked ones among the others, by their places now: a lasting answer."""
+        return (job for _, _, job in merge([*self._ready], [*self._parked]))
 
     def page(self, offset: int, limit: int) -> Iterator[Job]:
         """Ready jobs in start order, then the parked ones, without walking what lies before `offset`."""

@@ -3,6 +3,9 @@
 `train.py --lr 0.1` and `train.py --lr 0.01` are of one shape: the same program and script in the same folder, the same
 names of options, as many GPUs. What differs is kept beside it, as values by name: some of them (`--epochs`) may tell
 how long a run takes, and most (`--seed`) do not.
+
+Commands with something in common have a number in common. The words themselves of some thousand commands would take
+more memory than all that is learnt of them.
 """
 
 from __future__ import annotations
@@ -10,6 +13,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
+from hashlib import blake2b
+from sys import intern
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,16 +31,26 @@ MOST = 64
 """Words of a command that are looked at: nobody sweeps over more, and a command may have 100,000."""
 SLEPT = "seconds"
 """What the only argument of `sleep` is called."""
+FOLDER = "folder"
+"""What its folder is called, which is a value like others where jobs of several folders are compared."""
 LONGEST = 200
 """Characters of one word that count."""
 
 
+KEPT = 1024
+"""Commands of which the shape is kept at hand."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """`script`: the least that two commands may have in common; `whole`: all but the values."""
+    """`whole`: all but the values; `script`: the least that two commands of one folder may have in common.
 
-    script: tuple[object, ...]
-    whole: tuple[object, ...]
+    `elsewhere`: as `whole`, in whichever folder, such as another worktree of the same code.
+    """
+
+    whole: int
+    script: int
+    elsewhere: int
     values: dict[str, str] = field(compare=False)
 
 
@@ -44,9 +59,14 @@ def shape(spec: JobSpec) -> Shape:
     return _shape(spec.cwd, spec.command[:MOST], spec.gpus, extra)
 
 
-@lru_cache(maxsize=16_384)
+def number(*words: object) -> int:
+    """The same for the same words, also in the next daemon: 64 bits."""
+    return int.from_bytes(blake2b(repr(words).encode(errors="replace"), digest_size=8).digest(), "big")
+
+
+@lru_cache(maxsize=KEPT)
 def _shape(cwd: str, command: tuple[str, ...], gpus: int, extra: tuple[tuple[str, str], ...]) -> Shape:
-    program, *words = _words(command)
+    program, *words = (word.removeprefix(f"{cwd}/") for word in _words(command))
     values, named = dict[str, str](), list[str]()
     option: str | None = None
     for word in words:
@@ -63,8 +83,11 @@ def _shape(cwd: str, command: tuple[str, ...], gpus: int, extra: tuple[tuple[str
             named.append("#" if NUMBER.match(word) else DIGITS.sub("#", word))
             option = None
     values |= {f"${name}": value for name, value in extra}
-    options = tuple(sorted(name for name in values if not name.startswith("#")))
-    return Shape((cwd, program, *named[:1], gpus), (cwd, program, tuple(named), options, gpus), values)
+    options = sorted(name for name in values if not name.startswith("#"))
+    whole = (program, named, options, gpus)
+    values = {intern(name): intern(value) for name, value in values.items()}  # most jobs of a sweep have most of them
+    values[FOLDER] = cwd
+    return Shape(number(cwd, *whole), number(cwd, program, named[:1], gpus), number(*whole), values)
 
 
 def _words(command: Sequence[str]) -> Iterator[str]:

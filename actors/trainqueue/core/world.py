@@ -1,4 +1,8 @@
-"""What the forecast needs to know of the present: who runs, who waits for what, which GPUs there are."""
+"""What the forecast needs to know of the present: who runs, who waits for what, which GPUs there are.
+
+Who waits for a group waits for a gathering: a negative number, which waits for the members itself and is shared by all
+that wait for the same ones. So ten thousand jobs may wait for a group of ten thousand.
+"""
 
 from __future__ import annotations
 
@@ -8,23 +12,23 @@ from typing import TYPE_CHECKING
 from trainqueue.core.gates import Gates
 from trainqueue.core.job import Queued
 from trainqueue.core.lanes import Lanes
-from trainqueue.core.line import Line, place
 from trainqueue.core.retries import moment
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
 
     from trainqueue.core.arbiter import Core
     from trainqueue.core.job import Job
+    from trainqueue.core.line import Line
     from trainqueue.core.slot import Slot
     from trainqueue.core.spec import JobSpec
 
 SOON = 1.0
 """Seconds until the memory of a job that has left is back."""
-PAGE = 20
-"""Waiting jobs that are looked at in one step."""
-MANY = 1000
-"""Members of groups that a job waits for; beyond that its start is unknown."""
+GATHERED = 50_000
+"""Members in all gatherings; whoever waits for still more of them starts nobody knows when."""
+STEP = 100
+"""Members that are gathered in one step."""
 
 
 @dataclass(slots=True)
@@ -44,8 +48,17 @@ class World:
     """When others may start at the earliest."""
     jobs: dict[int, Job] = field(default_factory=dict[int, "Job"])
     """All of them by id."""
-    waits_for: dict[int, set[int]] = field(default_factory=dict[int, set[int]])
+    where: dict[int, tuple[str, ...]] = field(default_factory=dict[int, tuple[str, ...]])
+    """The GPUs of those that run."""
+    waits_for: dict[int, list[int]] = field(default_factory=dict[int, list[int]])
+    """Of jobs and gatherings."""
+    needs: dict[int, int] = field(default_factory=dict[int, int])
+    """How many those are."""
     dependents: dict[int, list[int]] = field(default_factory=dict[int, list[int]])
+    gatherings: dict[tuple[str, int, int], int] = field(default_factory=dict[tuple[str, int, int], int])
+    """By group, its last member that counts, and the job that is a member itself."""
+    gathered: int = 0
+    """Members of all of them."""
     cpu_jobs: int = 1
     plain: bool = True
     """All waiting jobs ask for one GPU, whichever, and nothing bounds them but the GPUs: no plan is needed then."""
@@ -61,12 +74,23 @@ class World:
             found.hold(job)
         return found
 
+    def forget(self, job: int) -> None:
+        for known_of in (self.jobs, self.waits_for, self.dependents):
+            known_of.pop(job, None)
+
+    def wait(self, job: int, others: Sequence[int]) -> None:
+        """For these as well."""
+        self.waits_for.setdefault(job, []).extend(others)
+        self.needs[job] = self.needs.get(job, 0) + len(others)
+        for other in others:
+            self.dependents.setdefault(other, []).append(job)
+
 
 def present(core: Core, now: float) -> Generator[None, None, World]:
     """A job that only a person, or a change of the machine, can let start is not among the waiting.
 
-    Who runs and who waits is taken down in the first step, each as he is then or some steps later; who does not wait
-    any more by then is left out.
+    Who runs and who waits, in which order, is taken down in the first step; each waiting job as it is some steps later,
+    and if it does not wait any more by then it is left out.
     """
     slots = core.board.slots()
     opens = dict[str, float | None]()
@@ -76,53 +100,59 @@ def present(core: Core, now: float) -> Generator[None, None, World]:
     running, everybody = [job.snapshot() for job in core.active()], core.line.everybody()
     world = World(now, slots, opens, running, [], set(), {}, cpu_jobs=core.leases.cpu_jobs)
     world.jobs = {job.id: job for job in world.running}
+    world.where = {job.id: job.gpu_ids for job in world.running}
     world.settle, world.lanes = core.limits.settle_time, core.lanes
     if not (core.paused or core.draining):
-        in_order, last = True, None
-        for at in range(0, len(everybody), PAGE):
-            for job in everybody[at : at + PAGE]:
-                _wait(world, core, job)
-                in_order, last = in_order and (last is None or last <= place(job)), place(job)
+        for known in everybody:
+            if (job := core.jobs.get(known)) is not None and may_start(core, job) and known not in world.where:
+                yield from _wait(world, core, job.snapshot())
             yield
-        if not in_order:
-            world.waiting.sort(key=place)
     return world
 
 
-def _wait(world: World, core: Core, known: Job) -> None:
-    state, spec = known.state, known.spec
-    if known.id in world.jobs or not isinstance(state, Queued):
-        return
-    job = known.snapshot()
-    if state.is_held or not core.needs.met(job) or core.lanes.closed(spec) is not None:
-        return
-    if job.waits_for or job.waits_for_groups:
-        if not (found := _awaited(core, job)):
+def may_start(core: Core, job: Job) -> bool:
+    """Some day, by itself."""
+    if not isinstance(job.state, Queued) or job.state.is_held or core.lanes.closed(job.spec) is not None:
+        return False
+    if job.waits_for & {*job.spec.after_failed} or not job.waits_for <= core.jobs.keys():
+        return False  # nobody knows: it waits for a failure, or for what has gone
+    return core.needs.met(job)
+
+
+def _wait(world: World, core: Core, job: Job) -> Generator[None, None, None]:
+    others = [*job.waits_for]
+    for group in job.waits_for_groups:
+        found = yield from _gather(world, core, job, group)
+        if found is None:
             return
-        world.waits_for[job.id] = found
-        for dep in found:
-            world.dependents.setdefault(dep, []).append(job.id)
+        others.append(found)
+    if others:
+        world.wait(job.id, others)
     at = moment(job)
     if at is not None and at > world.now:
         world.later[job.id] = at
-    if job.id not in world.waits_for and job.id not in world.later:
+    if not others and job.id not in world.later:
         world.ready.add(job.id)
     world.waiting.append(job)
     world.jobs[job.id] = job
-    if world.plain and not is_plain(core, spec):
+    if world.plain and not is_plain(core, job.spec):
         world.plain = False
 
 
-def _awaited(core: Core, job: Job) -> set[int]:
-    """Empty where nobody knows: a job that waits for a failure, or for what has gone."""
-    if job.waits_for & {*job.spec.after_failed} or not job.waits_for <= core.jobs.keys():
-        return set()
-    found = {*job.waits_for}
-    for group in job.waits_for_groups:
-        if core.groups().count(job, group) > MANY:
-            return set()
-        found |= {*core.groups().members(job, group)}
-    return found
+def _gather(world: World, core: Core, job: Job, group: str) -> Generator[None, None, int | None]:
+    """The gathering of those of the group that this job waits for; None where they are too many."""
+    itself = job.spec.group == group and job.id < job.bound
+    key = (group, core.groups().newest(group, job.bound), job.id if itself else 0)
+    if key not in world.gatherings:
+        if world.gathered + core.groups().count(job, group) > GATHERED:
+            return None
+        members = core.groups().members(job, group)
+        world.gathered += len(members)
+        world.gatherings[key] = made = -1 - len(world.gatherings)
+        for at in range(0, len(members), STEP):
+            world.wait(made, members[at : at + STEP])
+            yield
+    return world.gatherings[key]
 
 
 def is_plain(core: Core, spec: JobSpec) -> bool:

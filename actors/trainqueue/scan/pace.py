@@ -70,6 +70,12 @@ class Pace:
         """The job was not let run for so long, which says nothing of it."""
         self._skipped += seconds
 
+    @property
+    def every(self) -> float | None:
+        """Seconds from one sample to the next, lately; None while nobody can say."""
+        samples = self._samples
+        return (samples[-1][0] - samples[0][0]) / (len(samples) - 1) if len(samples) > 1 else None
+
     def rate(self, now: float, total: float | None = None) -> float | None:
         """Steps a second; None while nobody can say. Falls while nothing comes any more."""
         samples = self._samples
@@ -78,7 +84,7 @@ class Pace:
         (begin, first), (end, last) = samples[0], samples[-1]
         if self._first and last - first > 1 and last - first > SMALL * (total or 0.0):
             return None
-        usual = (end - begin) / (len(samples) - 1)
+        usual = self.every or 0.0
         now -= self._skipped
         if now - end > max(1.0, 3 * usual):
             end = now

@@ -49,6 +49,7 @@ class Told:
         found["message"] = place.message if report.get("message") is None else report["message"]
         found["metrics"] = {**self.scanner.metrics, **report.get("metrics", {})}
         found["rate"], found["eta"] = self._speed(found, unit, now, place.exact if unit != "report" else None)
+        found["every"] = self._pace.every
         if place.partial and unit != "report":
             found["eta"] = None
         if self._report is None and not any(found.values()):

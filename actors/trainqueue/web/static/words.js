@@ -82,12 +82,12 @@ export function starts(job, now) {
   return text === null ? "start unknown" : `starts ${text || "now"}`;
 }
 
-/** What a running job has left: "about 2 h 5 left", "1 h to 2 h left", "end unknown". */
+/** What a running job has left: "about 2 h 5 left", "1 h to 2 h left", "at most 1 h left", "end unknown". */
 export function left(job, now) {
   if (job.state !== "running" && job.state !== "pending") return "";
   const text = expected(job.expected_end_at, job.expected_end_range, now);
   if (!text) return text === null ? "end unknown" : "about to end";
-  return `${text.replace(/^in /, "")} left`;
+  return `${text.replace(/^in /, "").replace("within", "at most")} left`;
 }
 
 const [AT_ONCE, MATTERS, LEAST] = [1, 0.25, 10];
