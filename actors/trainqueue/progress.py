@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import time
 from stat import S_ISREG
 from typing import TYPE_CHECKING, Any
 
 from trainqueue import inotify
+from trainqueue.wirenumber import number
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,19 +90,6 @@ class ProgressFile:
         if self.fd is not None:
             os.close(self.fd)
         self.fd = None
-
-
-def number(value: object) -> float | None:
-    """A finite number that fits the wire (not a bool), else None."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    if isinstance(value, int) and abs(value) < 2**63:
-        return value
-    try:
-        real = float(value)
-    except OverflowError:
-        return None
-    return real if math.isfinite(real) else None
 
 
 def text(value: str) -> str:

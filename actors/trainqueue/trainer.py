@@ -13,7 +13,7 @@ import pykka
 from trainqueue.actor import SelectingActor
 from trainqueue.core.events import Result
 from trainqueue.launch import leftovers, orders, verdict
-from trainqueue.messages import (
+from trainqueue.messages.attempts import (
     Decide,
     Ended,
     FeelPulse,
