@@ -105,7 +105,7 @@ class Events:
     """Reads one stream; `until` goes on from where the last one ended."""
 
     def __init__(self, web: Web, query: str = "") -> None:
-        self.sock = web.raw(f"GET {API}/events{query} HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        self.sock = web.raw(f"GET {API}/events{query} HTTP/1.0\r\nhost: localhost\r\n\r\n")  # 1.1 comes in chunks
         self.rest = b""
         self.seen: list[tuple[str, Any]] = []
 
@@ -137,7 +137,7 @@ class Events:
 
 
 def parsed(lines: list[bytes]) -> tuple[str, Any] | None:
-    """The lines of one event, between which the chunks' lengths may stand."""
+    """The lines of one event, before the first of which the head stands."""
     fields = dict(line.split(b": ", 1) for line in lines if line.startswith((b"event: ", b"data: ")))
     if b"data" not in fields:
         return None

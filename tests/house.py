@@ -25,7 +25,8 @@ from trainqueue.core.spec import JobSpec
 from trainqueue.journal import Journal
 from trainqueue.launch import local, verdict
 from trainqueue.launch.nursery import Nursery
-from trainqueue.messages import Answers, Call, Calls, Open
+from trainqueue.messages.arbiter import Open
+from trainqueue.messages.clients import Answers, Call, Calls
 from trainqueue.service import restore
 
 if TYPE_CHECKING:

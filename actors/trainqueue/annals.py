@@ -14,7 +14,8 @@ from trainqueue.actor import SelectingActor, tell
 from trainqueue.attempts import attempts, note
 from trainqueue.controlops import write
 from trainqueue.errors import RequestError
-from trainqueue.messages import Answers, LookUp, NoteEnd, OrdersWritten, Parting, WriteOrders
+from trainqueue.messages.clients import Answers
+from trainqueue.messages.files import LookUp, NoteEnd, OrdersWritten, Parting, WriteOrders
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from pykka import ActorRef
 
     from trainqueue.home import Home
-    from trainqueue.messages import ToAnnals
+    from trainqueue.messages.files import ToAnnals
 
 logger = logging.getLogger(__name__)
 

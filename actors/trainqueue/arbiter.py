@@ -23,40 +23,23 @@ from trainqueue.core.job import Pending, Queued, Running
 from trainqueue.errors import RequestError
 from trainqueue.forecaster import Forecaster
 from trainqueue.ledger import Ledger
-from trainqueue.messages import (
-    Answers,
-    Armed,
-    ArmFailed,
+from trainqueue.messages.arbiter import (
     BlockOver,
-    Calls,
-    Clean,
     Due,
-    Ended,
     FillReserve,
     Flush,
     Foretell,
-    Gone,
-    LookDue,
     Open,
-    OrdersWritten,
-    Parting,
-    Progress,
-    ProofTimeOver,
-    Publish,
-    Pulse,
     Reconsider,
     Refill,
-    SettleTimeOver,
-    Sighted,
-    Started,
-    Stir,
-    TellOrders,
-    Tidied,
     ToArbiter,
-    TrainerFailed,
     WatchAgain,
-    WatchSilent,
 )
+from trainqueue.messages.attempts import Ended, Gone, Progress, Pulse, Started, TellOrders, TrainerFailed
+from trainqueue.messages.clients import Answers, Calls, Publish
+from trainqueue.messages.files import Clean, OrdersWritten, Parting, Stir, Tidied
+from trainqueue.messages.gpus import LookDue, ProofTimeOver, SettleTimeOver, Sighted, WatchSilent
+from trainqueue.messages.runners import Armed, ArmFailed
 from trainqueue.meter import Meter
 from trainqueue.performer import Performer
 from trainqueue.recovery import recover
@@ -79,7 +62,7 @@ if TYPE_CHECKING:
     from trainqueue.home import Home
     from trainqueue.inbox import Timer
     from trainqueue.journal import Journal
-    from trainqueue.messages import Call
+    from trainqueue.messages.clients import Call
     from trainqueue.past import JournalPast
     from trainqueue.settings import AfterReboot
 

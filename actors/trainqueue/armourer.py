@@ -16,7 +16,7 @@ import pykka
 from trainqueue.actor import SelectingActor
 from trainqueue.launch import verdict
 from trainqueue.launch.nursery import known
-from trainqueue.messages import Arm, Armed, ArmFailed, Spare, ToArmourer, Trim, Warm
+from trainqueue.messages.runners import Arm, Armed, ArmFailed, Spare, ToArmourer, Trim, Warm
 
 if TYPE_CHECKING:
     from collections.abc import Callable

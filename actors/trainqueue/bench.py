@@ -17,7 +17,8 @@ from trainqueue.armourer import Armourer
 from trainqueue.cells import Place, mark
 from trainqueue.frozen.kept import marks as frozen_marks
 from trainqueue.launch import local
-from trainqueue.messages import Arm, Spare, StopAttempt, Warm
+from trainqueue.messages.attempts import StopAttempt
+from trainqueue.messages.runners import Arm, Spare, Warm
 from trainqueue.trainer import TrainerActor
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from trainqueue.core.spec import JobSpec
     from trainqueue.home import Home
     from trainqueue.launch.nursery import Nursery
-    from trainqueue.messages import ToTrainer
+    from trainqueue.messages.attempts import ToTrainer
 
 STOP = 5.0
 """Seconds that a trainer gets to stop."""

@@ -19,7 +19,7 @@ from trainqueue.core.control import obeyed
 from trainqueue.core.job import Running
 from trainqueue.errors import RequestError
 from trainqueue.launch import orders
-from trainqueue.messages import WriteOrders
+from trainqueue.messages.files import WriteOrders
 from trainqueue.view import is_stopping
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import zmq
 
 from trainqueue.errors import TrainqError
-from trainqueue.messages import Knock
+from trainqueue.messages.clients import Knock
 
 if TYPE_CHECKING:
     from trainqueue.inbox import Inbox

@@ -14,7 +14,7 @@ import zmq
 
 from trainqueue.actor import SelectingActor
 from trainqueue.door import Door
-from trainqueue.messages import Beat, Knock, Look, Publish
+from trainqueue.messages.clients import Beat, Knock, Look, Publish
 from trainqueue.wire import pack
 
 if TYPE_CHECKING:

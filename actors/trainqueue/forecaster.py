@@ -21,7 +21,7 @@ from trainqueue.core.lengths import Lengths
 from trainqueue.core.world import present
 from trainqueue.errors import RequestError
 from trainqueue.expectations import fields
-from trainqueue.messages import Foretell
+from trainqueue.messages.arbiter import Foretell
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from trainqueue.core.forecast import Expected
     from trainqueue.core.job import Job
     from trainqueue.core.spec import JobSpec
-    from trainqueue.messages import Call
+    from trainqueue.messages.clients import Call
 
 logger = logging.getLogger(__name__)
 READS = (wire.Status, wire.Queue, wire.Line, wire.Jobs)

@@ -21,7 +21,7 @@ import zmq
 from trainqueue import wire
 from trainqueue.actor import SelectingActor
 from trainqueue.door import Door
-from trainqueue.messages import Answers, Call, Calls, Knock, Look, ProxyFailed
+from trainqueue.messages.clients import Answers, Call, Calls, Knock, Look, ProxyFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

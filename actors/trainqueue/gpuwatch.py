@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, assert_never, cast
 
 from trainqueue.actor import SelectingActor, stop_and_join, tell
-from trainqueue.messages import Glance, LookNow, Sighted
+from trainqueue.messages.gpus import Glance, LookNow, Sighted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from trainqueue.core.reading import Sighting
     from trainqueue.gpus import Inventory
     from trainqueue.inbox import Inbox, Timer
-    from trainqueue.messages import ToGpuWatch
+    from trainqueue.messages.gpus import ToGpuWatch
 
 logger = logging.getLogger(__name__)
 GLANCE, PROCESSES = 2.0, 5.0

@@ -18,7 +18,7 @@ import pykka
 
 from trainqueue.actor import SelectingActor
 from trainqueue.frozen.kept import Seen
-from trainqueue.messages import Clean, Stir, TakeStep, Tidied
+from trainqueue.messages.files import Clean, Stir, TakeStep, Tidied
 from trainqueue.removal import remove
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from trainqueue.home import Home
     from trainqueue.inbox import Timer
-    from trainqueue.messages import ToJanitor
+    from trainqueue.messages.files import ToJanitor
     from trainqueue.settings import HistorySettings
 
 logger = logging.getLogger(__name__)

@@ -17,14 +17,15 @@ from trainqueue.damage import DamagedError, is_damage, reason
 from trainqueue.errors import RequestError
 from trainqueue.frozen.kept import give_up
 from trainqueue.home import Home
-from trainqueue.messages import Clean, LookUp
+from trainqueue.messages.files import Clean, LookUp
 from trainqueue.reserve import is_full
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trainqueue.journal import Journal
-    from trainqueue.messages import Call, Tidied
+    from trainqueue.messages.clients import Call
+    from trainqueue.messages.files import Tidied
     from trainqueue.reserve import Reserve
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,10 @@ from trainqueue.actor import tell
 from trainqueue.core import effects as fx
 from trainqueue.core.job import Failed
 from trainqueue.core.outcome import with_errors
-from trainqueue.messages import BlockOver, NoteEnd, Publish, Reconsider, TellOrders
+from trainqueue.messages.arbiter import BlockOver, Reconsider
+from trainqueue.messages.attempts import TellOrders
+from trainqueue.messages.clients import Publish
+from trainqueue.messages.files import NoteEnd
 from trainqueue.view import news
 
 if TYPE_CHECKING:

@@ -17,14 +17,14 @@ from trainqueue.errors import RequestError
 from trainqueue.expectations import COLUMNS, columns
 from trainqueue.gpuview import gpu_views
 from trainqueue.masked import masked
-from trainqueue.messages import LookUp
+from trainqueue.messages.files import LookUp
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from trainqueue.arbiter import GPUArbiter
     from trainqueue.core.job import Job
-    from trainqueue.messages import Call
+    from trainqueue.messages.clients import Call
 
 AT_ONCE = 250
 """Waiting jobs of a long line."""

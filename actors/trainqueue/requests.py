@@ -23,7 +23,7 @@ from trainqueue.core.spec import check, check_all
 from trainqueue.core.steps import at_once
 from trainqueue.errors import RequestError
 from trainqueue.frozen import kept
-from trainqueue.messages import LookUp
+from trainqueue.messages.files import LookUp
 from trainqueue.reads import MODES, events, jobs, line, log, queue, series, stats, status
 from trainqueue.severalops import one_or_several, refuse_edit
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from trainqueue.core.job import Job
     from trainqueue.core.spec import JobSpec
     from trainqueue.ledger import Answer
-    from trainqueue.messages import Call
+    from trainqueue.messages.clients import Call
 
 logger = logging.getLogger(__name__)
 CHANGES = (

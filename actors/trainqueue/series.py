@@ -7,8 +7,9 @@ every point is one that was reported, with its own time and step; the extremes o
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
+
+from trainqueue.wirenumber import LARGEST, number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +21,6 @@ METRICS = 20
 FRACTION = "fraction"
 FULL = (POINTS - 2) // 4 * 2
 """Buckets of two points; the first point and the last one stand beside them. An even number, to be merged in pairs."""
-LARGEST = 2**63
-"""A whole number on the wire is smaller."""
 
 Point = tuple[float, float | None, float]
 """When, at which step (None: nobody said), and the value."""
@@ -140,11 +139,3 @@ class Series:
             if some and made._has_room(name):
                 made.metrics[name] = Metric.restored(some, widths.get(name, 2))
         return made
-
-
-def number(value: object) -> float | None:
-    """A finite one that fits the wire, else None."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    fits = abs(value) < LARGEST if isinstance(value, int) else math.isfinite(value)
-    return value if fits else None

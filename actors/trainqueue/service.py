@@ -36,7 +36,7 @@ from trainqueue.janitor import Janitor
 from trainqueue.journal import Journal, JournalError
 from trainqueue.launch import local
 from trainqueue.launch.nursery import Nursery
-from trainqueue.messages import Open
+from trainqueue.messages.arbiter import Open
 from trainqueue.past import JournalPast
 from trainqueue.reserve import Reserve, is_full
 from trainqueue.stall import Rule

@@ -17,15 +17,8 @@ from trainqueue.core.reading import Sighting
 from trainqueue.gpuops import TRACES, kept_traces, written
 from trainqueue.gpus import HAD_GPUS
 from trainqueue.gpuview import gpu_views
-from trainqueue.messages import (
-    LookDue,
-    LookNow,
-    ProofTimeOver,
-    Publish,
-    SettleTimeOver,
-    Sighted,
-    WatchSilent,
-)
+from trainqueue.messages.clients import Publish
+from trainqueue.messages.gpus import LookDue, LookNow, ProofTimeOver, SettleTimeOver, Sighted, WatchSilent
 
 if TYPE_CHECKING:
     from typing import Any
@@ -35,7 +28,7 @@ if TYPE_CHECKING:
     from trainqueue.arbiter import GPUArbiter
     from trainqueue.batch import Batch
     from trainqueue.inbox import Timer
-    from trainqueue.messages import GpuNews
+    from trainqueue.messages.gpus import GpuNews
 
 logger = logging.getLogger(__name__)
 SILENCE = 30.0

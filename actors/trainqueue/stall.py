@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from trainqueue.core import events as ev
 from trainqueue.core.job import Running
 from trainqueue.core.stalls import is_watched
-from trainqueue.messages import FeelPulse
+from trainqueue.messages.attempts import FeelPulse
 
 if TYPE_CHECKING:
     from trainqueue.arbiter import GPUArbiter

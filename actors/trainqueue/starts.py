@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from trainqueue.core import events as ev
 from trainqueue.core.job import Pending, Queued
-from trainqueue.messages import Armed, ArmFailed, Refill
+from trainqueue.messages.arbiter import Refill
+from trainqueue.messages.runners import Armed, ArmFailed
 
 if TYPE_CHECKING:
     from trainqueue.arbiter import GPUArbiter

@@ -24,7 +24,9 @@ from trainqueue.core.arbiter import Core
 from trainqueue.core.ends import MAX_VOIDS
 from trainqueue.home import Home
 from trainqueue.launch import leftovers, local, processes, verdict
-from trainqueue.messages import Flush, Publish, Tidied
+from trainqueue.messages.arbiter import Flush
+from trainqueue.messages.clients import Publish
+from trainqueue.messages.files import Tidied
 from trainqueue.reserve import SIZE
 from trainqueue.settings import HistorySettings
 

@@ -16,7 +16,7 @@ from trainqueue.actor import stop_and_join
 from trainqueue.armourer import IDLE, MOST_SPARE, Armourer
 from trainqueue.bench import MAX_ARMED
 from trainqueue.launch.nursery import Nursery
-from trainqueue.messages import Arm, Armed, ArmFailed, Spare, Warm
+from trainqueue.messages.runners import Arm, Armed, ArmFailed, Spare, Warm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

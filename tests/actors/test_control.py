@@ -16,7 +16,7 @@ from support import unpacked, wait_until
 from trainqueue import annals, controlops, wire
 from trainqueue.core.job import Running
 from trainqueue.launch import orders
-from trainqueue.messages import Publish
+from trainqueue.messages.clients import Publish
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from support import packed, unpacked, wait_until
 from trainqueue.actor import stop_and_join
 from trainqueue.errors import TrainqError
 from trainqueue.feed import Feed
-from trainqueue.messages import Publish
+from trainqueue.messages.clients import Publish
 from trainqueue.subscription import Subscription
 
 if TYPE_CHECKING:

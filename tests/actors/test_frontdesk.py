@@ -15,7 +15,7 @@ from trainqueue import wire
 from trainqueue.actor import SelectingActor, stop_and_join
 from trainqueue.errors import TrainqError
 from trainqueue.frontdesk import SLOTS, FrontDesk
-from trainqueue.messages import Answers, Calls
+from trainqueue.messages.clients import Answers, Calls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,7 +18,7 @@ from trainqueue.core import events as ev
 from trainqueue.core.spec import JobSpec
 from trainqueue.core.stalls import UNTOLD
 from trainqueue.launch import orders, processes
-from trainqueue.messages import Publish
+from trainqueue.messages.clients import Publish
 from trainqueue.stall import Rule, quiet
 from trainqueue.vitals import Vitals
 

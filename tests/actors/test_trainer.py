@@ -15,7 +15,7 @@ from support import wait_until
 from trainqueue.actor import stop_and_join
 from trainqueue.launch import verdict
 from trainqueue.launch.local import Runner
-from trainqueue.messages import Ended, Gone, Progress, Started, StopAttempt, TrainerFailed
+from trainqueue.messages.attempts import Ended, Gone, Progress, Started, StopAttempt, TrainerFailed
 from trainqueue.trainer import TrainerActor
 
 if TYPE_CHECKING:

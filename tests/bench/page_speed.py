@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from bench.shared import Row, p90, serving, show, spec
 from page import chromium
-from page.fakegate import Gate
 from page.fakegate import serving as faking
 from page.fakejobs import job, running
+from page.fakequeue import Gate
 from playwright.sync_api import sync_playwright
 
 if TYPE_CHECKING:

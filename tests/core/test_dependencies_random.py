@@ -18,7 +18,7 @@ from trainqueue.core.dependencies import named
 from trainqueue.core.job import Cancelled, Job, Pending, Queued, Running
 from trainqueue.core.why import why
 from trainqueue.errors import RequestError
-from trainqueue.journal import from_row, to_row
+from trainqueue.jobrow import from_row, to_row
 from trainqueue.search import FIRST_COLUMNS
 
 if TYPE_CHECKING:

@@ -187,7 +187,8 @@ class Life:
         """Now and then the driver drops them from its list, and they have their memory still."""
         self.machine.go_on()
         card = self.card()
-        known = self.machine.core.board.cards.get(card.id)
+        board = self.machine.core.board
+        known = board.cards.get(card.id) or board.away.get(card.id)
         measured = known is None or not known.forgiven  # else it is part of what a person takes for lost
         if measured and any(process.job is None for process in card.processes) and self.rarely():
             card.lingers += 3 * GIB

@@ -21,7 +21,7 @@ from trainqueue.ages import DAY, Ages, uptime
 from trainqueue.client import Client
 from trainqueue.errors import RequestError
 from trainqueue.home import Home
-from trainqueue.messages import Clean, Tidied
+from trainqueue.messages.files import Clean, Tidied
 from trainqueue.removal import remove
 from trainqueue.settings import HistorySettings
 from trainqueue.wire import Submit

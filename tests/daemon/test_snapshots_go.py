@@ -11,7 +11,7 @@ from support import wait_until
 from trainqueue import janitor, prune
 from trainqueue.actor import stop_and_join
 from trainqueue.frozen import kept
-from trainqueue.messages import Clean, Tidied
+from trainqueue.messages.files import Clean, Tidied
 from trainqueue.settings import HistorySettings
 from trainqueue.wire import Retry, Submit
 

@@ -19,7 +19,7 @@ from trainqueue.core.reading import Process, Reading, Sighting
 from trainqueue.core.spec import JobSpec
 from trainqueue.gpus import FakeGpus, NoGpu, nvml
 from trainqueue.gpuwatch import GpuWatch
-from trainqueue.messages import LookNow, Sighted
+from trainqueue.messages.gpus import LookNow, Sighted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

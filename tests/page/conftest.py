@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from commands import PREFIX
 from page import chromium
-from page.fakegate import Gate, serving
+from page.fakegate import serving
+from page.fakequeue import Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

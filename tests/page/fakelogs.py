@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 from urllib.parse import parse_qs, urlsplit
 
-from page.fakegate import API, Gate, Handler, serving
+from page.fakegate import API, Handler, serving
+from page.fakequeue import Gate
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-JsonMap = dict[str, Any]
+    from page.fakejobs import JsonMap
 
 
 class LogGate(Gate):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from page.fakegate import Gate
+    from page.fakequeue import Gate
     from playwright.sync_api import Page
 
     Opened = Callable[..., Page]

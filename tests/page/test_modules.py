@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from page.fakegate import Gate, serving
+from page.fakegate import serving
 from page.fakejobs import job, running
+from page.fakequeue import Gate
 
 from trainqueue.core import forewords
 

@@ -12,7 +12,7 @@ from support import wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from page.fakegate import Gate
+    from page.fakequeue import Gate
     from playwright.sync_api import Locator, Page
 
     Opened = Callable[..., Page]

@@ -78,8 +78,22 @@ def test_a_log_rides_along_whole_characters_at_a_time(web: Web) -> None:
 
         page.until(ends)
     assert text == "ä\ufffd\n" + 300_000 * "y" or text.endswith(60_000 * "y")
-    with Events(web, "?log=999999") as page:
-        page.until(is_snapshot)
+
+
+def test_a_row_has_the_beginning_of_a_long_command(web: Web) -> None:
+    web.post(f"{API}/pause")
+    job = web.submit("python", "-c", 300_000 * "x", "last", tags={"lr": "0.1"})
+    with Events(web) as page:
+        first = page.until(is_snapshot)
+        [row] = [row for row in first["queued"] if row["id"] == job] or page.until(job_in(job, "queued"))["jobs"]
+        assert row["cut"] == ["command"]
+        assert row["command"] == ["python", "-c", 1024 * "x" + "…"]
+        assert row["tags"] == {"lr": "0.1"}
+        web.post(f"{API}/edit/{job}", {"set": {"command": ["python", "-c", 300_000 * "x", "another"]}})
+        page.until(lambda kind, data: kind == "delta" and any(row["id"] == job for row in data.get("jobs", ())))
+    assert web.get(f"{API}/status/{job}").json["command"][-1] == "another"
+    web.post(f"{API}/cancel/{job}")
+    web.post(f"{API}/resume")
 
 
 def test_a_slow_page_gets_less_not_later(web: Web) -> None:

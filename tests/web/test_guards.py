@@ -109,3 +109,11 @@ def test_a_port_that_is_taken(web: Web, served: Daemon) -> None:
     assert said.returncode
     assert "--port" in said.stderr
     assert "Traceback" not in said.stderr
+
+
+@pytest.mark.parametrize("host", ["no-such-name.invalid", "192.0.2.1", "a" * 300, "a..b"])
+def test_a_host_that_is_none_of_ours(served: Daemon, host: str) -> None:
+    said = Cli(served)("web", "--host", host, "--port", "0")
+    assert said.returncode
+    assert "--host takes an address" in said.stderr
+    assert "Traceback" not in said.stderr

@@ -10,10 +10,10 @@ import pytest
 from gateway import API
 from support import wait_until
 
-from trainqueue.web import openapi, shapes
+from trainqueue.web import shapes, table
 
 if TYPE_CHECKING:
-    from gateway import Web
+    from gateway import Reply, Web
 
     from trainqueue.client import Client
 
@@ -120,11 +120,11 @@ def test_a_log_that_was_cut_says_where_to_go_on(web: Web) -> None:
 def test_answers_have_the_described_shapes(web: Web) -> None:
     job = web.submit("true")
     ended(web, job)
-    for path, (_, kind, _) in openapi.READS.items():
-        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+    for path, about in table.READS.items():
+        if "/" not in about.answer:
             reply = web.get(API + path.replace("{job}", str(job)))
             assert (path, reply.status) == (path, 200), reply.data
-            msgspec.convert(reply.json, kind)
+            msgspec.convert(reply.json, getattr(shapes, about.answer))
     retried = web.post(f"{API}/retry/{job}").json
     msgspec.convert(retried, shapes.Answers)
     msgspec.convert(web.post(f"{API}/copy/{job}", {"set": {"name": "copy"}}).json, shapes.MadeJobs)
@@ -144,8 +144,9 @@ EXECUTE = {"command": ["true"], "cwd": "/"}
         (b"{", "JSON"),
         (b"[" * 100_000, "JSON"),
         (b'{"a":' * 3000, "JSON"),
-        (b'{"command":["\xff"]}', "JSON"),
-        (b'{"command":["\\ud800"]}', "JSON"),
+        (b'{"command":["\xff"]}', "not UTF-8"),
+        (b'{"command":["\\ud800"]}', "half of a character"),
+        (b'{"command":["\\udc00 \\ud83d\\ude00"]}', "half of a character"),
         ({"command": 1}, "$.command"),
         ({"command": ["a\0"], "cwd": "/"}, "$.command"),
         ({**EXECUTE, "gpus": -1}, "$.gpus"),
@@ -164,7 +165,7 @@ def test_a_bad_job_is_refused_with_the_field(web: Web, body: object, word: str) 
 def test_every_change_refuses_what_it_does_not_know(web: Web, asks: Client) -> None:
     """Also the names of our own functions' arguments, and on each route."""
     before = sum(asks.stats()["counts"].values())
-    for verb in openapi.VERBS:
+    for verb in table.EACH:
         for name in ("self", "timeout", "id"):
             reply = web.post(f"{API}/{verb}/1", {name: [1]})
             assert (verb, name, reply.status, reply.code) == (verb, name, 400, "bad-request")
@@ -173,7 +174,7 @@ def test_every_change_refuses_what_it_does_not_know(web: Web, asks: Client) -> N
         assert web.post(f"{API}/{verb}", {"jobs": []}).code == "bad-request"
         assert web.post(f"{API}/{verb}", {"jobs": ["x"]}).code == "bad-request"
         assert web.get(f"{API}/{verb}/1").status == 405
-    for verb in openapi.MODES:
+    for verb in table.WHOLE:
         assert web.post(f"{API}/{verb}", {"timeout": 1}).code == "bad-request"
     assert web.post(f"{API}/gpus/disable", {"gpus": ["nope"]}).code == "not-found"
     for verb in ("cancel", "hold", "retry"):
@@ -196,16 +197,73 @@ def test_bad_queries_and_paths(web: Web) -> None:
         "/status/%00",
         "/logs/1?attempt=x",
         "/logs/1?offset=--5",
+        "/queue?limit=1&limit=2",
+        "/history?tag=" + "&tag=".join(f"{at}=1" for at in range(21)),
+        "/history?stats=failed",
+        "/gpus?x",
+        "/logs/1?tail=5",
         "/events?log=x",
         "/events?log=1&attempt=0",
     ):
         reply = web.get(API + path)
         assert (path, reply.status, reply.code) == (path, 400, "bad-request")
-    for path in (f"{API}/nothing", f"{API}/status/99999", "/etc", "/static/..%2fapp.py", "/static/%00", "//x.y/"):
+    for path in (
+        f"{API}/nothing",
+        f"{API}/status/99999",
+        f"{API}/events?log=99999",
+        "/etc",
+        "/static/..%2fapp.py",
+        "/static/%00",
+        "//x.y/",
+    ):
         reply = web.get(path)
         assert (path, reply.status, reply.code) == (path, 404, "not-found")
     reply = web.ask("DELETE", f"{API}/queue")
     assert (reply.status, reply.code, reply.headers["allow"]) == (405, "bad-request", "GET, HEAD")
+
+
+def test_a_slip_in_a_query_is_refused_with_what_there_is(web: Web) -> None:
+    def words(reply: Reply) -> str:
+        assert (reply.status, reply.code) == (400, "bad-request")
+        return str(reply.json["error"]["message"])
+
+    told = words(web.get(f"{API}/history?stats=failed"))
+    assert told == (
+        "stats: there is no such parameter; the parameters of this address are states, name, group, tag, limit, before"
+    )
+    assert "takes none" in words(web.get(f"{API}/lanes?x=1"))
+    assert "in the body" in words(web.post(f"{API}/cancel/1?force=true", {}))
+    assert "from 1 to 10000 is needed, not '-1'" in words(web.get(f"{API}/queue?limit=-1"))
+    assert web.get(f"{API}/queue?token=x&limit=&offset=0").status == 200, (
+        "a token where none is needed, and an empty one"
+    )
+    assert web.get("/?view=gpus&v=3").status == web.get("/static/app.js?v=3").status == 200
+    for key in ("", "k" * 201):
+        assert "Idempotency-Key: 1 to 200" in words(web.post(f"{API}/execute", EXECUTE, Idempotency_Key=key))
+
+
+def test_what_is_no_http_is_refused_like_all_else(web: Web) -> None:
+    with web.raw("GET / HTTP/1.1\r\n\r\n") as sock:
+        head, _, body = sock.makefile("rb").read().partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"content-type: application/json" in head
+    assert b"content-security-policy" in head
+    assert json.loads(body)["error"]["code"] == "bad-request"
+    assert "Host" in json.loads(body)["error"]["message"]
+
+
+@pytest.mark.usefixtures("paused")
+def test_a_job_that_could_not_start_is_taken_with_a_warning(web: Web) -> None:
+    for fields, words in (
+        ({"cwd": "/no/such"}, ["there is no folder /no/such"]),
+        ({"command": ["no-such-program"]}, ["there is no program no-such-program on the PATH"]),
+        ({"command": ["sh"], "env": {"PATH": "/no"}}, ["there is no program sh on the PATH"]),
+        ({}, []),
+    ):
+        reply = web.post(f"{API}/execute", {**EXECUTE, **fields})
+        assert reply.status == 202
+        told = msgspec.convert(reply.json, shapes.Executed).warnings
+        assert [one.partition(";")[0] for one in told] == words
 
 
 def test_a_body_has_its_bounds_and_its_type(web: Web) -> None:

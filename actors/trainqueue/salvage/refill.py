@@ -16,7 +16,7 @@ import msgspec
 
 from trainqueue.core.job import STATES
 from trainqueue.environments import is_one
-from trainqueue.journal import from_row
+from trainqueue.jobrow import from_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

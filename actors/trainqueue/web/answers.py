@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -83,18 +84,23 @@ async def body_of(request: Request) -> dict[str, Any]:
     try:
         found = msgspec.json.decode(bytes(raw))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise RequestError("bad-request", f"the body is not JSON: {error}; nothing was changed") from None
+        told = f"the body is not JSON: {wrong_in(bytes(raw), error)}; nothing was changed"
+        raise RequestError("bad-request", told) from None
     if not isinstance(found, dict):
         raise RequestError("bad-request", "the body is not a JSON object; nothing was changed")
     return found
 
 
-def whole_number(text: str, name: str, least: int = 0) -> int:
-    """Raises RequestError."""
+def wrong_in(raw: bytes, error: Exception) -> str:
+    """Why it could not be read, in words."""
+    if isinstance(error, UnicodeDecodeError):
+        return "its text is not UTF-8"
+    if isinstance(error, RecursionError):
+        return "it is nested too deep"
     try:
-        found = int(text) if len(text) <= 19 and text.lstrip("-").isdecimal() and text.isascii() else None
-    except ValueError:
-        found = None
-    if found is None or not least <= found < 2**63:
-        raise RequestError("bad-request", f"$.{name}: a whole number from {least} on is needed, not {text[:100]!r}")
-    return found
+        json.dumps(json.loads(raw), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return "a text in it has half of a character (\\ud800 to \\udfff come in pairs)"
+    except (ValueError, RecursionError):
+        pass
+    return str(error)

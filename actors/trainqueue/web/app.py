@@ -20,16 +20,19 @@ from trainqueue.web.files import Files
 from trainqueue.web.guard import Guard, Rules
 from trainqueue.web.live import Live
 from trainqueue.web.logs import Logs
+from trainqueue.web.queries import taken
 from trainqueue.web.reads import Reads
-from trainqueue.web.verbs import EACH, MODES, SWITCHES, Verbs
+from trainqueue.web.table import EACH, READS, WHOLE
+from trainqueue.web.verbs import Verbs
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from starlette.requests import Request
     from starlette.responses import Response
 
     from trainqueue.home import Home
+    from trainqueue.web.reads import Read
 
 STATIC = Path(__file__).parent / "static"
 PACKED = [Middleware(GZipMiddleware, minimum_size=4096, compresslevel=3)]
@@ -58,23 +61,40 @@ async def on_fault(request: Request, error: Exception) -> Response:
     return refused("internal", "a fault of trainq's own, see what `trainq-cli web` prints; the queue is not affected")
 
 
+def reading(path: str, endpoint: Read, **more: Any) -> Route:
+    """Gives the endpoint what its query holds; any other parameter is refused."""
+    known = READS[path].query
+
+    async def answer(request: Request) -> Response:
+        return await endpoint(request, taken(request.query_params, known, "this address takes none"))
+
+    return Route(path, answer, **more)
+
+
+def changing(path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Route:
+    async def answer(request: Request) -> Response:
+        taken(request.query_params, (), "a change takes its fields in the body, as JSON; nothing was changed")
+        return await endpoint(request)
+
+    return Route(path, answer, methods=["POST"])
+
+
 def routes(calls: Calls, live: Live) -> list[BaseRoute]:
     reads, verbs, files = Reads(calls, live), Verbs(calls), Files(STATIC)
     get = [
-        Route("/queue", reads.queue, middleware=PACKED),
-        Route("/history", reads.history, middleware=PACKED),
-        Route("/status/{job}", reads.status),
-        Route("/env/{job}", reads.env),
-        Route("/series/{job}", reads.series, middleware=PACKED),
-        Route("/logs/{job}", Logs(calls).__call__),
-        Route("/events", reads.events),
-        *(Route(f"/{op}", reads.plain(op)) for op in ("gpus", "stats", "lanes")),
+        reading("/queue", reads.queue, middleware=PACKED),
+        reading("/history", reads.history, middleware=PACKED),
+        reading("/status/{job}", reads.status),
+        reading("/env/{job}", reads.env),
+        reading("/series/{job}", reads.series, middleware=PACKED),
+        reading("/logs/{job}", Logs(calls).__call__),
+        reading("/events", reads.events),
+        *(reading(f"/{op}", reads.plain(op)) for op in ("gpus", "stats", "lanes")),
     ]
     post = [
-        Route("/execute", verbs.execute, methods=["POST"]),
-        *(Route(f"/{op}/{{job}}", verbs.of_one(op), methods=["POST"]) for op in EACH),
-        *(Route(f"/{op}", verbs.of_several(op), methods=["POST"]) for op in (*EACH, *MODES)),
-        *(Route(f"/gpus/{op}", verbs.of_several(op), methods=["POST"]) for op in SWITCHES),
+        changing("/execute", verbs.execute),
+        *(changing(f"/{op}/{{job}}", verbs.of_one(op)) for op in EACH),
+        *(changing(f"/{path}", verbs.of_several(path.rpartition("/")[2])) for path in (*EACH, *WHOLE)),
     ]
 
     async def metrics(request: Request) -> Response:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import Response
 
 from trainqueue.errors import RequestError, TrainqError
-from trainqueue.web.answers import Flowing, refused, whole_number
-from trainqueue.web.reads import attempt_of, job_of
+from trainqueue.web.answers import Flowing, refused
+from trainqueue.web.reads import job_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from trainqueue.web.calls import Calls
+    from trainqueue.web.queries import Given
 
 PIECE = 2**20
 RANGE = re.compile(r"bytes=(\d*)-(\d*)")
@@ -28,13 +29,13 @@ class Logs:
     def __init__(self, calls: Calls) -> None:
         self.calls = calls
 
-    async def __call__(self, request: Request) -> Response:
-        job, attempt = job_of(request), attempt_of(request)
+    async def __call__(self, request: Request, given: Given) -> Response:
+        job, attempt = job_of(request), {name: given[name] for name in ("attempt",) if name in given}
         now = await self.calls("log", job=job, offset=0, limit=1, **attempt)
         size, attempt = now["size"], {"attempt": now["attempt"]}
         if now.get("removed_at") is not None:
             raise RequestError("not-found", f"the log of job {job} was removed by retention (history.max_log_bytes)")
-        part = span(request, size)
+        part = span(request, given, size)
         headers = {"accept-ranges": "bytes", "cache-control": "no-store"}
         if part is None:
             return nothing_there(size, headers)
@@ -46,7 +47,7 @@ class Logs:
                 return nothing_there(size, headers)
             headers["content-range"] = f"bytes {start}-{end - 1}/{size}"
         headers["x-next-offset"] = str(end)
-        if "download" in request.query_params:
+        if given.get("download"):
             headers["content-disposition"] = f'attachment; filename="job-{job}-attempt-{attempt["attempt"]}.log"'
         status = 206 if ranged else 200
         if end - start <= PIECE:  # with its length, or with an error while there still can be one
@@ -107,16 +108,15 @@ def nothing_there(size: int, headers: dict[str, str]) -> Response:
     return answer
 
 
-def span(request: Request, size: int) -> tuple[int, int] | None:
-    """The bytes that are asked for, from and up to; None where none of them is there. Raises RequestError."""
-    query, asked = request.query_params, RANGE.fullmatch(request.headers.get("range", ""))
+def span(request: Request, given: Given, size: int) -> tuple[int, int] | None:
+    """The bytes that are asked for, from and up to; None where none of them is there."""
+    asked = RANGE.fullmatch(request.headers.get("range", ""))
     if asked is not None and is_ranged(request):
         if not asked[1]:  # the last so many
             start, end = max(0, size - int(asked[2][:19])), size
         else:
             start, end = int(asked[1][:19]), min(size, int(asked[2][:19]) + 1 if asked[2] else size)
         return (start, end) if start < end else None
-    start = whole_number(query["offset"], "offset", -(2**62)) if "offset" in query else 0
+    start = given.get("offset", 0)
     start = max(0, size + start) if start < 0 else min(start, size)
-    limit = whole_number(query["limit"], "limit") if "limit" in query else size
-    return start, min(size, start + limit)
+    return start, min(size, start + given.get("limit", size))

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 SHOWN = 5_000
 """Waiting jobs that pages get, the foremost; `counts` tells how many there are."""
 RECENT = 50
+ROW, CELL = 4096, 1024
+"""Bytes of a job that goes to pages as it is, and (or characters, of a text) of each field of a longer one."""
 MINUTE = 60.0
 HEAD = ("paused", "draining", "pause_reason", "paused_since", "lanes", "counts")
 EXPECTED = ("expected_start_at", "expected_start_range", "expected_end_at", "expected_end_range", "expected_gpu_ids")
@@ -31,6 +33,8 @@ TICKING = dict.fromkeys(("run_time", "gpu_seconds", "waited"))
 """They are other ones whenever one asks; pages count by themselves."""
 json = msgspec.json.encode
 FIELDS = json(Job.__struct_fields__)
+Pieces = list[bytes]
+"""JSON that is not put together: rows are shared by all pages that have not read theirs yet."""
 
 
 class Kept(NamedTuple):
@@ -45,7 +49,9 @@ class Kept(NamedTuple):
 
 def kept(job: dict[str, Any]) -> Kept:
     told = told_of(job)
-    return Kept(job["id"], job["state"], job["attempt"], json(told), hash(json({**told, **TICKING})))
+    face = json({**told, **TICKING})
+    data = json(told if len(face) <= ROW else shortened(told))
+    return Kept(job["id"], job["state"], job["attempt"], data, hash(face))
 
 
 def told_of(job: dict[str, Any]) -> dict[str, Any]:
@@ -60,6 +66,38 @@ def told_of(job: dict[str, Any]) -> dict[str, Any]:
     if job["why_code"] == "position" and job["why"]:
         told["why"] = PLACE.sub("in the line", job["why"])
     return told
+
+
+def shortened(told: dict[str, Any]) -> dict[str, Any]:
+    """A job that is too long for a row: its longest fields cut, and named in `cut`. /status has the whole."""
+    long = {name: shorter(value) for name, value in told.items() if len(json(value)) > CELL}
+    return {**told, **long, "cut": [*long]}
+
+
+def shorter(value: Any) -> Any:
+    """Its beginning."""
+    match value:
+        case str():
+            return value[:CELL] + "…"
+        case dict():
+            pairs: list[tuple[str, Any]] = [*value.items()]
+            return dict(pairs[: fitting(pairs)])
+        case list() | tuple():
+            items: list[Any] = [*value]
+            fit = fitting(items)
+            return items[:fit] + [shorter(item) for item in items[fit : fit + 1] if isinstance(item, str)]
+        case _:
+            return value
+
+
+def fitting(items: list[Any]) -> int:
+    """How many of them, the first ones, fit into CELL bytes."""
+    left = CELL
+    for at, item in enumerate(items):
+        left -= len(json(item)) + 1
+        if left < 0:
+            return at
+    return len(items)
 
 
 @dataclass(slots=True)
@@ -87,20 +125,31 @@ class News:
             self.progress.pop(job, None)
         self.gone |= other.gone
 
-    def body(self, **more: bytes) -> bytes:
+    def body(self, **more: bytes) -> Pieces:
         """As one JSON object, with further fields that are JSON already."""
-        parts = {**self.head, **more}
+        parts: dict[str, Pieces] = {name: [value] for name, value in {**self.head, **more}.items()}
         if self.jobs:
-            parts["jobs"] = b"[" + b",".join(self.jobs.values()) + b"]"
+            parts["jobs"] = array(self.jobs.values())
         if self.progress:
-            parts["progress"] = whole({str(job): said for job, said in self.progress.items()})
+            parts["progress"] = whole({str(job): [said] for job, said in self.progress.items()})
         if self.gone:
-            parts["gone"] = json(sorted(self.gone))
+            parts["gone"] = [json(sorted(self.gone))]
         return whole(parts)
 
 
-def whole(parts: dict[str, bytes]) -> bytes:
-    return b"{" + b",".join(json(name) + b":" + value for name, value in parts.items()) + b"}"
+def whole(parts: dict[str, Pieces]) -> Pieces:
+    """An object of these fields."""
+    pieces = [b"{"]
+    for name, value in parts.items():
+        pieces += (b"," if len(pieces) > 1 else b"", json(name), b":", *value)
+    return [*pieces, b"}"]
+
+
+def array(rows: Iterable[bytes]) -> Pieces:
+    pieces = [b"["]
+    for row in rows:
+        pieces += (b"," if len(pieces) > 1 else b"", row)
+    return [*pieces, b"]"]
 
 
 History = dict[str, deque[tuple[float, float | None, int | None]]]
@@ -124,13 +173,13 @@ class Picture:
         """State and attempt of those that are shown: who follows a log asks."""
         self.known = False
 
-    def snapshot(self, at: float) -> bytes:
-        def some(ids: Iterable[int]) -> bytes:
-            return b"[" + b",".join(self.jobs[job] for job in ids if job in self.jobs) + b"]"
+    def snapshot(self, at: float) -> Pieces:
+        def some(ids: Iterable[int]) -> Pieces:
+            return array(self.jobs[job] for job in ids if job in self.jobs)
 
-        head = {name: value for name, value in self.head.items() if name != "line"}
-        lists = {"running": some(self.running), "queued": some(self.line), "recent": some(self.recent)}
-        return whole({**head, "at": json(at), "fields": FIELDS, "gpu_history": json(self.history), **lists})
+        head = {name: [value] for name, value in self.head.items() if name != "line"}
+        head |= {"at": [json(at)], "fields": [FIELDS], "gpu_history": [json(self.history)]}
+        return whole({**head, "running": some(self.running), "queued": some(self.line), "recent": some(self.recent)})
 
     def begin(
         self, found: dict[str, Any], queued: list[Kept], recent: list[dict[str, Any]], daemon: dict[str, Any]

@@ -5,20 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import errno
 import ipaddress
 import logging
 import os
 import secrets
 import signal
 import socket
+import sys
 from typing import TYPE_CHECKING, Any
 
+import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from trainqueue.errors import TrainqError
 from trainqueue.web import app
-from trainqueue.web.guard import LOOPBACK, Rules
+from trainqueue.web.answers import refused
+from trainqueue.web.guard import HEADERS, LOOPBACK, Rules
 from trainqueue.web.peers import KNOWN, is_ours
 
 if TYPE_CHECKING:
@@ -65,6 +69,20 @@ class Connection(H11Protocol):
 
         self.app = on_this
 
+    def send_400_response(self, msg: str) -> None:
+        """Called where h11 has refused what came; in the form of all other refusals."""
+        error = sys.exc_info()[1]
+        body = refused("bad-request", f"this is no HTTP request as it should be: {error or msg}; nothing was changed")
+        headers = {**HEADERS, "content-type": "application/json", "connection": "close"}
+        told = [(name.encode(), value.encode()) for name, value in headers.items()]
+        for event in (
+            h11.Response(status_code=400, headers=told, reason=b"Bad Request"),
+            h11.Data(data=bytes(body.body)),
+            h11.EndOfMessage(),
+        ):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
 
 def listening(host: str, port: int) -> socket.socket:
     """Raises TrainqError that says what to do."""
@@ -74,12 +92,22 @@ def listening(host: str, port: int) -> socket.socket:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(place)
         sock.listen(128)
-    except OSError as error:
-        told = f"cannot listen on {host}, port {port}: {error.strerror or error}"
-        msg = f"{told}; is another `trainq-cli web` running? --port takes another port (0: any that is free)"
+    except (OSError, UnicodeError) as error:
+        words = error.strerror if isinstance(error, OSError) else "no name of a machine"
+        msg = f"cannot listen on {host[:100]}, port {port}: {words}; {advice(error)}"
         raise TrainqError(msg) from None
     sock.set_inheritable(False)
     return sock
+
+
+def advice(error: Exception) -> str:
+    """What to do where nobody can listen."""
+    code = error.errno if isinstance(error, OSError) else None
+    if isinstance(error, socket.gaierror | UnicodeError) or code == errno.EADDRNOTAVAIL:
+        return "--host takes an address or name of this machine: 127.0.0.1 (for you alone), or 0.0.0.0 (all of them)"
+    if code == errno.EACCES:
+        return "ports below 1024 are for root; --port takes another one, such as 8427"
+    return "is another `trainq-cli web` running? --port takes another port (0: any that is free)"
 
 
 def is_loopback(sock: socket.socket) -> bool:

@@ -84,12 +84,16 @@ class QueuePage(msgspec.Struct, frozen=True):
 
 
 class Executed(msgspec.Struct, frozen=True):
-    """`queue_position` is 1 also for a job that has started at once, and null for one that may not start yet."""
+    """`queue_position` is 1 also for a job that has started at once, and null for one that may not start yet.
+
+    `warnings`: what would keep it from starting now, such as a folder or program that is not there.
+    """
 
     job_id: int
     status: Literal["queued"]
     queue_position: int | None
     state: str
+    warnings: list[str]
 
 
 class Status(Job, frozen=True, kw_only=True):

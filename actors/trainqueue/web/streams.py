@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING
 from trainqueue.web.picture import News, json
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from trainqueue.web.live import Live
     from trainqueue.web.loglive import LogTail
+    from trainqueue.web.picture import Pieces
 
 PACE = 0.1
 """Seconds from one delta to the next, at least. The first goes out at once."""
 ALIVE = 5.0
 """Seconds of silence until a sign of life."""
+PART = 2**16
+"""Bytes that go out at once."""
 
 
 class Stream:
@@ -50,13 +53,14 @@ class Stream:
         try:
             while not self.live.stopping:
                 if not await self._stir():
-                    yield frame("ping", b"{}")
+                    yield b"".join(frame("ping", [b"{}"]))
                     continue
                 self.stirred.clear()
                 sent = False
                 for said in self._due():
                     sent = True
-                    yield said
+                    for part in parts(said):
+                        yield part
                 if sent:
                     await self.live.rest(PACE)
         finally:
@@ -72,7 +76,7 @@ class Stream:
             return False
         return True
 
-    def _due(self) -> list[bytes]:
+    def _due(self) -> list[Pieces]:
         picture, now = self.live.picture, json(time.time())
         if self.anew and picture.known:
             self.anew = False
@@ -93,5 +97,17 @@ class Stream:
         return None if self.tail is None else self.tail.take()
 
 
-def frame(kind: str, data: bytes) -> bytes:
-    return b"event: " + kind.encode() + b"\ndata: " + data + b"\n\n"
+def frame(kind: str, data: Pieces) -> Pieces:
+    return [b"event: " + kind.encode() + b"\ndata: ", *data, b"\n\n"]
+
+
+def parts(pieces: Pieces) -> Iterator[bytes]:
+    """Put together as far as they go out at once: who does not read holds one of these, and not a whole snapshot."""
+    begun, size = 0, 0
+    for at, piece in enumerate(pieces):
+        size += len(piece)
+        if size >= PART:
+            yield b"".join(pieces[begun : at + 1])
+            begun, size = at + 1, 0
+    if size:
+        yield b"".join(pieces[begun:])

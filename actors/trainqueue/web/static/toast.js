@@ -1,9 +1,9 @@
 // What became of an action, said on screen and to a screen reader; with an undo where there is one.
 import { el } from "/static/dom.js";
 
-const SECONDS = { info: 5, error: 12 };
+const SECONDS = { info: 5, warn: 12, error: 12 };
 
-/** `toast(text, {kind: "info" | "error", action: {label, run}, seconds, key})` -> {close()}; one of a key at a time. */
+/** `toast(text, {kind: "info" | "warn" | "error", action: {label, run}, seconds, key})` -> {close()}; one of a key at a time. */
 export function createToaster(root, said) {
   const keyed = new Map();
   return (text, { kind = "info", action = null, seconds = SECONDS[kind], key = null } = {}) => {

@@ -16,7 +16,7 @@ export function mount(root, context) {
   const { store, stream, api, params } = context;
   const wanted = params.get("job");
   const id = /^[1-9]\d{0,15}$/.test(wanted) ? Number(wanted) : null;
-  const at = { job: null, attempts: [], shown: null, newest: true, read: 0, gone: false, failure: null };
+  const at = { job: null, row: null, whole: null, attempts: [], shown: null, newest: true, read: 0, gone: false, failure: null };
   const parts = build();
   root.append(parts.node);
   if (id === null) missing(`“${clean(wanted, 40)}” is no number of a job.`);
@@ -34,6 +34,7 @@ export function mount(root, context) {
       const found = await api.get(`/status/${id}`);
       if (round !== at.read || at.gone) return;
       at.attempts = found.attempts ?? [];
+      at.whole = found;
       store.host(found); // it may have ended long ago
       take(store.job(id));
       drawAttempts();
@@ -44,10 +45,18 @@ export function mount(root, context) {
     }
   }
 
-  function take(job) {
-    if (!job) return;
+  /** A row has only the beginning of what is very long. */
+  function completed(row) {
+    if (!row.cut || !at.whole) return row;
+    return { ...row, ...Object.fromEntries(row.cut.map((name) => [name, at.whole[name]])) };
+  }
+
+  function take(row) {
+    if (!row) return;
     const before = at.job;
-    at.job = job;
+    const job = (at.job = completed(row));
+    if (row.cut && row.state === "queued" && at.row !== row && before) load(); // an edit may be of what the row does not have
+    at.row = row;
     show(parts.body, true);
     parts.note.remove();
     document.title = `${badge(job)} · ${job.id} ${title(job)}`;
@@ -88,6 +97,7 @@ export function mount(root, context) {
     const queue = el("a", { class: "button", href: "/", "data-nav": true, text: "To the queue" });
     replace(root, el("div", { class: "card missing" }, el("h1", { text: "No such job" }), el("p", { class: "muted", text: words }), el("p", {}, queue, " ", list)));
     at.gone = true;
+    stream.follow(null);
   }
 
   function note(words) {
@@ -173,7 +183,7 @@ export function mount(root, context) {
   return {
     update(changes) {
       if (at.gone || id === null) return;
-      if (changes.whole) load();
+      if (changes.whole || (changes.connection && store.connection.state === "stale")) load(); // a log of no job gets no stream
       if (changes.whole || changes.jobs.has(id)) take(store.job(id) ?? at.job);
       else if (at.job && (changes.tick || changes.line)) drawHead();
       for (const piece of changes.log) parts.log.feed(piece);
@@ -186,6 +196,6 @@ export function mount(root, context) {
     unmount() {
       at.gone = true;
       stream.follow(null);
-      },
+    },
   };
 }

@@ -149,7 +149,7 @@ export function mount(root, { store, api, go, toast, params }) {
     const job = answer.job_id ?? one.id ?? answer.job?.id ?? id;
     const place = answer.queue_position ?? one.position ?? null;
     const words = form === "edit" ? `Job ${id} is changed` : `Job ${job} is queued${place ? ` (position: ${place})` : ""}`;
-    toast(words, { action: { label: "Open", run: () => go(`/?job=${job}`) } });
+    toast([words, ...(answer.warnings ?? [])].join(": "), { kind: answer.warnings?.length ? "warn" : "info", action: { label: "Open", run: () => go(`/?job=${job}`) } });
     return go("/");
   }
 
