@@ -29,10 +29,6 @@ if TYPE_CHECKING:
 TIMEOUT = 10.0
 PER_JOB = 0.002
 """Seconds that the answer to a submit may take longer for each of its jobs."""
-TOPICS = ("job.", "queue", "gpu", "progress.", "heartbeat")
-"""Of all that a view of the queue shows, and whether the daemon lives."""
-SILENCE = 15.0
-"""Seconds without a heartbeat, which comes every 5, after which the daemon or the way to it counts as hung."""
 LOOK = 1.0
 """Seconds of silence after which we look whether the daemon still lives."""
 

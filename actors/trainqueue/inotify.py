@@ -40,12 +40,13 @@ def add(fd: int, path: str, events: int) -> int:
     return mark
 
 
-def marks(data: bytes) -> set[int]:
-    """Whose events these are, which were read from a descriptor."""
-    found: set[int] = set()
+def events(data: bytes) -> set[tuple[int, bytes]]:
+    """What has changed, by what was read from a descriptor: a mark, and a name where it was a folder's."""
+    found: set[tuple[int, bytes]] = set()
     at = 0
     while at + EVENT.size <= len(data):
         mark, _, _, length = EVENT.unpack_from(data, at)
-        found.add(mark)
-        at += EVENT.size + length
+        at += EVENT.size
+        found.add((mark, data[at : at + length].rstrip(b"\0")))
+        at += length
     return found

@@ -34,6 +34,8 @@ def read(fd: int, start: int, limit: int) -> tuple[int, bytes]:
     for _ in range(TRIES):
         begin = _data_from(fd, start)
         data = os.pread(fd, limit, begin)
+        if not data:
+            break  # the end
         if b"\0" in data:
             data = data[: _hole_from(fd, begin) - begin]
         if data:

@@ -31,8 +31,8 @@ class ProgressFile:
         self.path = path
         self.fd: int | None = None
         self._seen: tuple[int, int] | None = None
-        self.marks: set[int] = set()
-        """Of what has changed and was watched besides, until somebody takes them out."""
+        self._changed: set[tuple[int, bytes]] = set()
+        """What the kernel has named, until somebody asks."""
 
     def watch(self) -> None:
         """Watches the folder, not the file: a rename replaces the file's inode."""
@@ -55,7 +55,6 @@ class ProgressFile:
 
     def read(self) -> dict[str, Any] | None:
         """The contract's progress map, or None when nothing is new or the file is not right. Never raises or waits."""
-        self._drain()
         try:
             fd = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a job may have put a pipe there
             try:
@@ -76,16 +75,16 @@ class ProgressFile:
         some = False
         with contextlib.suppress(OSError):
             while self.fd is not None and (data := os.read(self.fd, 65536)):
-                self.marks |= inotify.marks(data)
+                self._changed |= inotify.events(data)
                 some = True
         return some
 
-    def stirred(self, mark: int) -> bool:
-        """Whether what was added with this mark has changed since it was last asked."""
+    def stirred(self, mark: int | None) -> tuple[bool, bool]:
+        """Whether the file may have changed since it was last asked, and whether what was added with this mark has."""
         self._drain()
-        found = mark in self.marks
-        self.marks.clear()
-        return found
+        changed, self._changed = self._changed, set()
+        name = os.fsencode(self.path.name)
+        return any(called == name for _, called in changed), (mark, b"") in changed
 
     def close(self) -> None:
         if self.fd is not None:

@@ -51,9 +51,9 @@ class Sources:
     def watch(self) -> None:
         self.file.watch()
 
-    def log_stirred(self) -> bool:
-        """Whether it has changed since it was watched."""
-        return self._mark is not None and self.file.stirred(self._mark)
+    def stirred(self) -> tuple[bool, bool]:
+        """Whether the file and the log have changed since this was last asked; the log, since it was watched."""
+        return self.file.stirred(self._mark)
 
     def watch_log(self) -> bool:
         """For its next change. Whether it has changed already."""

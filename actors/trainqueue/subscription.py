@@ -19,11 +19,11 @@ class Subscription:
     """Use as a context manager. An event of type `welcome` says that from there on nothing is missed."""
 
     def __init__(self, context: zmq.Context[Any], endpoint: str, topics: Sequence[str]) -> None:
-        self._socket: zmq.Socket[bytes] = context.socket(zmq.SUB)
-        self._socket.setsockopt(zmq.LINGER, 0)
+        self.socket: zmq.Socket[bytes] = context.socket(zmq.SUB)
+        self.socket.setsockopt(zmq.LINGER, 0)
         for wanted in (*topics, "welcome"):  # last of all: it is answered, and what came before is in place
-            self._socket.subscribe(wanted)
-        self._socket.connect(endpoint)
+            self.socket.subscribe(wanted)
+        self.socket.connect(endpoint)
 
     def __enter__(self) -> Self:
         return self
@@ -31,17 +31,21 @@ class Subscription:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._socket.close(0)
+        self.close()
 
     def get(self, patience: float) -> dict[str, Any] | None:
         """The next event, or None after `patience` seconds of silence."""
-        if not self._socket.poll(max(0, round(patience * 1000))):
+        if not self.socket.poll(max(0, round(patience * 1000))):
             return None
-        return unpacked(self._socket.recv_multipart()[1])
+        return unpacked(self.socket.recv_multipart()[1])
 
-    def wait(self, patience: float, others: Sequence[int] = ()) -> None:
-        """Until there is an event, one of these descriptors can be read, or `patience` seconds have passed."""
-        poller = zmq.Poller()
-        for source in (self._socket, *others):
-            poller.register(source, zmq.POLLIN)
-        poller.poll(max(0, math.ceil(patience * 1000)))
+    def close(self) -> None:
+        self.socket.close(0)
+
+
+def wait_for(sources: Sequence[zmq.Socket[bytes] | int], patience: float) -> bool:
+    """Until one of these sockets or descriptors can be read, which it tells, or `patience` seconds have passed."""
+    poller = zmq.Poller()
+    for source in sources:
+        poller.register(source, zmq.POLLIN)
+    return bool(poller.poll(max(0, math.ceil(patience * 1000))))

@@ -252,8 +252,9 @@ class TrainerActor(SelectingActor):
         fresh = self.sources.fd is None
         if fresh:
             self.sources.watch()
+        _, log = self.sources.stirred()  # asked before it is looked at: what changes meanwhile wakes us again
         self._report()
-        if fresh or self.sources.log_stirred():  # a report may have taken the kernel's word that it has
+        if fresh or log:
             self._read_log()
         if self.sources.fd is None:
             self.inbox.after(BLIND, LookAtProgress())
@@ -261,14 +262,16 @@ class TrainerActor(SelectingActor):
             self.inbox.watch(self.sources.fd, self._changed)
 
     def _changed(self) -> None:
-        """Let a script that reports a thousand times a second wake us a few times only."""
+        """Let a script that reports a thousand times a second wake us a few times only; its log does so by itself."""
         assert self.sources is not None
         assert self.sources.fd is not None
-        self.inbox.forget(self.sources.fd)
-        self._report()
-        if self.sources.log_stirred():
+        file, log = self.sources.stirred()
+        if file:
+            self.inbox.forget(self.sources.fd)
+            self.inbox.after(CALM, LookAtProgress())
+            self._report()
+        if log:
             self._read_log()
-        self.inbox.after(CALM, LookAtProgress())
 
     def _read_log(self) -> None:
         """In pieces, since others want the processor, too; then wait for time to pass, or for it to grow."""

@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from trainqueue.errors import RequestError
+from trainqueue.following import Count
 from trainqueue.jobinfo import ENDED, Job
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Wait:
         self._told = set[int]()
         """Those of which an event has told the end, and nobody has looked yet how."""
         self.many = len(self.open) >= MANY
-        self._seen, self._epoch = 0, ""
+        self._count = Count()
 
     def until(self, deadline: float | None) -> None:
         """Raises TimeoutError at the deadline (monotonic); RequestError ("not-found") for an unknown job."""
@@ -74,20 +75,18 @@ class Wait:
 
     def _hole(self, event: dict[str, Any]) -> bool:
         """Whether events are missing before this one. A new epoch, our own welcome among them, is one, too."""
-        seq, epoch = event.get("seq", 0), event.get("epoch", self._epoch)
-        fresh = epoch != self._epoch and event["type"] == "welcome"
-        missed = self.many and seq > self._seen + (event["type"] not in {"heartbeat", "welcome"})
-        self._seen, self._epoch = max(self._seen, seq), epoch
-        return fresh or missed
+        known = self._count.epoch
+        missing = self._count.misses(event)
+        return missing and (self.many or self._count.epoch != known)  # of a few jobs we do not hear all events
 
     def look_again(self) -> None:
         """By the clock. For many jobs: only if events are missing at the tail. Raises NoDaemonError."""
         if not self.many:
             self.look()
             return
-        last = self.client.events(self._seen, limit=1)["last"]
-        if last > self._seen:
-            self._seen = last
+        last = self.client.events(self._count.seq, limit=1)["last"]
+        if last > self._count.seq:
+            self._count.seq = last
             self.look()
 
     def look(self) -> None:

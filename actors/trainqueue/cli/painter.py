@@ -146,9 +146,6 @@ class Terminal:
         """Readable when `serve` has something to do."""
         return [self._woken, *([] if self._keys is None else [self._keys])]
 
-    def wait(self, seconds: float) -> None:
-        select.select(self.fds, [], [], seconds)
-
     def size(self) -> tuple[int, int]:
         try:
             columns, lines = os.get_terminal_size(self.fd)

@@ -10,26 +10,23 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from trainqueue import guard
 from trainqueue.cli.common import SAFE, client, show_json
 from trainqueue.cli.given import refuse
 from trainqueue.cli.painter import Terminal
 from trainqueue.cli.screen import can_be_painted, clock
-from trainqueue.client import SILENCE, TOPICS
-from trainqueue.errors import DaemonError, NoDaemonError, NotAnsweringError
+from trainqueue.errors import DaemonError, NoDaemonError
+from trainqueue.following import Anew, Follower, Lost
 
 if TYPE_CHECKING:
     from trainqueue.cli.painter import Line
     from trainqueue.client import Client
-    from trainqueue.subscription import Subscription
+    from trainqueue.following import Happened
 
 INTERVAL, TICK = 0.5, 1.0
 """Seconds between two pictures at least, and at most while something runs: its age grows."""
-IDLE, AWAY = 2.0, 0.5
-"""Seconds between looks whether the daemon lives, and, when it does not, whether there is one again."""
+IDLE = 2.0
+"""Seconds between looks whether the daemon lives."""
 ANSWER = 5.0
-BURST = 1000
-"""Events that are taken in at a time."""
 
 
 class View(Protocol):
@@ -64,7 +61,6 @@ class Outlet(Protocol):
     def fds(self) -> list[int]: ...
     @property
     def room(self) -> int: ...
-    def wait(self, seconds: float) -> None: ...
     def serve(self) -> bool: ...
     def show(self, view: View, trouble: str) -> None: ...
 
@@ -89,9 +85,6 @@ class Documents:
     def __init__(self, room: int) -> None:
         self.room = room
         self._last = ""
-
-    def wait(self, seconds: float) -> None:
-        time.sleep(seconds)
 
     def serve(self) -> bool:
         return False
@@ -126,105 +119,67 @@ class Watch:
 
     def __init__(self, trainq: Client, view: View, outlet: Outlet, interval: float) -> None:
         self.trainq, self.view, self.outlet, self.interval = trainq, view, outlet, interval
+        self.follower = Follower(trainq)
         self.trouble = ""
-        self._looked = self._changed = False
+        self._looked, self._changed = True, False
         """Whether the view is of now, and whether what is shown is older than it."""
         self._shown_at = -1e9
-        self._heard_at, self._epoch = 0.0, ""
 
     def run(self) -> None:
         """The first look has been taken. Raises RequestError."""
-        self._looked = True
         self._show()
-        while not self.outlet.quit:
-            try:
-                self._follow()
-            except DaemonError as error:
-                self._outlast(error)
-
-    def _follow(self) -> None:
-        """Raises DaemonError."""
-        with self.trainq.subscribe(TOPICS) as feed:
-            self._heard_at, self._epoch = time.monotonic(), ""
+        with self.follower:
             while not self.outlet.quit:
-                if not self._hear(feed):
-                    self._see_that_it_lives()
-                now = time.monotonic()
-                due = self._changed or (self.view.lively and now - self._shown_at >= self._tick)
-                if due and now - self._shown_at >= self.interval:
-                    if not self._looked:
-                        self.view.look(self.trainq, self.outlet.room)
-                        self._looked = True
-                    self._show()
-
-    @property
-    def _tick(self) -> float:
-        return max(TICK, self.interval)
+                for news in self.follower.hear(self._patience(), self.outlet.fds):
+                    self._note(news)
+                self._serve()
+                if self._patience() <= 0:
+                    self._renew()
 
     def _patience(self) -> float:
-        """Until the next picture is due."""
-        if not self._changed and not self.view.lively:
+        """Seconds until the next picture is due."""
+        if not self._changed and not (self.follower.live and self.view.lively):
             return IDLE
-        return max(0.0, self._shown_at + (self.interval if self._changed else self._tick) - time.monotonic())
+        return self._shown_at + (self.interval if self._changed else max(TICK, self.interval)) - time.monotonic()
 
-    def _hear(self, feed: Subscription) -> bool:
-        """All that has come, or is about to; whether there was anything."""
-        feed.wait(self._patience(), self.outlet.fds)
-        self._serve()
-        heard = False
-        for _ in range(BURST):
-            if (event := feed.get(0)) is None:
-                break
-            heard = True
-            self._note(event)
-        if heard:
-            self._heard_at = time.monotonic()
-        return heard
-
-    def _note(self, event: dict[str, Any]) -> None:
-        fresh = event["type"] == "welcome" and event["epoch"] != self._epoch
-        beat = event["type"] == "heartbeat"
-        if fresh:
-            self._epoch = event["epoch"]
-        elif event["type"] == "welcome":
-            return  # somebody else's
-        if fresh or (beat and self.view.lively) or (not beat and self.view.hear(event)):
-            self._looked = False
-        self._changed = self._changed or not beat or not self._looked
+    def _note(self, news: Happened) -> None:
+        match news:
+            case Lost(error):
+                self._say_that_it_is_old(error)
+            case Anew():
+                self._looked, self._changed = False, True
+            case {"type": "heartbeat"}:
+                self._looked = self._looked and not self.view.lively
+                self._changed = self._changed or not self._looked
+            case _:
+                self._looked, self._changed = self._looked and not self.view.hear(news), True
 
     def _serve(self) -> None:
         if self.outlet.serve():
             self._looked, self._changed, self._shown_at = False, True, -1e9
 
-    def _see_that_it_lives(self) -> None:
-        if not guard.is_held(self.trainq.home.lock):
-            msg = f"no daemon serves {self.trainq.home.path} any more"
-            raise NoDaemonError(msg)
-        if time.monotonic() - self._heard_at > SILENCE:
-            msg = "nothing has come for 15 s"
-            raise NotAnsweringError(msg)
+    def _renew(self) -> None:
+        """What is shown, and the view where it is not of now; while there is no daemon it stays as it is."""
+        if self.follower.live and not self._looked:
+            try:
+                self.view.look(self.trainq, self.outlet.room)
+            except DaemonError as error:
+                self.follower.lose(error)
+                return
+            self.trouble, self._looked = "", True
+        self._show()
 
     def _show(self) -> None:
         self.outlet.show(self.view, self.trouble)
         self._changed, self._shown_at = False, time.monotonic()
 
-    def _outlast(self, error: DaemonError) -> None:
-        """Say that what is seen is old, and go on when there is a daemon again, however long that takes."""
-        stopped = isinstance(error, NoDaemonError) and not self.trainq.home.endpoint_file.exists()
-        what = "The daemon was stopped, or has drained" if stopped else "The daemon is gone or silent"
-        self.trouble = f"{what}; this is of {clock(time.time())}. {SAFE}. To start one: trainq-cli daemon start"
-        self._show()
-        while not self.outlet.quit:
-            self.outlet.wait(AWAY)
-            if self.outlet.serve():
-                self._show()
-            try:
-                self.view.look(self.trainq, self.outlet.room)
-            except DaemonError:
-                continue
-            self.trouble, self._looked = "", True
+    def _say_that_it_is_old(self, error: Exception) -> None:
+        """Once: the view goes on being of that time, however long it takes until there is a daemon again."""
+        if not self.trouble:
+            stopped = isinstance(error, NoDaemonError) and not self.trainq.home.endpoint_file.exists()
+            what = "The daemon was stopped, or has drained" if stopped else "The daemon is gone or silent"
+            self.trouble = f"{what}; this is of {clock(time.time())}. {SAFE}. To start one: trainq-cli daemon start"
             self._show()
-            return
 
 
 def watch(view: View, *, interval: float | None, document: bool, limit: int | None) -> None:

@@ -65,6 +65,10 @@ class Counter:
     def outlasts_epochs(self) -> bool:
         return self.outlasts >= 2 and not self.restarts
 
+    def goes_on(self, step: float, elapsed: float | None) -> bool:
+        """Whether this may be said of the run that is under way: neither steps nor seconds become fewer."""
+        return elapsed is not None and self.elapsed is not None and step >= self.step and elapsed >= self.elapsed
+
     def trusted(self) -> bool:
         """Whether it may be shown as the job's; at the end of a job that has nothing else, any may."""
         if self.minor or (self.weak and (self.moves < CONFIRMED or (self.total or LEAST) < LEAST)):

@@ -2,25 +2,28 @@
 
 Scripts show many bars: of files that are loaded, of each epoch, of validations. What a counter is follows from its
 life. One that begins while another is under way is within it, or beside it; one that begins anew with each epoch is
-within the epochs; one that goes on from one epoch to the next counts all of them. Those of a preparation or a
+within the epochs; one that goes on from one epoch to the next counts all of them; a count in
+brackets is one of epochs if another one runs within it. Those of a preparation or a
 validation are known by their names. A bar that runs again and again, nobody knows how often, says no fraction.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from trainqueue.scan.counter import LIKE_EPOCHS, Counter
+from trainqueue.scan.counters import Counters
 from trainqueue.scan.epochs import Epochs
 
 if TYPE_CHECKING:
+    from trainqueue.scan.counter import Counter
     from trainqueue.scan.hints import Hints
     from trainqueue.scan.reading import Reading
 
-MOST = 40
-"""Counters that are kept in mind."""
 STALE, LONGER = 120.0, 3.0
 """Seconds of silence after which a counter gives way to one that has lived so many times as long."""
+BRACKETS = "[]"
+"""The name of a count that has none but stands in them."""
 HIGHEST = 1e15
 """A larger count is none."""
 REFINED = 100
@@ -43,13 +46,15 @@ class Place(NamedTuple):
 class Course:
     def __init__(self, hints: Hints) -> None:
         self.hints = hints
-        self.counters: dict[tuple[str, float | None], Counter] = {}
+        self.counters = Counters()
         self.epochs: Epochs | None = None
         self.over = False
         self.passes: float | None = None
         """Epochs done, from a trainer's dicts."""
         self.order = 0
         self._finished: Counter | None = None
+        self._header: tuple[Reading, int] | None = None
+        """The last line with a count in brackets, and its number."""
 
     # -- what lines say
 
@@ -61,6 +66,8 @@ class Course:
         self.hints = self.hints.with_promises(reading)
         if reading.passes is not None:
             self.passes = max(self.passes or 0.0, reading.passes)
+        if self.epochs is not None and self.epochs.brackets == reading.total and reading.name == BRACKETS:
+            reading = as_epoch(reading)
         new_epoch = reading.epoch is not None and self._epoch(reading, now)
         if reading.step is not None:
             self._count(reading, now, new_epoch=new_epoch)
@@ -73,44 +80,29 @@ class Course:
 
     def _count(self, reading: Reading, now: float, *, new_epoch: bool) -> None:
         assert reading.step is not None
-        key = reading.name, reading.total
-        counter = self.counters.get(key)
-        if counter is None and reading.renames:
-            counter = self._renamed(reading, new_epoch=new_epoch)
-        if counter is None:
-            counter = self.counters[key] = self._made(reading, now)
+        counter = self.counters.of(reading, now, self.order, new_epoch=new_epoch)
+        before = counter.changed
         on = counter.move(reading.step, reading.elapsed, now, self.order, new_epoch=new_epoch)
         if reading.elapsed is not None and reading.left is not None:
             counter.lasts = reading.elapsed + reading.left
         counter.weak = counter.weak and reading.weak
         if on and self.epochs is not None and counter.order < self.epochs.changed:
             counter.outlasts += 1
+        if reading.name == BRACKETS:
+            self._header = reading, self.order
+        elif counter.order == self.order and not counter.minor:
+            self._begin_within(counter, before, now)
 
-    def _renamed(self, reading: Reading, *, new_epoch: bool) -> Counter | None:
-        """The bar that goes on under another description: a new one would begin at 0, and what ends begins no more.
-
-        Most get theirs with the first step (`set_description` in the loop), behind a frame without it.
-        """
-        assert reading.step is not None
-        for key, counter in self.counters.items():
-            if key[1] is None or key[1] != reading.total or not _goes_on(counter, reading):
-                continue
-            del self.counters[key]
-            self.counters[reading.name, reading.total] = counter
-            if not counter.step:
-                counter.name, counter.minor = reading.name, reading.minor
-            if new_epoch:
-                counter.first = counter.order = self.order  # it was the epoch's from its beginning
-            return counter
-        return None
-
-    def _made(self, reading: Reading, now: float) -> Counter:
-        if len(self.counters) >= MOST:
-            del self.counters[min(self.counters, key=lambda key: self.counters[key].seen_at)]
-        began = now - (reading.elapsed or 0.0)
-        made = Counter(reading.name, reading.total, self.order, self.order, self.order, began, now)
-        made.minor, made.weak = reading.minor, reading.weak
-        return made
+    def _begin_within(self, counter: Counter, before: int, now: float) -> None:
+        """It begins now, within what stood in brackets if that was the first of them, or has moved on since it ran."""
+        if self._header is None or self.epochs is not None:
+            return
+        header, at = self._header
+        first = at == self.order - 1 and header.heads and (header.step or 0.0) <= 1
+        if (header.total or 0.0) > 1 and (first or (counter.restarts and at > before)):
+            self.counters.forget(header.name, header.total)
+            self.epochs = Epochs.begun(as_epoch(header), at, now)
+            self.epochs.brackets = header.total
 
     # -- what follows from it
 
@@ -127,19 +119,20 @@ class Course:
             return Place(fraction=1.0)
         if self.passes is not None and self.hints.epochs:
             total = max(self.hints.epochs, self.passes)
-            return Place(self.passes, total, self.passes / total, unit="passes")
+            message = f"epoch {min(int(self.passes) + 1, total):g} of {total:g}"
+            return Place(fraction=self.passes / total, message=message, unit="passes")
         if self.passes is not None:
             return Place(message=f"epoch {self.passes:g}")
-        alive = [counter for counter in self.counters.values() if counter.minor and not counter.done and counter.total]
+        alive = [counter for counter in self.counters if counter.minor and not counter.done and counter.total]
         if not alive:
             return Place()
         last = max(alive, key=lambda counter: counter.seen_at)
         return Place(message=f"{last.name}: {last.step:g} of {last.total:g}")
 
     def _main(self, now: float, *, ended: bool) -> Counter | None:
-        outermost = [counter for counter in self.counters.values() if counter.trusted()]
+        outermost = [counter for counter in self.counters if counter.trusted()]
         if ended and not outermost:
-            outermost = [counter for counter in self.counters.values() if not counter.minor]
+            outermost = [counter for counter in self.counters if not counter.minor]
         epochs = self.epochs
         if epochs is not None:
             outermost = [each for each in outermost if each.outlasts_epochs or self._before(each, epochs)] or [epochs]
@@ -185,7 +178,7 @@ class Course:
             return epochs
         found = [
             counter
-            for counter in self.counters.values()
+            for counter in self.counters
             if counter is not outer and counter.total and not (counter.minor or counter.weak)
             if counter.order >= outer.changed
         ]
@@ -220,15 +213,15 @@ class Course:
             whole = total * runs if runs else None
             step += main.restarts * total
             message = f"run {main.restarts + 1}, {main.step:g} of {total:g}" if whole is None else None
-            return Place(step, whole, min(1.0, step / whole) if whole else None, message, (main.name, total))
+            return Place(step, whole, min(1.0, step / whole) if whole else None, message, main.first)
         if total is None:
             total = self.hints.steps
         if not total:
-            return Place(step, unit=main.name)
+            return Place(step, unit=main.first)
         exact = min(step, total)
         if total <= REFINED and not main.done and (inner := self._inner(main)) is not None and not inner.holds_others:
             exact += min(1.0, inner.step / (inner.total or 1.0)) * (inner.total or 0) / ((inner.total or 0) + 1)
-        return Place(step, total, exact / total, None, main.name, exact)
+        return Place(step, total, exact / total, None, main.first, exact)
 
     def _runs(self, main: Counter) -> float | None:
         """How often it runs from its beginning to its end; None: nobody knows."""
@@ -239,12 +232,12 @@ class Course:
         return 1
 
 
-def _goes_on(counter: Counter, reading: Reading) -> bool:
-    if reading.step is None or reading.elapsed is None or counter.elapsed is None or counter.done:
-        return False
-    if not reading.step and LIKE_EPOCHS.search(counter.name):
-        return False  # bars of epochs, and of batches within them
-    return reading.step >= counter.step and reading.elapsed >= counter.elapsed
+def as_epoch(reading: Reading) -> Reading:
+    """What stands in brackets, as a count of epochs; with metrics it is one that is over."""
+    assert reading.step is not None
+    assert reading.total is not None
+    number, of = int(reading.step), int(reading.total)
+    return replace(reading, step=None, total=None, epoch=number, epochs=of, begins=reading.weak)
 
 
 def counts(reading: Reading) -> tuple[float | None, ...]:

@@ -17,9 +17,13 @@ class Epochs(Counter):
 
     number: int = 0
     from_zero: bool = False
+    whole_range: bool = False
+    """From 0 on, but not up to the number that is told."""
     within_one: bool = False
     """Its lines with metrics are those of a part of an epoch: several have the same number."""
     last_said: int | None = None
+    brackets: float | None = None
+    """They are those of lines with `[3/10]`, and not with a word."""
 
     @classmethod
     def begun(cls, reading: Reading, order: int, now: float) -> Epochs:
@@ -33,12 +37,13 @@ class Epochs(Counter):
         number = reading.epoch
         assert number is not None
         self.from_zero = self.from_zero or number == 0 or reading.from_zero
+        self.whole_range = self.whole_range or reading.whole_range
         if number < self.number:
             if number > int(not self.from_zero) or self.number - number < 2:
                 return False
             self.restarts, self.order, self.within_one = self.restarts + 1, order, False
         if reading.epochs is not None:
-            self.total = float(reading.epochs + self.from_zero)
+            self.total = float(reading.epochs + (self.from_zero and not self.whole_range))
         self.seen_at = now
         over = not reading.begins and reading.step is None
         if over:
@@ -60,8 +65,8 @@ class Epochs(Counter):
         return f"epoch {min(self.step + 1, total):g} of {total:g}" if total else f"epoch {self.number}"
 
     def complete(self) -> bool:
-        """Whether the last one has begun."""
-        return self.total is not None and self.step >= self.total - 1
+        """Whether the last one has begun. Those from 0 on end with the number that is told, or with one before it."""
+        return self.total is not None and self.step >= self.total - 1 - self.from_zero
 
     def trusted(self) -> bool:
         return True

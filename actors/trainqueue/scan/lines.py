@@ -16,7 +16,7 @@ EPOCH = re.compile(
 AFTER_NUMBER = re.compile(r"\s{0,8}(?:[:,|\[\](=-]|$|step|iter|batch|loss|train|val|\{)", re.IGNORECASE)
 """What follows an epoch's number that has no total, in a log; in a sentence a word does."""
 WITHIN = re.compile(
-    rf"\s{{0,8}}(?:[,:|;-]{{1,20}}\s{{0,8}})?(?:(?:step|iter(?:ation)?|it|batch){BEHIND}|[\[(]\s{{0,8}})"
+    rf"\s{{0,8}}(?:[,:|;-]{{1,20}}\s{{0,8}})?(?:[\[(]?(?:step|iter(?:ation)?|it|batch){BEHIND}|[\[(]\s{{0,8}})"
     r"(\d+)\s{0,8}(?:/|of)\s{0,8}(\d+)",
     re.IGNORECASE,
 )
@@ -37,6 +37,8 @@ AROUND = frozenset({"fold", "trial", "round"})
 LAST_WORD = "`Trainer.fit` stopped: `max_"
 """Of Lightning."""
 PASSES = re.compile(r"""['"]epoch['"]: ['"]?(\d+(?:\.\d+)?)""")
+HEADLINE = re.compile(r"\W{0,20}(?:$|train|fit|epoch)", re.IGNORECASE)
+"""Behind a count in brackets."""
 BUILDS = re.compile(
     r"\]\s{0,8}(?:c\+\+|cc|gcc|g\+\+|nvcc|/|\S{0,80}ninja|Building|Linking|Compiling|Generating|Copying)"
 )
@@ -78,13 +80,10 @@ def epoch(line: str, lower: str) -> Reading | None:
     rest = line[found.end() :]
     if of is None and AFTER_NUMBER.match(rest) is None and found[0][-1:] not in "])":
         return None
-    made = Reading("epoch", epoch=int(number), epochs=None if of is None else int(of), said=rest)
-    within = WITHIN.match(rest)
-    if within is not None:
-        made.name, made.step, made.total, made.said = "within", float(within[1]), float(within[2]), rest[within.end() :]
-    else:
-        made.begins = not has_metrics(rest)
-    return made
+    epochs = None if of is None else int(of)
+    if (within := WITHIN.match(rest)) is not None:
+        return of_both(within, int(number), epochs)
+    return Reading("epoch", epoch=int(number), epochs=epochs, said=rest, begins=not has_metrics(rest))
 
 
 def step(line: str, lower: str) -> Reading | None:
@@ -110,10 +109,21 @@ def bracket(line: str) -> Reading | None:
     found = BRACKET.search(line)
     if found is None or BUILDS.match(line, found.end() - 1):
         return None
-    said = has_metrics(line)
-    if not said and not opens(line[: found.start()]):
+    said, opening = has_metrics(line), opens(line[: found.start()])
+    if opening and (within := WITHIN.match(line, found.end())) is not None:
+        return of_both(within, int(found[1]), int(found[2]))
+    if not said and not opening:
         return None
-    return Reading("[]", float(found[1]), float(found[2]), weak=not said, said=line)
+    made = Reading("[]", float(found[1]), float(found[2]), weak=not said, said=line)
+    made.heads = not said and HEADLINE.match(line, found.end()) is not None
+    return made
+
+
+def of_both(within: re.Match[str], epoch: int, epochs: int | None) -> Reading:
+    """An epoch, and how far within it."""
+    made = Reading("within", float(within[1]), float(within[2]), epoch, epochs, said=within.string[within.end() :])
+    made.whole_range = epoch == 0 and made.step == 0
+    return made
 
 
 def promise(line: str) -> Reading | None:

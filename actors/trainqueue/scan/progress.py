@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from trainqueue.scan.course import Place
 from trainqueue.scan.pace import Pace
 from trainqueue.scan.scanner import Scanner
 
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 FAR = ("step", "total", "fraction")
-"""What a report says or does not say together."""
+"""What a report says or does not say together; as in Place."""
 MOST_WHOLE = 2.0**53
 
 
@@ -37,20 +38,14 @@ class Told:
         """All that is known, or None where nothing is, or nothing has changed."""
         place = self.scanner.place(now, ended=ended, well=well)
         report = self._report or {}
-        found: dict[str, Any] = {
-            "step": whole(place.step),
-            "total": whole(place.total),
-            "fraction": place.fraction,
-        }
-        unit: object = ("log", place.unit)
+        message = place.message if report.get("message") is None else report["message"]
         if any(report.get(name) is not None for name in FAR):
-            found = {name: report.get(name) for name in FAR}
-            unit = "report"
-        found["message"] = place.message if report.get("message") is None else report["message"]
+            step, total, fraction = (report.get(name) for name in FAR)
+            place = Place(step, total, fraction, unit=("report", total))
+        found: dict[str, Any] = {"step": whole(place.step), "total": whole(place.total), "fraction": place.fraction}
+        found["message"] = message
         found["metrics"] = {**self.scanner.metrics, **report.get("metrics", {})}
-        found["rate"], found["eta"] = self._speed(found, unit, now, place.exact if unit != "report" else None)
-        if place.partial and unit != "report":
-            found["eta"] = None
+        found["rate"], found["eta"] = self._speed(place, now)
         if self._report is None and not any(found.values()):
             return None
         if found == self._last and not self._anew:
@@ -58,20 +53,18 @@ class Told:
         self._last, self._anew = found, False
         return {**found, "updated_at": wall}
 
-    def _speed(
-        self, found: Mapping[str, Any], unit: object, now: float, exact: float | None
-    ) -> tuple[float | None, float | None]:
-        step, total, fraction = found["step"], found["total"], found["fraction"]
-        counts = step is not None and (total or fraction is None)
-        at, whole = (step, total) if counts else (fraction, 1.0)
+    def _speed(self, place: Place, now: float) -> tuple[float | None, float | None]:
+        """Steps a second, and seconds left."""
+        counts = place.step is not None and bool(place.total or place.fraction is None)
+        at, whole = (place.step, place.total) if counts else (place.fraction, 1.0)
         if at is None:
             return None, None
-        at = exact if counts and exact is not None else at
-        self._pace.note(now, at, (unit, counts, whole))
-        eta = self._pace.eta(now, at, whole) if whole else None
+        at = place.exact if counts and place.exact is not None else at
+        self._pace.note(now, at, (place.unit, counts))
+        eta = self._pace.eta(now, at, whole) if whole and not place.partial else None
         return self._pace.rate(now, whole) if counts else None, eta
 
 
 def whole(count: float | None) -> float | None:
     """As an integer where it is one: people read it."""
-    return int(count) if count is not None and count.is_integer() and abs(count) < MOST_WHOLE else count
+    return int(count) if isinstance(count, float) and count.is_integer() and abs(count) < MOST_WHOLE else count

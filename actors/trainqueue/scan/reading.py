@@ -20,7 +20,11 @@ class Reading:
     begins: bool = True
     """The epoch named is under way, not over."""
     from_zero: bool = False
-    """It is known that epochs are counted from 0 here, up to `epochs` - 1."""
+    """It is known that epochs are counted from 0 here, up to `epochs`."""
+    whole_range: bool = False
+    """From 0 up to `epochs` - 1, for sure: the step within them is counted so, too."""
+    heads: bool = False
+    """A count without a word that may be the headline of an epoch."""
     minor: bool = False
     """Of the preparation, or of a validation."""
     weak: bool = False

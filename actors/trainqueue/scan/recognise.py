@@ -18,7 +18,7 @@ BLANKS, MOST_BLANKS = re.compile(r"\s{9,}"), " " * 8
 
 
 def recognise(line: str) -> Reading | None:
-    if len(line) > LONGEST or len(line) < 6:
+    if len(line) > LONGEST or len(line) < 5:
         return None
     if "\x1b" in line:
         line = ANSI.sub("", line)

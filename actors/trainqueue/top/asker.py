@@ -7,7 +7,6 @@ other one asks: at most once an interval what the screen shows, at once what som
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections import deque
@@ -15,14 +14,15 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from trainqueue import guard
-from trainqueue.client import SILENCE, TOPICS, Client
-from trainqueue.errors import DaemonError, RequestError, TrainqError
+from trainqueue.client import Client
+from trainqueue.errors import DaemonError, RequestError
+from trainqueue.following import Anew, Follower, Lost
 from trainqueue.jobinfo import ENDED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from trainqueue.following import Happened
     from trainqueue.home import Home
     from trainqueue.top.deeds import Deed
 
@@ -172,28 +172,21 @@ class Asker:
     # -- the thread that hears
 
     def _hear(self) -> None:
-        with Client(self.home, timeout=TIMEOUT) as client:
+        with Client(self.home, timeout=TIMEOUT) as client, Follower(client) as follower:
             while not self._closed.is_set():
-                with contextlib.suppress(TrainqError):
-                    self._follow(client)
-                self.order("hint", what=True)
-                self._closed.wait(0.5)
+                for news in follower.hear(min(1.0, self.interval)):
+                    self._pass_on(news)
 
-    def _follow(self, client: Client) -> None:
-        heard = time.monotonic()
-        for event in client.follow(TOPICS, patience=min(1.0, self.interval)):
-            if self._closed.is_set():
-                return
-            now = time.monotonic()
-            if event is None:
-                if now - heard > SILENCE or not guard.is_held(self.home.lock):
-                    return
-                continue
-            heard = now
-            if event["type"] in {"progress", "gpus"}:
-                self.box.put(Heard(event))
-            elif event["type"] != "heartbeat":
-                self.order("hint", event.get("state") in ENDED)
+    def _pass_on(self, news: Happened) -> None:
+        match news:
+            case Anew() | Lost():
+                self.order("hint", what=True)
+            case {"type": "heartbeat"}:
+                pass
+            case {"type": "progress" | "gpus"}:
+                self.box.put(Heard(news))
+            case _:
+                self.order("hint", news.get("state") in ENDED)
 
     # -- the thread that asks
 

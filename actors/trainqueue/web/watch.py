@@ -1,8 +1,8 @@
 """The thread that hears the daemon: its events come in, what follows from them goes to the event loop as facts.
 
-Subscribe, wait for the welcome, take a snapshot; from there on ask only for the jobs that events name, for the line,
-and for what is no job. After each asking comes a pause five times as long as the asking took, so that a page of 5,000
-jobs costs the daemon no more than a sixth of its time, however much happens; while little happens there is none.
+Where a snapshot is due it asks for all, else only for the jobs that events name, for the line, and for what is no job.
+After each asking comes a pause five times as long as the asking took, so that a page of 5,000 jobs costs the daemon no
+more than a sixth of its time, however much happens; while little happens there is none.
 """
 
 from __future__ import annotations
@@ -13,25 +13,22 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from trainqueue.client import SILENCE, TOPICS, Client
+from trainqueue.client import Client
 from trainqueue.errors import DaemonError, RequestError
+from trainqueue.following import AWAY, Anew, Follower, Lost
 from trainqueue.jobinfo import ENDED
 from trainqueue.web.picture import RECENT, SHOWN, kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from trainqueue.following import Happened
     from trainqueue.home import Home
-    from trainqueue.subscription import Subscription
     from trainqueue.web.picture import Kept
 
 logger = logging.getLogger(__name__)
-WELCOME = 5.0
-"""Seconds for the first word."""
-AWAY = 0.25
-"""Seconds between looks for a daemon that is not there."""
-FIRST, PAGE, BURST = 250, 500, 1000
-"""Jobs that are asked for at once, at first and later; events that are heard before anything is asked."""
+FIRST, PAGE = 250, 500
+"""Jobs that are asked for at once, at first and later."""
 CALM, SHARE = 0.05, 5
 REFRESH = 2.0
 """Seconds after which is asked again what changes without an event: reasons, forecasts, run times."""
@@ -76,18 +73,14 @@ Fact = Whole | Some | Said | Away
 
 @dataclass(slots=True)
 class Dirty:
-    """What is to be asked for."""
+    """What is to be asked for; `line`: only what is no job."""
 
     jobs: set[int] = field(default_factory=set[int])
     line: bool = False
-    hole: bool = False
+    whole: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.jobs) or self.line or self.hole
-
-
-class LostTrackError(DaemonError):
-    """Events are missing, or the daemon is another one: begin anew."""
+        return bool(self.jobs) or self.line or self.whole
 
 
 class Watch(threading.Thread):
@@ -99,7 +92,9 @@ class Watch(threading.Thread):
         self._leave = threading.Event()
         self._known: set[int] = set()
         """Jobs that pages see."""
-        self._seq, self._epoch = 0, ""
+        self._dirty = Dirty()
+        self._rest_until = self._asked_at = 0.0
+        """Monotonic: when the daemon may be asked again, and when it was asked last."""
         self._logged = ""
         """What went wrong last and nobody had expected: said once, however often it is tried again."""
         self._turn = 0
@@ -112,13 +107,8 @@ class Watch(threading.Thread):
     def run(self) -> None:
         while not self._leave.is_set():
             try:
-                with Client(self.home, timeout=5) as client:
-                    self._follow(client)
-            except LostTrackError:
-                continue
-            except (DaemonError, RequestError) as error:
-                self.tell(Away(str(error)))
-                self._leave.wait(AWAY)
+                with Client(self.home, timeout=5) as client, Follower(client) as follower:
+                    self._follow(client, follower)
             except Exception as error:  # noqa: BLE001  (no descriptor is left, an event is none: it may pass)
                 self._unforeseen(error)
                 self._leave.wait(AWAY)
@@ -132,78 +122,46 @@ class Watch(threading.Thread):
             self._logged = words
         self.tell(Away(words))
 
-    def _follow(self, client: Client) -> None:
-        daemon = client.ping()
-        with client.subscribe(TOPICS) as feed:
-            self._welcomed(feed)
-            self.tell(self._whole(client, daemon))
-            pause = heard = refreshed = time.monotonic()
-            dirty = Dirty()
-            while not self._leave.is_set():
-                now = time.monotonic()
-                wait = max(0.0, pause - now) if dirty else max(0.0, min(refreshed + REFRESH - now, 1.0))
-                for event in self._burst(feed, wait):
-                    heard = time.monotonic()
-                    self._sort(event, dirty)
-                if time.monotonic() - heard > SILENCE:
-                    msg = "the daemon says nothing any more"
-                    raise DaemonError(msg)
-                if dirty.hole:
-                    raise LostTrackError
-                now = time.monotonic()
-                if dirty and now >= pause:
-                    self.tell(self._some(client, dirty.jobs))
-                    pause = refreshed = self._rested(now)
-                    dirty = Dirty()
-                elif not dirty and now >= refreshed + REFRESH:
-                    self.tell(self._some(client, set(), slow=True))
-                    pause = refreshed = self._rested(now)
+    def _follow(self, client: Client, follower: Follower) -> None:
+        while not self._leave.is_set():
+            for news in follower.hear(min(1.0, self._due_at() - time.monotonic())):
+                self._sort(news)
+            if follower.live and time.monotonic() >= self._due_at():
+                try:
+                    self._ask(client)
+                except (DaemonError, RequestError) as error:
+                    follower.lose(error)
 
-    @staticmethod
-    def _rested(began: float) -> float:
-        took = time.monotonic() - began
-        return began + took + max(CALM, SHARE * took)
-
-    def _welcomed(self, feed: Subscription) -> None:
-        deadline = time.monotonic() + WELCOME
-        while (event := feed.get(deadline - time.monotonic())) is not None:
-            if event["type"] == "welcome":
-                self._seq, self._epoch = event["seq"], event["epoch"]
-                return
-        msg = "the daemon's events do not come"
-        raise DaemonError(msg)
-
-    @staticmethod
-    def _burst(feed: Subscription, wait: float) -> Iterator[dict[str, Any]]:
-        """What comes within `wait` seconds: the first, and all that is there behind it."""
-        for _ in range(BURST):
-            event = feed.get(wait)
-            if event is None:
-                return
-            yield event
-            wait = 0.0
-
-    def _sort(self, event: dict[str, Any], dirty: Dirty) -> None:
-        match event["type"]:
-            case "progress" | "gpus":
-                self.tell(Said(event))
-                return
-            case "heartbeat" | "welcome":
-                dirty.hole = dirty.hole or event["epoch"] != self._epoch or event["seq"] > self._seq
-                return
-            case "job" | "moved" | "stalled" | "stirred":
-                dirty.jobs.add(event["id"])
+    def _sort(self, news: Happened) -> None:
+        match news:
+            case Anew():
+                self._dirty.whole = True
+            case Lost(error):
+                self.tell(Away(str(error)))
+            case {"type": "progress" | "gpus"}:
+                self.tell(Said(news))
+            case {"type": "heartbeat"}:
+                pass
+            case {"type": "job" | "moved" | "stalled" | "stirred", "id": job}:
+                self._dirty.jobs.add(job)
             case _:
-                pass  # of the queue, a lane, a GPU: what is no job is asked for every time
-        dirty.line = True
-        if event.get("epoch") != self._epoch or event["seq"] > self._seq + 1:
-            dirty.hole = True
-        self._seq = max(self._seq, event["seq"])
+                self._dirty.line = True  # of the queue, a lane, a GPU: what is no job is asked for every time
 
     # -- asking
 
-    def _whole(self, client: Client, daemon: dict[str, Any]) -> Whole:
+    def _due_at(self) -> float:
+        return self._rest_until if self._dirty else self._asked_at + REFRESH
+
+    def _ask(self, client: Client) -> None:
+        """What is due. Raises DaemonError, RequestError, and is due still."""
+        began, dirty = time.monotonic(), self._dirty
+        self.tell(self._whole(client) if dirty.whole else self._some(client, dirty.jobs, slow=not dirty))
+        self._dirty, self._asked_at = Dirty(), time.monotonic()
+        self._rest_until = self._asked_at + max(CALM, SHARE * (self._asked_at - began))
+
+    def _whole(self, client: Client) -> Whole:
         """As of its first part; what happened since then comes as events."""
+        daemon = client.ping()
         first = client.queue(FIRST)
         queued = {job["id"]: kept(job) for job in first.pop("queued")}  # a page of dictionaries at a time, not all
         for at in range(FIRST, SHOWN, FIRST) if len(queued) == FIRST else ():
@@ -216,7 +174,7 @@ class Watch(threading.Thread):
         self._see(line, [*(job["id"] for job in (*first["running"], *recent)), *queued])
         return Whole(first, [*queued.values()], recent, line, daemon)
 
-    def _some(self, client: Client, dirty: set[int], *, slow: bool = False) -> Some:
+    def _some(self, client: Client, dirty: set[int], *, slow: bool) -> Some:
         queue = client.queue(1)
         line = client.line(SHOWN)
         wanted = {*dirty, *(job for job in line["jobs"][:SHOWN] if job not in self._known)}
