@@ -129,7 +129,9 @@ def test_ctrl_c_and_yes_cancels_and_goes_on_where_it_was(running: Terminal) -> N
     assert running.process.returncode == 9
 
 
-@pytest.mark.parametrize("keys", ["n\n", "\n", "\x03", "\x04"], ids=["no", "return", "ctrl-c", "end of input"])
+@pytest.mark.parametrize(
+    "keys", ["n\n", "d\n", "\n", "\x03", "\x04"], ids=["no", "detach", "return", "ctrl-c", "end of input"]
+)
 def test_ctrl_c_and_anything_else_detaches(running: Terminal, cli: Cli, keys: str) -> None:
     running.type(keys)
     assert "trainq-cli logs -f 1" in running.rest()

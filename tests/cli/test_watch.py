@@ -86,6 +86,26 @@ def test_the_picture_fits_every_terminal(found: dict[str, Any]) -> None:
     assert "2.5 s/step" in "\n".join(line.text for line in scene.lines(told, ended, 0.0, (200, 24), ""))
 
 
+@pytest.mark.parametrize(("waiting", "heads"), [(2, ["WAITING", "ENDED"]), (20, ["WAITING"])])
+def test_on_a_small_screen_what_waits_goes_before_what_has_ended(
+    found: dict[str, Any], waiting: int, heads: list[str]
+) -> None:
+    job = found["queued"][0]
+    told = found | {"queued": [job] * waiting, "counts": {"queued": waiting}}
+    drawn = scene.lines(told, [{**job, "state": "completed", "ended_at": 1.0}] * 5, 0.0, (40, 10), "")
+    words = " ".join(line.text for line in drawn).split()
+    assert [*dict.fromkeys(word for word in words if word in {"WAITING", "ENDED"})] == heads
+
+
+def test_on_a_narrow_screen_the_time_left_goes_before_the_rest(found: dict[str, Any]) -> None:
+    told = {**TOLD, "updated_at": None, "eta": 720.0}
+    job = {**found["queued"][0], "state": "running", "run_time": 7.0, "progress": told, "expected_end_at": None}
+    narrow, wide = scene.status_line(job, 0.0, 33), scene.status_line(job, 0.0, 200)
+    assert "about 12 min left" in narrow
+    assert "50%" in narrow
+    assert "2.5 s/step" in wide
+
+
 def test_the_queue_is_live(cli: Cli, client: Client, daemon: Daemon) -> None:
     first = client.submit(
         [{"command": ["python3", "-c", REPORTS_AND_STAYS], "cwd": "/", "name": "first", "env": cli.env}]

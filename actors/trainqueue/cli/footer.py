@@ -165,7 +165,7 @@ class Footer:
         if left > 0:
             return left
         width = self._size().columns
-        text = padded(self._text(), width - 1).rstrip()
+        text = padded(self._text(width - 1), width - 1).rstrip()
         if self._drawn != (text, width):
             self._put(text.encode(sys.stdout.encoding, errors="replace"), (text, width))
             self._drawn_at = time.monotonic()
@@ -177,13 +177,13 @@ class Footer:
             return self._drawn_at + OFTEN
         return 0.0 if self._was_up else self._quiet_since + QUIET
 
-    def _text(self) -> str:
+    def _text(self, room: int) -> str:
         age = time.monotonic() - self._told_at
         if age > (FRESH_RUNNING if self._told.get("state") == "running" else FRESH):
             self._told = self.client.call("status", job=self.job)["job"]
             self._gpus = self.client.gpus() if in_the_middle(self._told) else []
             self._told_at, age = time.monotonic(), 0.0
-        return clean(sentence(self._told, self._gpus, age))
+        return clean(sentence(self._told, self._gpus, age, room))
 
     def _put(self, text: bytes, drawn: tuple[str, int] | None) -> None:
         """A stop between the writing and its note would leave the line on the shell's screen."""
@@ -223,8 +223,8 @@ def in_the_middle(job: dict[str, Any]) -> bool:
     return job["why_code"] == "position" and (job["position"] or 0) > 1
 
 
-def sentence(job: dict[str, Any], gpus: list[dict[str, Any]], age: float) -> str:
-    """The job in a line, so many seconds after it was told."""
+def sentence(job: dict[str, Any], gpus: list[dict[str, Any]], age: float, room: int) -> str:
+    """The job in a line of so many cells, so many seconds after it was told."""
     name, now = f"job {job['id']}", time.time()
     if job["state"] == "queued":
         return "; ".join([f"{name} queued{position(job)}, {waits(job, now)}", *holders(gpus)])
@@ -232,8 +232,8 @@ def sentence(job: dict[str, Any], gpus: list[dict[str, Any]], age: float) -> str
         return f"{name}: {job['state']}"
     told = next((word for word in ("stopping", "preempting", "suspended") if job.get(word)), "")
     ran = job["run_time"] + (0.0 if told == "suspended" else age)
-    line = status_line(job, now) or f"running for {took(ran)}"
-    return f"{name}: " + (f"{told}, {line}" if told else line)
+    head = f"{name}: " + (f"{told}, " if told else "")
+    return head + (status_line(job, now, room - len(head)) or f"running for {took(ran)}")
 
 
 def holders(gpus: list[dict[str, Any]]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from trainqueue.cli import banner, gauges, said
@@ -62,6 +62,8 @@ class Section:
     all: int
     elastic: int
     style: Callable[[Job], str] = lambda _: ""
+    past: bool = False
+    """What runs and what waits goes before it."""
 
 
 def lines(found: dict[str, Any], recent: Sequence[Job], now: float, size: tuple[int, int], trouble: str) -> list[Line]:
@@ -73,7 +75,7 @@ def lines(found: dict[str, Any], recent: Sequence[Job], now: float, size: tuple[
     sections = [
         Section("RUNNING", running_columns(now, width), running, len(running), 1),
         Section("WAITING", waiting_columns(now), waiting, max(more, len(waiting)), 2),
-        Section("ENDED", ENDED, recent, len(recent), 1, lambda job: BAD if job["state"] in {"failed", "lost"} else ""),
+        Section("ENDED", ENDED, recent, len(recent), 1, ending_style, past=True),
     ]
     sections = [section for section in sections if section.jobs]
     if not sections:
@@ -106,11 +108,23 @@ def banner_lines(found: dict[str, Any], trouble: str, width: int) -> list[Line]:
 def stacked(sections: Sequence[Section], width: int, room: int) -> list[Line]:
     """Each with its heads and what it gets of the room."""
     airy = room >= 4 * len(sections) + 4
+    if not airy and room < sum(1 + (1 if section.past else section.all) for section in sections):
+        sections = [section for section in sections if not section.past] or sections
     room -= len(sections) * (2 if airy else 1)
     found: list[Line] = []
-    for section, most in zip(sections, shares(room, [section.all for section in sections]), strict=True):
+    for section, most in zip(sections, places(room, sections), strict=True):
+        if section.past:  # the last ones of many: how many are left out says nothing
+            section = replace(section, jobs=section.jobs[:most], all=min(section.all, most))  # noqa: PLW2901
         found += [BLANK] * airy + table(section, width, most)
     return found
+
+
+def places(room: int, sections: Sequence[Section]) -> list[int]:
+    """Lines of each; the past, which stands last, has one at least, and what the others leave."""
+    active = [section.all for section in sections if not section.past]
+    past = len(sections) - len(active)
+    given = shares(room - past, active)
+    return given + [max(1, room - sum(given))] * past
 
 
 def shares(room: int, wanted: Sequence[int]) -> list[int]:
@@ -216,6 +230,10 @@ def ended(job: Job) -> str:
     return f"{job['state']} ({cause})" if cause not in {None, "user"} else job["state"]
 
 
+def ending_style(job: Job) -> str:
+    return BAD if job["state"] in {"failed", "lost"} else ""
+
+
 ENDED = [
     Column("ID", lambda job: job["id"]),
     Column("NAME", lambda job: job["name"]),
@@ -243,22 +261,27 @@ def job_lines(
         title = f"{title}{position(job)}, {waits(job, now)}"
     top = [Line(shortened(title, width), HEAD), *banner_lines({}, trouble, width)]
     if job["state"] == "running":
-        top.append(Line(shortened(status_line(job, now), width)))
+        top.append(Line(shortened(status_line(job, now, width), width)))
     return cut([*top, BLANK, *paragraphs(facts, width)], size)
 
 
-def status_line(job: Job, now: float) -> str:
-    """A running job in one line: its bar, and what else is known."""
+def status_line(job: Job, now: float, room: int) -> str:
+    """A running job in one line: its bar, and what else is known and has room; what it says is the last to be told."""
     told = progress(job)
-    facts = (
-        bar(told.get("fraction")),
-        said.steps(told),
-        said.rate(told.get("rate")),
-        remains(job, now),
-        clean(said.metric(told)),
-        clean(told.get("message") or stalled(job)),
-    )
-    return GAP.join(fact for fact in facts if fact)
+    facts = {
+        "bar": bar(told.get("fraction"), 12 if room >= SMALL else SHORT_BAR),
+        "steps": said.steps(told),
+        "rate": said.rate(told.get("rate")),
+        "left": remains(job, now),
+        "metric": clean(said.metric(told)),
+    }
+    shown: dict[str, str] = {}
+    for name in ("bar", "left", "steps", "rate", "metric"):
+        wider = shown | {name: facts[name]}
+        if facts[name] and (not shown or cells(GAP.join(wider.values())) <= room):
+            shown = wider
+    says = clean(told.get("message") or stalled(job))
+    return GAP.join([*(shown[name] for name in facts if name in shown), *([says] if says else [])])
 
 
 def position(job: Job) -> str:

@@ -272,6 +272,10 @@ def to_the_end(tail: Tail, show: Callable[[dict[str, Any]], None]) -> Job | None
             cancel = True
 
 
+CANCEL, DETACH = frozenset({"y", "yes", "c", "cancel"}), frozenset({"", "n", "no", "d", "detach"})
+"""What people say to the question."""
+
+
 def wants_cancel(job: int) -> bool:
     """Ask, where there is somebody to ask; a second Ctrl-C and the end of the input mean no."""
     if not sys.stdin.isatty():
@@ -279,10 +283,10 @@ def wants_cancel(job: int) -> bool:
     try:
         click.echo(err=True)
         while True:
-            click.echo(f"Cancel job {job}? (no: it goes on, and you detach) [y/N]: ", nl=False, err=True)
+            click.echo(f"Cancel job {job}? (no, or d: it goes on, and you detach) [y/N/d]: ", nl=False, err=True)
             said = answer().strip().lower()
-            if said in {"", "y", "yes", "n", "no"}:
-                return said.startswith("y")
+            if said in CANCEL or said in DETACH:
+                return said in CANCEL
     except KeyboardInterrupt:
         click.echo(err=True)
         return False

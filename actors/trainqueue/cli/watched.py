@@ -6,7 +6,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from trainqueue.cli import scene
+from trainqueue.cli import gauges, scene
 from trainqueue.cli.given import refuse
 from trainqueue.cli.select import ENDED, STARTED
 from trainqueue.cli.watch import watch
@@ -100,8 +100,9 @@ class QueueView:
 class JobView:
     """One job in full."""
 
-    def __init__(self, job: int) -> None:
-        self.job = job
+    def __init__(self, job: int, *, document: bool) -> None:
+        """Of people only: how its metrics went, as of the last look."""
+        self.job, self.draws = job, not document
         self.found: dict[str, Any] = {}
         self._at = 0.0
 
@@ -110,6 +111,8 @@ class JobView:
         from trainqueue.cli.look import told
 
         self.found = told(trainq.call("status", job=self.job))
+        if self.draws:
+            self.found = gauges.with_series(trainq, self.found, ask=True, whole=False)
         self._at = time.monotonic()
 
     def hear(self, event: dict[str, Any]) -> bool:
@@ -175,7 +178,7 @@ def status(which: Selection, interval: float | None, *, document: bool) -> None:
         return
     if len(which.ids) > 1 or which.filtered:
         refuse("--watch is for one job, or for the queue: trainq-cli queue --watch with --name, --tag and so on")
-    watch(JobView(which.ids[0]), interval=interval, document=document, limit=None)
+    watch(JobView(which.ids[0], document=document), interval=interval, document=document, limit=None)
 
 
 def gpus(interval: float | None, *, document: bool) -> None:
