@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from trainqueue import inotify
 from trainqueue.damage import wal_of
 from trainqueue.errors import TrainqError
+from trainqueue.runner.record import sync_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -142,12 +143,3 @@ def drop_wal(database: Path) -> None:
     """Of a file that is not there any more: SQLite would lay its newest pages over the one that has taken its place."""
     for path in (wal_of(database), database.with_name(f"{database.name}-shm")):
         path.unlink(missing_ok=True)
-
-
-def sync_folder(path: Path) -> None:
-    """So that its names survive a power cut. Raises OSError."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

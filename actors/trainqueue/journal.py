@@ -19,6 +19,7 @@ import msgspec
 from trainqueue import older, prune, search
 from trainqueue.ages import Ages
 from trainqueue.anchor import Anchor
+from trainqueue.chunks import chunks
 from trainqueue.damage import DamagedError, StaleError, decoding, is_damage, readable, reason, refuse_unsound
 from trainqueue.environments import Environments
 from trainqueue.errors import TrainqError
@@ -159,8 +160,7 @@ class Journal:
 
     def _insert(self, into: str, rows: Sequence[tuple[Any, ...]], end: str = "") -> None:
         """Many rows a statement: each statement gives the interpreter lock away, and under load it comes back late."""
-        for at in range(0, len(rows), ROWS):
-            some = rows[at : at + ROWS]
+        for some in chunks(rows, ROWS):
             marks = f"({','.join('?' * len(some[0]))})"
             self._db.execute(f"{into} VALUES {','.join([marks] * len(some))}{end}", [*chain.from_iterable(some)])
 

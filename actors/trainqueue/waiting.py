@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from trainqueue.chunks import chunks
 from trainqueue.errors import RequestError
 from trainqueue.following import Count
 from trainqueue.jobinfo import ENDED, Job
@@ -91,9 +92,7 @@ class Wait:
 
     def look(self) -> None:
         """Ask about all that are open. Raises RequestError for an unknown one."""
-        asked = sorted(self.open)
-        for at in range(0, len(asked), MANY):
-            some = asked[at : at + MANY]
+        for some in chunks(sorted(self.open), MANY):
             found, _ = self.client.jobs(jobs=some, limit=MANY)
             for unknown in sorted({*some} - {job.id for job in found}):
                 raise RequestError("not-found", f"there is no job {unknown}")

@@ -37,8 +37,11 @@ def run(browser: Browser) -> Generator[Callable[..., Any], None, None]:
 
 
 def test_figures_are_said_as_on_the_command_line(run: Callable[..., Any]) -> None:
-    spans = [0, 59, 60, 2400, 4200, 7500, 86400 * 3 + 7300]
-    assert run("words", "given.map(span)", spans) == ["0 s", "59 s", "1 min", "40 min", "1 h 10", "2 h 5", "3 d 2 h"]
+    spans = [0, 59, 60, 90, 2400, 4200, 7500, 86400 * 3 + 7300]
+    words = ["0 s", "59 s", "1 min", "1 min 30 s", "40 min", "1 h 10", "2 h 5", "3 d 2 h"]
+    assert run("words", "given.map(span)", spans) == words
+    ran = [{"run_time": 90.0, "attempt": 2}, {"run_time": None, "attempt": 2}, {"run_time": None, "attempt": 1}]
+    assert run("words", "given.map(ran)", ran) == ["took 1 min 30 s", "attempt 2 never ran", "never ran"]
     sizes = [512 * 2**20, 6.1 * 2**30, 48 * 2**30]
     assert run("words", "given.map(size)", sizes) == ["512 MiB", "6.1 GiB", "48 GiB"]
     assert run("words", "given.map(took)", [42, 725, 10921]) == ["0:42", "12:05", "3:02:01"]
@@ -252,6 +255,20 @@ def test_a_log_that_is_read_beside_the_stream_goes_on_behind_what_was_cut(run: C
     found = run("logseats", POLLED, [list(piece) for piece in pieces])
     assert found["asked"] == [10, 12, 5000, 3]
     assert found["told"] == [[10, 12, "ab"], [12, 5000, "cd"], [3, 5, "ef"]]
+
+
+def test_the_timeline_opens_at_the_shortest_time_that_holds_all(run: Callable[..., Any]) -> None:
+    def fitting(*jobs: Any) -> Any:
+        return run("spans", "fitting(given, 100000)", list(jobs))
+
+    def past(began: float) -> Any:
+        return job(1, "completed", started_at=began, ended_at=began + 5)
+
+    assert [fitting(past(100_000 - age)) for age in (600, 3000, 20_000, 80_000, 400_000)] == [
+        *("15m", "1h", "6h", "24h", "24h")
+    ]
+    plan = job(2, expected_start_at=101_000.0, expected_end_at=190_000.0, expected_gpu_ids=["GPU-1"])
+    assert (fitting(past(99_900), plan), fitting()) == ("1h", "15m")
 
 
 def test_the_filter_finds_words_anywhere_and_orders(run: Callable[..., Any]) -> None:

@@ -87,6 +87,9 @@ def test_jobs_are_moved_by_button_keyboard_and_drag(gate: Gate, url: str, opened
     page.get_by_label("Move up: job 22", exact=True).click()
     until_order(page, 20, 22, 21, 23, 24)
     sees(page.locator("#toasts"), "Job 22 is at position 2 now")
+    row(page, 20).focus()
+    page.keyboard.press("Alt+ArrowUp")
+    sees(page.locator("#toasts"), "Job 20 is the first of the line already")
     wait_until(lambda: gate.line == [20, 22, 21, 23, 24])
     row(page, 24).focus()
     for key in ("Alt+ArrowUp", "Alt+ArrowUp", "Alt+Home", "Alt+ArrowDown"):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trainqueue.chunks import chunks
 from trainqueue.cli.common import NO_JOB, REFUSED, client, complain, show_json
 from trainqueue.cli.select import (
     ENDED,
@@ -20,7 +21,6 @@ from trainqueue.cli.select import (
     STARTED,
     WAITING,
     asks_on_a_terminal,
-    chunks,
     look,
     states_of,
 )
@@ -81,7 +81,7 @@ def sure(trainq: Client, verb: Verb, ids: Sequence[int]) -> bool:
     """Whether to go on: asked only on a terminal, and only where more than one running job is hit."""
     if not verb.asks or len(ids) < 2 or not asks_on_a_terminal():
         return True
-    running = [job["id"] for some in chunks(ids) for job in started(trainq, some)]
+    running = [job["id"] for some in chunks(ids, PAGE) for job in started(trainq, some)]
     if len(running) < 2:
         return True
     named = ", ".join(map(str, sorted(running)[:NAMED])) + (", …" if len(running) > NAMED else "")
@@ -108,7 +108,7 @@ def act(verb: Verb, which: Selection, *, document: bool, yes: bool = False, **fi
 def done(trainq: Client, verb: Verb, ids: Sequence[int], fields: dict[str, object]) -> Iterator[Answer]:
     """The answers as they come: so many at a time that the daemon is free for others in between."""
     lived = living(trainq, ids) if verb is CANCEL and len(ids) > PAGE else set[int]()
-    for some in chunks(ids):
+    for some in chunks(ids, PAGE):
         for answer in trainq.verb(verb.op, some, **fields):
             yield fallen(answer) if answer["id"] in lived else answer
 
@@ -117,7 +117,7 @@ def living(trainq: Client, ids: Sequence[int]) -> set[int]:
     """Of more than one message's jobs: who has not ended before the first of them."""
     return {
         job["id"]
-        for some in chunks(ids)
+        for some in chunks(ids, PAGE)
         for job in trainq.call("jobs", jobs=[*some], states=[*LIVING], limit=len(some))["jobs"]
     }
 

@@ -209,11 +209,6 @@ def states_of(which: Selection, possible: Sequence[str]) -> tuple[str, ...]:
     return found
 
 
-def chunks(ids: Sequence[int], size: int = PAGE) -> Iterator[Sequence[int]]:
-    for at in range(0, len(ids), size):
-        yield ids[at : at + size]
-
-
 def asks_on_a_terminal() -> bool:
     """Whether somebody sits there who can answer."""
     return sys.stdin.isatty() and sys.stderr.isatty()

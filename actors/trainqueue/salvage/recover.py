@@ -15,10 +15,11 @@ from pathlib import Path
 import msgspec
 
 from trainqueue import damage, environments, guard, older
-from trainqueue.anchor import drop_wal, stamp, sync_folder
+from trainqueue.anchor import drop_wal, stamp
 from trainqueue.errors import TrainqError
 from trainqueue.home import Home
 from trainqueue.journal import Journal, advice
+from trainqueue.runner.record import sync_folder
 from trainqueue.salvage import pages
 from trainqueue.salvage.reconcile import Reconcile
 from trainqueue.salvage.refill import Refill, is_map, loads

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from trainqueue.chunks import chunks
 from trainqueue.client import Client
 from trainqueue.errors import DaemonError, RequestError
 from trainqueue.following import Anew, Follower, Lost
@@ -288,11 +289,9 @@ class Asker:
 
     def _pages(self, client: Client, ids: set[int]) -> Iterator[dict[str, Any]]:
         """So many at a time that the daemon is free for others in between."""
-        asked = sorted(ids)
-        for at in range(0, len(asked), PAGE):
+        for some in chunks(sorted(ids), PAGE):
             if self._closed.is_set():
                 return
-            some = asked[at : at + PAGE]
             yield from client.call("jobs", jobs=some, limit=len(some))["jobs"]
 
     def _load(self, client: Client) -> None:

@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from trainqueue.chunks import chunks
 from trainqueue.client import Client
 from trainqueue.errors import DaemonError, RequestError
 from trainqueue.following import AWAY, Anew, Follower, Lost
@@ -20,7 +21,7 @@ from trainqueue.jobinfo import ENDED
 from trainqueue.web.picture import RECENT, SHOWN, kept
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from trainqueue.following import Happened
     from trainqueue.home import Home
@@ -178,7 +179,9 @@ class Watch(threading.Thread):
         queue = client.queue(1)
         line = client.line(SHOWN)
         wanted = {*dirty, *(job for job in line["jobs"][:SHOWN] if job not in self._known)}
-        jobs = [job for some in chunks(sorted(wanted)) for job in client.call("jobs", jobs=some, limit=PAGE)["jobs"]]
+        jobs = [
+            job for some in chunks(sorted(wanted), PAGE) for job in client.call("jobs", jobs=some, limit=PAGE)["jobs"]
+        ]
         if slow and line["jobs"]:
             self._turn = self._turn if self._turn < min(SHOWN, len(line["jobs"])) else 0
             jobs += client.queue(100, self._turn)["queued"]
@@ -189,8 +192,3 @@ class Watch(threading.Thread):
     def _see(self, line: dict[str, Any], jobs: list[int]) -> None:
         shown = {*line["jobs"][:SHOWN]}
         self._known = {job for job in self._known if job in shown} | {*jobs}
-
-
-def chunks(ids: list[int]) -> Iterator[list[int]]:
-    for at in range(0, len(ids), PAGE):
-        yield ids[at : at + PAGE]

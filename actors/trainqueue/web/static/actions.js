@@ -56,6 +56,9 @@ export function step(one, id, line, ready = line.length) {
   return {};
 }
 
+/** Whether it stands where one place up or down leads nowhere. */
+export const isEnd = ({ line, ready }, id, name) => line[name === "up" ? 0 : (ready || line.length) - 1] === id || (name === "down" && line.at(-1) === id);
+
 /** As it is typed in a terminal. */
 export function cliLine(one, ids, line = [], ready = line.length) {
   const where = step(one, ids[0], line, ready);

@@ -4,7 +4,7 @@
 // and cancelled when the time is up, and an undo releases it where it stood; cancelling at once and retrying later would
 // lose its place and cancel what waits for it. Who leaves the page within that time has meant it: the request goes out.
 // A job that runs is asked about first, since nobody can undo that.
-import { action, held, request } from "/static/actions.js";
+import { action, held, isEnd, request } from "/static/actions.js";
 import { ask, choose } from "/static/dialog.js";
 import { outcome } from "/static/api.js";
 import { number, span, title } from "/static/words.js";
@@ -162,8 +162,8 @@ export function createDoer({ store, api, toast, go, grace = GRACE }) {
   /** One place up or down, or to an end. */
   function step(id, name) {
     const { line, ready } = store.state;
-    const at = line.indexOf(id);
-    if (at < 0 || (at === 0 && name === "up") || (at === line.length - 1 && name === "down")) return undefined;
+    if (!line.includes(id)) return undefined;
+    if (isEnd(store.state, id, name)) return toast(`Job ${id} is the ${name === "up" ? "first" : "last"} of the line already`, { seconds: 3, key: "move" });
     return move([id], request(action(name), [id], line, ready).body);
   }
 

@@ -3,7 +3,7 @@ import { actionsOf, held } from "/static/actions.js";
 import { el, keyed, setAttr, setText, show } from "/static/dom.js";
 import { openMenu } from "/static/menu.js";
 import { ENDED } from "/static/store.js";
-import { ago, badge, clean, figure, left, percent, rate, starts, title, took } from "/static/words.js";
+import { ago, badge, clean, figure, left, percent, ran, rate, starts, title, took } from "/static/words.js";
 
 /** What is at hand without the menu, in this order. */
 const BUTTONS = ["retry", "retryEdited", "release", "hold", "front", "continue", "suspend", "cancel"];
@@ -21,8 +21,7 @@ export function timing(job, now) {
   if (job.state === "queued") return job.position ? starts(job, now) : "";
   if (job.state === "running") return [`runs for ${took(elapsed(job, now))}`, left(job, now)].filter(Boolean).join(", ");
   if (!ENDED.has(job.state)) return "";
-  const ran = job.run_time === null || job.run_time === undefined ? "never ran" : `ran ${took(job.run_time)}`;
-  return `${ran}, ended ${ago(job.ended_at, now)}`;
+  return `${ran(job)}, ended ${ago(job.ended_at, now)}`;
 }
 
 function elapsed(job, now) {

@@ -2,7 +2,9 @@
 
 import { ENDED } from "/static/store.js";
 
-export const ZOOMS = { "1h": 3600, "6h": 6 * 3600, "24h": 86400, "3d": 3 * 86400 };
+export const ZOOMS = { "15m": 900, "1h": 3600, "6h": 6 * 3600, "24h": 86400, "3d": 3 * 86400 };
+/** What is shown where nobody says else, and read to find out whether less will do. */
+export const LONG = "24h";
 const MOST = 1500; // bars in one picture
 const NONE = "none"; // the lane of jobs without a GPU
 const STEPS = [60, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400];
@@ -10,6 +12,13 @@ const STEPS = [60, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400];
 /** From when to when it shows: the past that was asked for, and half as much to come. */
 export function frame(zoom, now) {
   return { from: now - ZOOMS[zoom], to: now + ZOOMS[zoom] / 2 };
+}
+
+/** The shortest time that holds what there is: all runs, and the beginning of all plans; a day where none does. */
+export function fitting(jobs, now) {
+  const bars = jobs.map((job) => span(job, now)).filter(Boolean);
+  const holds = ({ from, to }) => bars.every((bar) => bar.from >= from && (bar.kind === "planned" ? bar.from : bar.to) <= to);
+  return ["15m", "1h", "6h"].find((zoom) => holds(frame(zoom, now))) ?? LONG;
 }
 
 /**

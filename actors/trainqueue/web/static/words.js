@@ -39,12 +39,12 @@ function even(value) {
   return low % 2 ? low + 1 : low;
 }
 
-/** So long, of what was measured: "45 s", "40 min", "1 h 10", "2 d 3 h". */
+/** So long, of what was measured: "45 s", "1 min 30 s", "40 min", "1 h 10", "2 d 3 h". */
 export function span(seconds) {
   const whole = Math.max(0, Math.round(seconds));
   if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return whole % 60 ? `${Math.floor(whole / 60)} min ${whole % 60} s` : `${whole / 60} min`;
   const minutes = Math.round(whole / 60);
-  if (minutes < 60) return `${minutes} min`;
   const hours = Math.floor(minutes / 60);
   if (hours < 48) return minutes % 60 ? `${hours} h ${minutes % 60}` : `${hours} h`;
   const days = Math.floor(hours / 24);
@@ -63,7 +63,13 @@ export function took(seconds) {
 /** "5 min ago", "just now". */
 export function ago(at, now) {
   if (at === null || at === undefined) return "";
-  return now - at < 5 ? "just now" : `${span(now - at)} ago`;
+  return now - at < 5 ? "just now" : `${guess(now - at)} ago`;
+}
+
+/** Of one that has ended: "took 1 min 30 s", "never ran"; of one that was cancelled before its next attempt ran, that. */
+export function ran(job) {
+  if (job.run_time !== null && job.run_time !== undefined) return `took ${span(job.run_time)}`;
+  return job.attempt > 1 ? `attempt ${job.attempt} never ran` : "never ran";
 }
 
 /** "14:02:11", and with the day where that is another: "24 Nov 14:02:11". */

@@ -7,7 +7,7 @@ import { openMenu } from "/static/menu.js";
 import { createRows, paintAll, setAll } from "/static/rows.js";
 import { bindDrag } from "/static/views/drag.js";
 import { fillRow, makeRow } from "/static/views/queuerow.js";
-import { grouped, number, span } from "/static/words.js";
+import { grouped, guess, number } from "/static/words.js";
 
 const SECTIONS = [
   { name: "running", title: "Running", empty: "Nothing runs." },
@@ -85,7 +85,7 @@ export function mount(root, { store, go, toast, doer, params }) {
     const last = Math.max(0, ...line.slice(0, ready).map((id) => store.job(id)?.expected_end_at ?? 0));
     const parts = [`${number(running.length, "job")} running`, `${grouped(line.length)} waiting`];
     if (cards.length) parts.push(`${free} of ${number(cards.length, "GPU")} free`);
-    if (last > store.now()) parts.push(`all done in about ${span(last - store.now())}`);
+    if (last > store.now()) parts.push(`all done in about ${guess(last - store.now())}`);
     setText(summary, parts.join(" · "));
     setText(pause, stopped() ? "Resume" : "Pause");
     show(drain, !store.state.draining);

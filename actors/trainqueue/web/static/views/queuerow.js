@@ -1,5 +1,5 @@
 // One row of the queue: made once, filled again and again for whatever job comes into sight.
-import { held } from "/static/actions.js";
+import { held, isEnd } from "/static/actions.js";
 import { el, setAttr, setText, show } from "/static/dom.js";
 import { icon } from "/static/icons.js";
 import { ENDED } from "/static/store.js";
@@ -69,6 +69,8 @@ export function fillRow(row, id, { store, doer, selected, current, sorted }) {
   setText(parts.priority, priorityOf(job));
   show(parts.grip, waits && !sorted);
   for (const act of ["up", "down"]) show(parts[act], waits);
+  setAttr(parts.up, "aria-disabled", waits && isEnd(store.state, id, "up"));
+  setAttr(parts.down, "aria-disabled", waits && isEnd(store.state, id, "down"));
   show(parts.cancel, !over);
   parts.cancel.disabled = Boolean(job.stopping || doer.leaving(id));
   show(parts.retry, over);
@@ -84,7 +86,7 @@ function badgeOf(parts, job, leaving, now) {
 }
 
 function sinceOf(job, now) {
-  if (job.state === "queued") return `waits ${words.span(now - job.submitted_at)}`;
+  if (job.state === "queued") return `waits ${words.guess(Math.max(0, now - job.submitted_at))}`;
   if (ENDED.has(job.state)) return words.ago(job.ended_at, now);
   return job.started_at ? `for ${words.took(now - job.started_at)}` : "";
 }
@@ -126,7 +128,7 @@ function progressOf(parts, job, now) {
   let [main, side] = ["", ""];
   if (runs) [main, side] = [join(words.percent(fraction), words.left(job, now)), join(steps, words.rate(rate))];
   else if (job.state === "queued") [main, side] = [held(job) ? "not before it is released" : words.starts(job, now), after(job)];
-  else [main, side] = [job.run_time ? `took ${words.span(job.run_time)}` : "never ran", words.clock(job.ended_at, now, false)];
+  else [main, side] = [words.ran(job), words.clock(job.ended_at, now, false)];
   setText(parts.main, main);
   setText(parts.side, side);
 }

@@ -2,7 +2,7 @@
 // has passed would show.
 
 import { el, replace, setText, show, svg } from "/static/dom.js";
-import { ZOOMS, frame, lanes, marks } from "/static/spans.js";
+import { LONG, ZOOMS, fitting, frame, lanes, marks } from "/static/spans.js";
 import { clock, number, title } from "/static/words.js";
 
 const HIGH = 30; // of a bar's row
@@ -12,7 +12,8 @@ const AXIS = 26;
 const LISTED = 200;
 
 export function mount(root, { store, api, go }) {
-  const at = { zoom: zoomOf(location.search), past: new Map(), read: null, drawn: 0, second: 60, wide: 0, picture: null, focus: null };
+  const asked = zoomOf(location.search);
+  const at = { zoom: asked ?? LONG, chosen: asked !== null, looked: false, past: new Map(), read: null, drawn: 0, second: 60, wide: 0, picture: null, focus: null };
   const parts = build();
   root.append(parts.node);
   const watcher = new ResizeObserver(() => parts.inner.clientWidth !== at.wide && draw());
@@ -40,6 +41,7 @@ export function mount(root, { store, api, go }) {
     } catch (error) {
       say(`Past runs cannot be read: ${error.message}`);
     }
+    at.looked = true;
     draw();
   }
 
@@ -62,9 +64,17 @@ export function mount(root, { store, api, go }) {
     return [...live, ...[...at.past.values()].filter((job) => !known.has(job.id))];
   }
 
+  /** Where nobody has chosen a time: once it is known what there is. */
+  function settle() {
+    if (at.chosen || !at.looked || !store.state.known) return;
+    at.chosen = true;
+    press(fitting(jobs(), store.now()));
+  }
+
   function draw() {
     const wide = parts.inner.clientWidth;
-    if (!wide || parts.closed) return;
+    settle();
+    if (!wide || parts.closed || !at.chosen) return;
     const now = store.now();
     const time = frame(at.zoom, now);
     const second = (time.to - time.from) / wide;
@@ -192,7 +202,7 @@ export function mount(root, { store, api, go }) {
 
   function build() {
     const zooms = el("div", { class: "segments", role: "group", "aria-label": "Time shown" }, Object.keys(ZOOMS).map((name) =>
-      el("button", { type: "button", "aria-pressed": String(name === at.zoom), data: { zoom: name }, text: name.replace("h", " h").replace("d", " d"), on: { click: () => choose(name) } })));
+      el("button", { type: "button", "aria-pressed": String(name === at.zoom), data: { zoom: name }, text: name.replace("h", " h").replace("d", " d").replace("m", " min"), on: { click: () => choose(name) } })));
     const kinds = ["completed", "failed", "cancelled", "lost", "running", "planned"];
     const legend = el("ul", { class: "tl-legend", "aria-label": "Colours" }, kinds.map((kind) => el("li", {}, el("i", { class: kind, "aria-hidden": "true" }), kind)));
     const inner = el("div");
@@ -206,9 +216,14 @@ export function mount(root, { store, api, go }) {
     return { node, zooms, picture, inner, words, note, list: details, rows, closed: false };
   }
 
-  function choose(name) {
+  function press(name) {
     at.zoom = name;
     for (const button of parts.zooms.children) button.setAttribute("aria-pressed", String(button.dataset.zoom === name));
+  }
+
+  function choose(name) {
+    at.chosen = true;
+    press(name);
     const query = new URLSearchParams(location.search);
     query.set("zoom", name);
     history.replaceState(history.state, "", `?${query}`);
@@ -261,5 +276,5 @@ export function mount(root, { store, api, go }) {
 
 function zoomOf(query) {
   const wanted = new URLSearchParams(query).get("zoom");
-  return wanted in ZOOMS ? wanted : "24h";
+  return wanted in ZOOMS ? wanted : null;
 }
