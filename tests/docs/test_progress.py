@@ -41,6 +41,6 @@ def test_what_is_named_exists() -> None:
 def test_the_lines_that_are_shown_are_recognised() -> None:
     table = TEXT.partition("| what | example |")[2].partition("\n\n")[0]
     examples = re.findall(r"`([^`]+)`", table)
-    assert len(examples) == 7
+    assert len(examples) == 10
     for example in examples:
         assert scan.recognise(example) is not None, example

@@ -53,7 +53,7 @@ class Sight(Timeline):
         self.weekend = weekend
         offset = weekend.watch.offset
         self.raw = [{**event, "at": event["at"] - offset} for event in weekend.raw]
-        self.pendings = {(e["id"], e["attempt"]): e for e in self.raw if e.get("state") == "pending"}
+        self.pendings = {(e["id"], e["attempt"]): e for e in self.raw if is_taken(e)}
         """The last time that an attempt was taken from the line."""
 
     def begun(self) -> Iterator[tuple[Order, Stamp]]:
@@ -291,11 +291,16 @@ def shares(sight: Sight, lane: str, start: Stamp) -> list[int | None]:
 def the_queue_stands_still(sight: Sight) -> Iterator[str]:
     told = [event for event in sight.raw if event["type"] == "queue"]
     for event in sight.raw:
-        if event.get("state") == "pending" and event["type"] == "job" and told_closed(told, event):
+        if is_taken(event) and told_closed(told, event):
             yield f"job {event['id']}, attempt {event['attempt']} was taken from the line while the queue was paused"
     for _, start in sight.begun():
         if closed(sight.asked(0, "pause", "resume"), start.at):
             yield f"job {start.job}, attempt {start.attempt} started while the queue was paused"
+
+
+def is_taken(event: dict[str, Any]) -> bool:
+    """From the line. One that is cancelled before its process begins is told as pending once more."""
+    return event["type"] == "job" and event["state"] == "pending" and not event["stopping"]
 
 
 def told_closed(told: list[dict[str, Any]], pending: dict[str, Any]) -> bool:
