@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from commands import Terminal
 
-from trainqueue.cli.look import happened
+from trainqueue.cli.events import happened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

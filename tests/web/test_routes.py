@@ -237,6 +237,7 @@ def test_a_slip_in_a_query_is_refused_with_what_there_is(web: Web) -> None:
     assert web.get(f"{API}/queue?token=x&limit=&offset=0").status == 200, (
         "a token where none is needed, and an empty one"
     )
+    assert web.get(f"{API}/queue?_=1795638881").status == 200, "against caches"
     assert web.get("/?view=gpus&v=3").status == web.get("/static/app.js?v=3").status == 200
     for key in ("", "k" * 201):
         assert "Idempotency-Key: 1 to 200" in words(web.post(f"{API}/execute", EXECUTE, Idempotency_Key=key))

@@ -25,7 +25,7 @@ COMMANDS = {
     "gpus": ("gpus", "The GPUs, who is on them, and whether a job may start there."),
     "top": ("top", "The queue full-screen and live, with all actions; extra [tui]."),
     "stats": ("look", "Counts, GPU seconds used, waited and lost."),
-    "events": ("look", "What has happened; -f follows."),
+    "events": ("events", "What has happened; -f follows."),
     "logs": ("follow", "A job's output; -f follows."),
     "wait": ("follow", "Until the jobs have ended."),
     "cancel": ("change", "Cancel waiting or running jobs."),

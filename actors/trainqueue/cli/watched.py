@@ -108,7 +108,7 @@ class JobView:
 
     def look(self, trainq: Client, room: int) -> None:
         del room
-        from trainqueue.cli.look import told
+        from trainqueue.cli.onejob import told
 
         self.found = told(trainq.call("status", job=self.job))
         if self.draws:
@@ -127,7 +127,7 @@ class JobView:
         return bool(self.found["state"] == "running")
 
     def lines(self, size: tuple[int, int], trouble: str) -> list[Line]:
-        from trainqueue.cli.look import facts
+        from trainqueue.cli.onejob import facts
 
         since = 0.0 if trouble else time.monotonic() - self._at
         job = older(self.found, since)

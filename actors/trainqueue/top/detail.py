@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trainqueue.cli.fields import applies
-from trainqueue.cli.look import shown, tells, tried
+from trainqueue.cli.onejob import shown, tells, tried
 from trainqueue.cli.screen import folded
 from trainqueue.core.forewords import left, starts
 from trainqueue.top.drawn import Line, clean, part

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 TOKEN = "token"  # noqa: S105  (its name)
 """Of every address, see guard.py."""
+NONCE = "_"
+"""jQuery and others add it with a number, so that no answer is taken from a cache; it says nothing."""
 MOST = 2**53
 """Above it a number is not the same one in every language."""
 Given = dict[str, Any]
@@ -134,7 +136,7 @@ def taken(query: QueryParams, known: Sequence[Parameter], else_: str) -> Given:
     """
     names = {one.name for one in known}
     for name in query:
-        if name not in names and name != TOKEN:
+        if name not in names and name not in {TOKEN, NONCE}:
             there = f"the parameters of this address are {', '.join(one.name for one in known)}" if known else else_
             raise RequestError("bad-request", f"{name[:100]}: there is no such parameter; {there}")
     texts = {one.name: [text for text in query.getlist(one.name) if text or one.empty] for one in known}
