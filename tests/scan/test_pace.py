@@ -55,6 +55,18 @@ def test_a_stall_slows_down_and_a_pause_is_left_out_afterwards() -> None:
     assert pace.eta(260, 62, 162) == pytest.approx(100 * (1 + 198 / 62), rel=0.05), "it pauses again and again"
 
 
+def test_a_count_that_begins_anew_with_each_epoch_is_as_fast_as_before() -> None:
+    told, now = Told(), 0.0
+    for epoch in range(3):
+        for step in range(1, 101):
+            now += 1.0
+            told.report({"step": step, "total": 100, "metrics": {}})
+            found = told.map(now, now)
+            if epoch or step > 3:
+                assert found is not None
+                assert (found["rate"], found["eta"]) == (pytest.approx(1.0), pytest.approx(100.0 - step))
+
+
 def test_a_suspended_job_is_not_slow() -> None:
     pace = paced(*((at, at) for at in range(31)))
     for gap in range(3):

@@ -25,6 +25,8 @@ class Pace:
     def _restart(self, unit: object) -> None:
         self.unit = unit
         self._samples: deque[tuple[float, float]] = deque()
+        self._before = 0.0
+        """Steps that were made before the count began anew; the samples are with them."""
         self._skipped = 0.0
         """Seconds of pauses, which the times of samples are without."""
         self._pauses = 0
@@ -38,6 +40,7 @@ class Pace:
             self._restart(unit)
         samples = self._samples
         at -= self._skipped
+        step += self._anew(step)
         if not samples:
             self._began = at
         elif step <= samples[-1][1]:
@@ -50,6 +53,14 @@ class Pace:
             self._first = False
         while len(samples) > LEAST + 1 and samples[1][0] <= at - WINDOW:
             samples.popleft()
+
+    def _anew(self, step: float) -> float:
+        """Steps that are to be added: who counts anew, as in each epoch, goes on as fast as before."""
+        intervals = len(self._samples) - 1
+        if intervals > 0 and step + self._before <= self._samples[0][1]:
+            (_, first), (_, last) = self._samples[0], self._samples[-1]
+            self._before = last + (last - first) / intervals - step
+        return self._before
 
     def _pause(self, at: float) -> float:
         """Seconds that are to be left out before this sample."""
