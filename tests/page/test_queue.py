@@ -45,6 +45,21 @@ def asked(gate: Gate, path: str) -> list[Any]:
     return [body for found, body in gate.asked if found == path]
 
 
+def test_steps_that_have_parts_read_as_numbers(gate: Gate, opened: Opened, url: str) -> None:
+    told: dict[str, Any] = {
+        "fraction": 1 / 15,
+        "rate": None,
+        "eta": None,
+        "metrics": {},
+        "message": None,
+        "updated_at": 0.0,
+    }
+    gate.jobs[10]["progress"] = {**told, "step": 1 / 3, "total": 5}
+    page = opened(url)
+    sees(row(page, 10), "0.333 / 5")
+    sees(row(page, 11), " / 20,000")
+
+
 def test_a_glance_shows_what_runs_waits_and_failed(gate: Gate, url: str, opened: Opened) -> None:
     gate.add(job(40, why="after job 3, which runs", why_code="dependency"))
     gate.jobs[40].update(why="waits for job 11", why_code="dependency", waits_for=[11])

@@ -124,7 +124,7 @@ function progressOf(parts, job, now) {
     setAttr(parts.bar, "aria-valuenow", Math.floor(share * 100));
     setAttr(parts.bar, "aria-label", `Progress of job ${job.id}`);
   }
-  const steps = step !== null && step !== undefined && total ? `${words.grouped(step)} / ${words.grouped(total)}` : "";
+  const steps = step !== null && step !== undefined && total ? `${counted(step)} / ${counted(total)}` : "";
   let [main, side] = ["", ""];
   if (runs) [main, side] = [join(words.percent(fraction), words.left(job, now)), join(steps, words.rate(rate))];
   else if (job.state === "queued") [main, side] = [held(job) ? "not before it is released" : words.starts(job, now), after(job)];
@@ -132,6 +132,9 @@ function progressOf(parts, job, now) {
   setText(parts.main, main);
   setText(parts.side, side);
 }
+
+/** Steps may have parts: of two folds and an epoch of three, say. */
+const counted = (value) => (Number.isInteger(value) ? words.grouped(value) : words.figure(value));
 
 const join = (...texts) => texts.filter(Boolean).join(" · ");
 
