@@ -102,6 +102,15 @@ def told(run: Callable[..., Any], *messages: tuple[str, Any]) -> Any:
     return run("store", STORE, [list(message) for message in messages])
 
 
+def test_a_minute_of_samples_is_kept_however_often_gpus_are_told_of(run: Callable[..., Any]) -> None:
+    gate = Gate(waiting=1)
+    card = gate.cards[0]
+    first = gate.snapshot() | {"at": 0.0, "gpu_history": {}}
+    deltas = [("delta", {"at": at / 8, "gpus": [card]}) for at in range(560)]
+    history = told(run, ("snapshot", first), *deltas)["state"]["gpuHistory"][card["id"]]
+    assert [history[0][0], history[-1][0]] == [9.875, 69.875]
+
+
 def test_the_store_lays_deltas_over_the_snapshot(run: Callable[..., Any]) -> None:
     gate = Gate(waiting=3)
     first = gate.snapshot() | {"at": 7.0}

@@ -6,8 +6,7 @@ const RECENT = 50;
 /** Fields that stand in the state as they come. */
 const PLAIN = ["paused", "draining", "pause_reason", "paused_since", "counts", "lanes", "gpus", "daemon"];
 const COLUMNS = ["expected_start_at", "expected_start_range", "expected_end_at", "expected_end_range", "expected_gpu_ids"];
-/** A minute of samples every two seconds, and some. */
-const SAMPLES = 40;
+const MINUTE = 60;
 
 export function emptyState() {
   return {
@@ -107,9 +106,8 @@ export function applyDelta(state, data, changes) {
 function sample(state, data) {
   const at = data.at ?? state.at;
   for (const gpu of data.gpus) {
-    const history = state.gpuHistory[gpu.id] ?? [];
-    const next = [...history, [at, gpu.utilization, gpu.memory_used]];
-    state.gpuHistory[gpu.id] = next.slice(-SAMPLES);
+    const history = (state.gpuHistory[gpu.id] ?? []).filter(([then]) => then >= at - MINUTE); // each start tells of the GPUs, too
+    state.gpuHistory[gpu.id] = [...history, [at, gpu.utilization, gpu.memory_used]];
   }
 }
 
