@@ -11,6 +11,8 @@ import pytest
 from commands import Cli
 from gateway import API, Reply, Web, another_user
 
+from trainqueue.web import serve
+
 if TYPE_CHECKING:
     from support import Daemon
 
@@ -23,6 +25,12 @@ def test_only_our_names_are_answered(web: Web) -> None:
         assert (reply.status, reply.code) == (403, "forbidden")
     with web.raw("GET / HTTP/1.0\r\n\r\n") as sock:
         assert b" 403 " in sock.recv(1000)
+
+
+def test_an_address_of_ipv6_is_asked_for_in_brackets() -> None:
+    with serve.listening("::ffff:127.0.0.2", 0) as sock:
+        hosts = serve.rules(sock, "::ffff:127.0.0.2", "token", ["FD00::1", "[fd00::2]", "name"]).hosts
+    assert {"[::ffff:127.0.0.2]", "[fd00::1]", "[fd00::2]", "name"} <= hosts
 
 
 def test_a_foreign_page_changes_nothing(web: Web) -> None:

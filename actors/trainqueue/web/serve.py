@@ -130,11 +130,16 @@ def token_in(path: Path) -> str:
 
 
 def rules(sock: socket.socket, host: str, token: str | None, allowed: Iterable[str]) -> Rules:
-    hosts = {*LOOPBACK, host.lower(), sock.getsockname()[0], *(name.lower() for name in allowed)}
+    hosts = {*LOOPBACK, *map(as_asked, (host.lower(), sock.getsockname()[0], *(name.lower() for name in allowed)))}
     if token is not None:
         hosts |= {socket.gethostname().lower(), socket.getfqdn().lower()}
     everywhere = ipaddress.ip_address(sock.getsockname()[0]).is_unspecified
     return Rules(frozenset(hosts), token, is_ours if token is None else anybody, everywhere)
+
+
+def as_asked(host: str) -> str:
+    """As it stands in a `Host`: an address of IPv6 in brackets."""
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
 def anybody(scope: Scope) -> bool:
