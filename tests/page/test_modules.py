@@ -45,7 +45,9 @@ def test_figures_are_said_as_on_the_command_line(run: Callable[..., Any]) -> Non
     sizes = [512 * 2**20, 6.1 * 2**30, 48 * 2**30]
     assert run("words", "given.map(size)", sizes) == ["512 MiB", "6.1 GiB", "48 GiB"]
     assert run("words", "given.map(took)", [42, 725, 10921]) == ["0:42", "12:05", "3:02:01"]
-    assert run("words", "given.map(percent)", [0, 0.629, 0.9999, 1]) == ["0 %", "62 %", "99 %", "100 %"]
+    assert run("words", "given.map(percent)", [0, 0.29, 0.57, 0.629, 0.9999, 1]) == (
+        ["0 %", "29 %", "57 %", "62 %", "99 %", "100 %"]
+    )
     assert run("words", "given.map(rate)", [3.25, 0.25, 0]) == ["3.25 steps/s", "4 s/step", ""]
     assert run("words", "command(given)", ["a b", "", "it's", "x=1", "new\nline"]) == (
         "'a b' '' 'it'\"'\"'s' x=1 $'new\\x0aline'"

@@ -3,7 +3,7 @@ import { actionsOf, held } from "/static/actions.js";
 import { el, keyed, setAttr, setText, show } from "/static/dom.js";
 import { openMenu } from "/static/menu.js";
 import { ENDED } from "/static/store.js";
-import { ago, badge, clean, figure, left, percent, ran, rate, starts, title, took } from "/static/words.js";
+import { ago, badge, clean, figure, hundredths, left, percent, ran, rate, starts, title, took } from "/static/words.js";
 
 /** What is at hand without the menu, in this order. */
 const BUTTONS = ["retry", "retryEdited", "release", "hold", "front", "continue", "suspend", "cancel"];
@@ -64,7 +64,7 @@ export function jobHead(context) {
     show(progress, Boolean(known) && job.state !== "queued");
     if (!known) return;
     show(bar, fraction !== null);
-    setAttr(bar, "aria-valuenow", fraction === null ? null : Math.floor(fraction * 100));
+    setAttr(bar, "aria-valuenow", fraction === null ? null : hundredths(fraction));
     setAttr(bar, "data-state", tone(job));
     bar.firstChild.style.transform = `scaleX(${fraction ?? 0})`;
     setText(done, percent(fraction));

@@ -155,10 +155,15 @@ export function rate(perSecond) {
   return perSecond >= 1 ? `${short(perSecond)} steps/s` : `${short(1 / perSecond)} s/step`;
 }
 
+/** 62 of 0.629; 29 of 29/100, of which a hundred times are a little less in binary. */
+export function hundredths(fraction) {
+  return Math.floor(fraction * 100 + 1e-9);
+}
+
 /** "62 %"; never 100 before it is done. */
 export function percent(fraction) {
   if (fraction === null || fraction === undefined) return "";
-  return `${Math.floor(fraction * 100)} %`;
+  return `${hundredths(fraction)} %`;
 }
 
 /** Its name, or the beginning of its command. */

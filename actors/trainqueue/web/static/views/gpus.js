@@ -1,7 +1,7 @@
 // A card for each GPU: its memory, a minute of history, the jobs on it, and other people's processes.
 import { el, keyed, replace, setAttr, setText, show } from "/static/dom.js";
 import { sparkline } from "/static/charts.js";
-import { badge, clean, left, number, percent, size, title } from "/static/words.js";
+import { badge, clean, hundredths, left, number, percent, size, title } from "/static/words.js";
 
 const MINUTE = 60;
 /** What `use` means, for people. */
@@ -164,7 +164,7 @@ export function mount(root, { store, api, toast }) {
       const fraction = job?.progress?.fraction ?? null;
       setText(head.lastChild, job ? [percent(fraction), left(job, store.now()) || badge(job).toLowerCase()].filter(Boolean).join(" · ") : "");
       show(bar, fraction !== null);
-      setAttr(bar, "aria-valuenow", fraction === null ? null : Math.floor(fraction * 100));
+      setAttr(bar, "aria-valuenow", fraction === null ? null : hundredths(fraction));
       setAttr(bar, "aria-label", `Progress of job ${id}`);
       bar.firstChild.style.transform = `scaleX(${fraction ?? 0})`;
     });

@@ -121,7 +121,7 @@ function progressOf(parts, job, now) {
   if (known) {
     const share = Math.max(0, Math.min(1, fraction));
     parts.bar.firstChild.style.transform = `scaleX(${share.toFixed(4)})`;
-    setAttr(parts.bar, "aria-valuenow", Math.floor(share * 100));
+    setAttr(parts.bar, "aria-valuenow", words.hundredths(share));
     setAttr(parts.bar, "aria-label", `Progress of job ${job.id}`);
   }
   const steps = step !== null && step !== undefined && total ? `${counted(step)} / ${counted(total)}` : "";
