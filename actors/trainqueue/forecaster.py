@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
+from collections import deque
 from dataclasses import dataclass
 from itertools import islice
 from math import inf
@@ -90,6 +91,8 @@ class Forecaster:
         self._ready = Ready({})
         self._doing: Making | Resting = Resting()
         self._recalled = False
+        self._learnt = deque[int](maxlen=RECALLED)
+        """Jobs that have ended before the earlier ones were looked up: the journal has them, too."""
         self._askers: list[tuple[Call, int]] = []
         """They wait for a forecast of this version, or of a later one."""
         self._lines: list[tuple[Call, Generator[None, None, object]]] = []
@@ -102,6 +105,8 @@ class Forecaster:
     def ended(self, job: Job) -> None:
         """What has been lost, or skipped since another one has failed, says nothing."""
         if isinstance(job.state, Completed | Failed | Cancelled):
+            if not self._recalled:
+                self._learnt.append(job.id)
             self._learn(job.spec, job.state.name, job.state.run_time)
 
     def _learn(self, spec: JobSpec, state: str, seconds: float | None, *, before_all: bool = False) -> None:
@@ -246,8 +251,10 @@ class Forecaster:
                 logger.warning("cannot look up earlier runs: %s", error)
                 break
             for before, state, spec, seconds in found:  # noqa: B007  (the oldest is where the next look begins)
-                self._learn(spec, state, seconds, before_all=True)
+                if before[1] not in self._learnt:
+                    self._learn(spec, state, seconds, before_all=True)
             if len(found) < AT_ONCE:
                 break
             yield
         self._recalled = True
+        self._learnt.clear()
