@@ -113,7 +113,7 @@ class Forecaster:
         if state == "completed" and seconds is not None:
             (self.lengths.recall if before_all else self.lengths.ended)(spec, seconds)
         elif state == "cancelled" or (state == "failed" and seconds is not None):
-            self.lengths.broken_off(spec, seconds or 0.0)
+            self.lengths.broken_off(spec, seconds or 0.0, before_all=before_all)
 
     def of(self, job: Job) -> dict[str, Any]:
         """The fields of a Job that tell what is expected; what should have happened by now is expected now."""
@@ -250,7 +250,7 @@ class Forecaster:
             except (sqlite3.Error, RequestError) as error:
                 logger.warning("cannot look up earlier runs: %s", error)
                 break
-            for before, state, spec, seconds in found:  # noqa: B007  (the oldest is where the next look begins)
+            for before, state, spec, seconds in found:
                 if before[1] not in self._learnt:
                     self._learn(spec, state, seconds, before_all=True)
             if len(found) < AT_ONCE:

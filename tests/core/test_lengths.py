@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from trainqueue.core.chances import left
+from trainqueue.core.fates import KEPT
 from trainqueue.core.job import Job, Running
 from trainqueue.core.length import Length, Limited
 from trainqueue.core.lengths import Lengths
@@ -56,6 +57,16 @@ def test_nothing_known_is_unknown_and_a_time_limit_is_all_that_is_known_of_a_new
     found = rest(knowing(), running("new", 100.0, time_limit=600.0))
     assert found is not None
     assert 0 <= found[0] < found[1] <= 500.0 == found[2]
+
+
+def test_of_the_ends_that_are_recalled_the_last_ones_count() -> None:
+    """They are told the newest first."""
+    some = knowing(("./a", 100.0))
+    for seconds in [90.0] * KEPT + [10.0] * KEPT:
+        some.broken_off(spec("./a"), seconds, before_all=True)
+    length = some.of(spec("./a"))
+    assert isinstance(length, Length)
+    assert length.fate.parts.count(0.9) == KEPT
 
 
 def test_the_same_command_goes_before_its_likes_and_these_before_others_of_the_script_and_of_the_group() -> None:

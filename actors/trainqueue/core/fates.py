@@ -53,8 +53,8 @@ class Fates:
         self._parts: list[float] = []
         self._shown: tuple[float, ...] = PARTS
 
-    def ended(self, kind: object, *, early: bool, part: float | None = None) -> None:
-        """`part`: after what part of its usual time; None where nobody knows that."""
+    def ended(self, kind: object, *, early: bool, part: float | None = None, before_all: bool = False) -> None:
+        """`part`: after what part of its usual time; None where nobody knows that. `before_all` that are known."""
         its = self._kinds.pop(kind, None) or Counter()
         self._kinds[kind] = its
         for counts, most in ((self._all, 10 * KEPT), (its, KEPT)):
@@ -64,7 +64,8 @@ class Fates:
         while len(self._kinds) > KINDS:
             del self._kinds[next(iter(self._kinds))]
         if part is not None:
-            self._parts = [round(min(1.0, part), 3), *self._parts][:KEPT]
+            fresh = [round(min(1.0, part), 3)]
+            self._parts = ([*self._parts, *fresh] if before_all else [*fresh, *self._parts])[:KEPT]
             self._shown = tuple(sorted([*self._parts, *PARTS]))
 
     def of(self, kind: object) -> Fate:

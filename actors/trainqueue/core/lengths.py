@@ -63,11 +63,11 @@ class Lengths:
 
     # -- what happens
 
-    def broken_off(self, spec: JobSpec, seconds: float) -> None:
-        """It has failed, or was cancelled, so long after its start."""
+    def broken_off(self, spec: JobSpec, seconds: float, *, before_all: bool = False) -> None:
+        """It has failed, or was cancelled, so long after its start; `before_all` that are known."""
         usual = self.of(spec)
         part = seconds / usual.middle if isinstance(usual, Length) else None
-        self.fates.ended(shape(spec).whole, early=True, part=part)
+        self.fates.ended(shape(spec).whole, early=True, part=part, before_all=before_all)
 
     def ended(self, spec: JobSpec, seconds: float) -> None:
         """It has completed."""
