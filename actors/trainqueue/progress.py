@@ -103,7 +103,7 @@ def right(name: str, value: object) -> bool:
 
 
 def view(raw: object, now: float) -> dict[str, Any] | None:
-    """From what the script wrote to what the wire shows; None None where it, or a known field, is of a wrong type."""
+    """From what the script wrote to what the wire shows; None where it, or a known field, is of a wrong type."""
     if not isinstance(raw, dict):
         return None
     fields: dict[str, object] = {text(str(key)): value for key, value in raw.items()}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Live:
-    """Made by the server; `start` and `stop` in its event loop."""
+    """Made by the server; `start`, `end` and `close` in its event loop."""
 
     def __init__(self, home: Home) -> None:
         self.home = home

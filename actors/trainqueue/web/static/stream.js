@@ -1,6 +1,6 @@
 // What the server says, as it says it. A browser opens six connections to a host, and six open streams would leave none
 // for a click; so a tab that is hidden has none, and of those in sight one leads: it has the stream, and hands on all
-// that it hears to the others, which have each had a snapshot of their own first. A tab that follows a log has its own.
+// that it hears to the others, which have each had a snapshot of their own first. A tab that follows a log has its own
 // (three tabs at most, see logseats.js).
 // "live" is said at the first event, not when the connection opens.
 
