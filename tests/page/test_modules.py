@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -102,6 +103,28 @@ STORE = """(() => {
 
 def told(run: Callable[..., Any], *messages: tuple[str, Any]) -> Any:
     return run("store", STORE, [list(message) for message in messages])
+
+
+def test_lines_to_copy_make_such_a_job_again(run: Callable[..., Any]) -> None:
+    plain = job(7, name="", command=["python", "t.py"], cwd="/w")
+    curl = "curl -H 'Content-Type: application/json' -d '{}' http://h:1/api/training/execute"
+    assert run("shell", "[submitLine(given), curlLine(given, 'http://h:1')]", plain)[1] == curl.format(
+        '{"command":["python","t.py"],"cwd":"/w"}'
+    )
+    asks = {
+        "gpus": 0,
+        "gpu_name": "H100",
+        "gpu_from": [0, 2],
+        "grace": 60,
+        "hold": True,
+        "max_running": 2,
+        "group": "g",
+    }
+    submit, line = run("shell", "[submitLine(given), curlLine(given, 'http://h:1')]", plain | asks)
+    for option in ("--gpus 0", "--gpu-any 0,2", "--gpu-name H100", "--grace 60s", "--max-running 2", "--hold"):
+        assert option in submit
+    for name, value in asks.items():
+        assert f'"{name}":{json.dumps(value, separators=(",", ":"))}' in line
 
 
 def test_a_minute_of_samples_is_kept_however_often_gpus_are_told_of(run: Callable[..., Any]) -> None:

@@ -1,4 +1,5 @@
 // Command lines to copy that make such a job again. Pure.
+import { SPEC } from "/static/spec.js";
 import { command, quote } from "/static/words.js";
 
 /** What of a spec differs from what everybody gets, as options of `trainq-cli submit`. */
@@ -6,13 +7,17 @@ const OPTIONS = [
   ["name", "--name", (value) => value],
   ["gpus", "--gpus", (value) => (value === 1 ? null : String(value))],
   ["gpu_memory", "--gpu-memory", (value) => (typeof value === "number" ? bytes(value) : value)],
+  ["gpu_from", "--gpu-any", (list) => (list.length ? list.join(",") : null)],
   ["gpu_name", "--gpu-name", (value) => value],
   ["gpu_min_memory", "--gpu-min-memory", (value) => bytes(value)],
   ["priority", "--priority", (value) => (["normal", 0].includes(value) ? null : String(value))],
   ["time_limit", "--time-limit", (value) => `${value}s`],
+  ["grace", "--grace", (value) => `${value}s`],
   ["warn", "--warn", (value) => `${value}s`],
   ["memory_limit", "--memory", (value) => bytes(value)],
   ["stall_timeout", "--stall-timeout", (value) => `${value}s`],
+  ["stall_action", "--stall-action", (value) => value],
+  ["retry_delay", "--retry-delay", (value) => `${value}s`],
   ["group", "--group", (value) => value],
   ["lane", "--lane", (value) => value],
   ["max_running", "--max-running", (value) => String(value)],
@@ -39,15 +44,17 @@ export function submitLine(job) {
   return `cd ${quote(job.cwd)} && ${command([...words, "--", ...job.command])}`;
 }
 
+/** Of its own time and its own neighbours; another one has others. */
+const PASSING = new Set(["umask", "after", "after_any", "after_failed", "after_group", "keep", "not_before", "snapshot"]);
+const USUAL = { gpus: [1], priority: ["normal", 0], retry_backoff: [1], retry_place: ["front"] };
+
 /** The same over HTTP. */
 export function curlLine(job, origin) {
   const spec = { command: job.command, cwd: job.cwd };
-  const plain = { gpus: 1, priority: "normal" };
-  for (const field of ["name", "gpus", "gpu_memory", "priority", "time_limit", "group", "lane", "tags", "retries"]) {
-    const value = job[field];
-    const isEmpty = value === null || value === undefined || (typeof value === "object" && !Object.keys(value).length);
-    if (!isEmpty && value !== plain[field] && value !== 0) spec[field] = value;
+  for (const field of SPEC) {
+    const value = job[field] ?? null;
+    const isEmpty = [null, false, ""].includes(value) || (typeof value === "object" && !Object.keys(value).length);
+    if (!isEmpty && !PASSING.has(field) && !USUAL[field]?.includes(value)) spec[field] = value;
   }
-  if (job.gpus === 0) spec.gpus = 0;
   return command(["curl", "-H", "Content-Type: application/json", "-d", JSON.stringify(spec), `${origin}/api/training/execute`]);
 }
