@@ -127,6 +127,18 @@ def test_lines_to_copy_make_such_a_job_again(run: Callable[..., Any]) -> None:
         assert f'"{name}":{json.dumps(value, separators=(",", ":"))}' in line
 
 
+def test_who_asks_twice_at_once_takes_one_seat(run: Callable[..., Any]) -> None:
+    """Else one of the three would stay taken until the tab is closed."""
+    taken = """(async () => {
+        const seats = createSeats();
+        const got = await Promise.all([seats.take(), seats.take()]);
+        const { held } = await navigator.locks.query();
+        seats.leave();
+        return [got, held.map((lock) => lock.name)];
+    })()"""
+    assert run("logseats", f"await {taken}") == [[True, True], ["trainq.log.0"]]
+
+
 def test_a_minute_of_samples_is_kept_however_often_gpus_are_told_of(run: Callable[..., Any]) -> None:
     gate = Gate(waiting=1)
     card = gate.cards[0]

@@ -8,6 +8,7 @@ const PART = 262144;
 /** `take()`: whether there is a seat; it is kept until `leave()`. Without `locks` (another machine's plain http) there is. */
 export function createSeats(locks = navigator.locks) {
   let release = null;
+  let looking = null; // for one; who asks meanwhile gets the same
 
   const sit = (seat) =>
     new Promise((resolve) => {
@@ -18,11 +19,16 @@ export function createSeats(locks = navigator.locks) {
       locks.request(`trainq.log.${seat}`, { ifAvailable: true }, held);
     });
 
+  async function look() {
+    for (let seat = 0; seat < SEATS; seat++) if (await sit(seat)) return true;
+    return false;
+  }
+
   return {
     async take() {
       if (!locks || release) return true;
-      for (let seat = 0; seat < SEATS; seat++) if (await sit(seat)) return true;
-      return false;
+      looking ??= look().finally(() => (looking = null));
+      return looking;
     },
     leave() {
       release?.();
