@@ -86,11 +86,12 @@ def test_a_glance_shows_what_runs_waits_and_failed(gate: Gate, url: str, opened:
 
 def drag(page: Page, number: int, over: int) -> None:
     """To the place before that one."""
-    box, goal = row(page, number).locator(".grip").bounding_box(), row(page, over).bounding_box()
+    box = row(page, number).locator(".grip").bounding_box()
     assert box
-    assert goal
     page.mouse.move(box["x"] + 5, box["y"] + 8)
     page.mouse.down()
+    goal = row(page, over).bounding_box()
+    assert goal
     page.mouse.move(goal["x"] + 50, goal["y"] + 4, steps=4)
     page.locator(".drop-mark").wait_for()
     page.mouse.up()
@@ -219,8 +220,8 @@ def test_what_must_not_be_missed_stands_on_top(gate: Gate, url: str, opened: Ope
     gate.drop()
     sees(banners, "Showing the state of")
     sees(page.locator("#live"), "stale since")
-    page.unroute("**/events*")
     banners.get_by_role("button", name="Try now").click()
+    page.unroute("**/events*")
     banners.get_by_text("Showing the state of").wait_for(state="detached")
     sees(page.locator("#live"), "live")
 

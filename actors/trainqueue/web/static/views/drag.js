@@ -26,7 +26,10 @@ export function bindDrag(root, rows, drop) {
     draw();
     if (!drag.frame) drag.frame = requestAnimationFrame(scroll);
   });
-  root.addEventListener("pointerup", () => end(true));
+  root.addEventListener("pointerup", (event) => {
+    if (drag) drag.y = event.clientY; // a busy browser may leave out the last move
+    end(true);
+  });
   root.addEventListener("pointercancel", () => end(false));
 
   function escape(event) {
