@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from trainqueue.core.forecast import Expected
     from trainqueue.core.job import Job
 
-COLUMNS = ("expected_start_at", "expected_start_range", "expected_end_at", "expected_gpu_ids")
+COLUMNS = ("expected_start_at", "expected_start_range", "expected_end_at", "expected_end_range", "expected_gpu_ids")
 """Of the op `line`."""
 
 
@@ -22,6 +22,7 @@ def columns(rows: Sequence[Expected], now: float) -> dict[str, list[Any]]:
         [_not_before(now, one.start) for one in rows],
         [_range(now, one.earliest, one.latest) for one in rows],
         [_not_before(now, one.end) for one in rows],
+        [_range(now, one.end_earliest, one.end_latest) for one in rows],
         [one.gpu_ids for one in rows],
     )
     return dict(zip(COLUMNS, found, strict=True))

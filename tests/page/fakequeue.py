@@ -1,6 +1,6 @@
 """The queue behind the fake gateway: scripted jobs, what is asked of them, and the streams that hear of it.
 
-It has no daemon: what is asked of it is done to a dictionary, at once. Standard library only.
+It has no daemon: what is asked of it is done to a dictionary, at once. Of trainq it has the names of columns alone.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from page.fakejobs import GIB, JsonMap, ended, gpu, job, running
+
+from trainqueue.expectations import COLUMNS
 
 if TYPE_CHECKING:
     import queue
@@ -79,8 +81,7 @@ class Gate:
             card["use"] = "held" if card["jobs"] else "free"
 
     def columns(self) -> JsonMap:
-        names = ("expected_start_at", "expected_start_range", "expected_end_at", "expected_gpu_ids")
-        table = {name: [self.jobs[number][name] for number in self.line] for name in names}
+        table = {name: [self.jobs[number][name] for number in self.line] for name in COLUMNS}
         return {"jobs": [*self.line], "ready": self.ready, **table}
 
     def counts(self) -> dict[str, int]:

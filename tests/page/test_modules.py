@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def run(browser: Browser) -> Generator[Callable[..., Any], None, None]:
     """`run("words", "span(given)", 90)`: with all that the module exports, and `given`."""
     with serving(Gate()) as url:

@@ -90,3 +90,16 @@ def test_epochs_that_a_trainer_tells_are_no_steps() -> None:
     shown = play(log.rows, "python", "train.py", "--num_train_epochs", "3")[14]
     assert (shown["step"], shown["total"], shown["rate"], shown["message"]) == (None, None, None, "epoch 2 of 3")
     assert (shown["fraction"], shown["eta"]) == (pytest.approx(0.5), pytest.approx(15, abs=1))
+
+
+def test_a_bar_below_another_one_is_read_as_soon_as_it_is_drawn() -> None:
+    """It ends with the way up again, not with a bracket; read one frame late, it would leap at the end of an epoch."""
+    log = Log()
+    for epoch in range(5):
+        log.say(bar("epochs", epoch, 5, log.now))
+        for step in (0, 13, 26, 39):
+            log.say("\n" + bar("batches", step, 50, step / 10) + "\x1b[A", 1.1 if step == 39 else 1.3)
+        log.say("\n\r" + " " * 60 + "\x1b[A")
+    rates = [each["rate"] for each in play(log.rows) if each["rate"]]
+    assert len(rates) > 12
+    assert rates == pytest.approx([10] * len(rates), rel=0.2)  # it is looked at every half second

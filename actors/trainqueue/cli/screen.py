@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trainqueue.core.words import percent
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -49,9 +51,9 @@ def took(seconds: float | None) -> str:
 def bar(fraction: float | None, width: int = 12) -> str:
     if fraction is None:
         return ""
-    full = round(fraction * width)
+    full = int(fraction * width)
     done, rest = "█░" if encodable("█░") else "#."
-    return done * full + rest * (width - full) + f" {fraction:4.0%}"
+    return done * full + rest * (width - full) + f" {percent(fraction):3}%"
 
 
 def encodable(text: str) -> bool:

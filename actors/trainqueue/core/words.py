@@ -21,6 +21,11 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min"
 
 
+def percent(fraction: float) -> int:
+    """Whole ones that are done: 29 at 29 of 100, and 100 not before all is."""
+    return int(100 * fraction + 1e-9)
+
+
 def number(count: int, noun: str) -> str:
     """1 GPU, 2 GPUs."""
     return f"{count} {noun}" + ("" if count == 1 else "s")

@@ -5,6 +5,9 @@ from __future__ import annotations
 CARRIED = 4096
 """Bytes of an unfinished line that are kept; a longer one is passed over."""
 
+FRAME_ENDS = (b"]", b"\x1b[A")
+"""The bracket of a bar; who draws one below another goes up again."""
+
 
 class Splitter:
     def __init__(self) -> None:
@@ -33,7 +36,7 @@ class Splitter:
 
     def _frame(self) -> list[str]:
         """A bar's last frame stands there without an end until the next one comes."""
-        return [self.rest.decode(errors="replace")] if self.rest.endswith(b"]") and b"%|" in self.rest else []
+        return [self.rest.decode(errors="replace")] if self.rest.endswith(FRAME_ENDS) and b"%|" in self.rest else []
 
     def skip(self) -> None:
         """What comes next is somewhere in a line."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from trainqueue.core.words import duration, number
+from trainqueue.core.words import duration, number, percent
 from trainqueue.jobinfo import ENDED
 from trainqueue.top.drawn import clean
 
@@ -91,7 +91,7 @@ def cancel(world: World, job: JobMap, now: float) -> Deed:
 
 def share(job: JobMap) -> str:
     fraction = (job.get("progress") or {}).get("fraction")
-    return "" if fraction is None else f" and has done {100 * fraction:.0f} %"
+    return "" if fraction is None else f" and has done {percent(fraction)} %"
 
 
 def hit(world: World, job: JobMap) -> str:

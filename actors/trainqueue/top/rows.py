@@ -9,6 +9,7 @@ from trainqueue.cli.said import metric, rate, steps
 from trainqueue.cli.screen import clock, took
 from trainqueue.cli.stalls import stalled
 from trainqueue.core.forewords import left, starts
+from trainqueue.core.words import percent
 from trainqueue.jobinfo import ENDED
 from trainqueue.top.drawn import Line, Part, clean, cut, joined, part, rule
 from trainqueue.top.world import RECENT
@@ -122,7 +123,7 @@ class Table:
         if width >= 56:
             drawn = 12 if width >= 76 else 6
             cells.append((bar(fraction, drawn), "bar") if fraction is not None else (" " * drawn, ""))
-        cells.append(part("" if fraction is None else f"{100 * fraction:.0f} %", 5, right=True))
+        cells.append(part("" if fraction is None else f"{percent(fraction)} %", 5, right=True))
         if width >= 100:
             cells.append(part(rate(progress.get("rate")), 9, "dim", right=True))
         ends = left(job, self.now)

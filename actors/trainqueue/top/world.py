@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from trainqueue.expectations import COLUMNS
 from trainqueue.jobinfo import ENDED
 
 if TYPE_CHECKING:
@@ -59,8 +60,7 @@ class World:
 
     def _foresee(self, line: dict[str, Any]) -> None:
         """The forecast stands beside the order, for all that wait."""
-        columns = ("expected_start_at", "expected_start_range", "expected_end_at", "expected_gpu_ids")
-        told = [(name, line[name]) for name in columns if line.get(name)]
+        told = [(name, line[name]) for name in COLUMNS if line.get(name)]
         for at, job in enumerate(line["jobs"] if told else ()):
             if (known := self.jobs.get(job)) is not None:
                 known.update({name: column[at] for name, column in told})

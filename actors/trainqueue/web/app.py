@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Mount, Route, Router
 
 from trainqueue.errors import DaemonError, RequestError
 from trainqueue.web import BASE
@@ -108,7 +108,7 @@ def routes(calls: Calls, live: Live) -> list[BaseRoute]:
         Route("/", files.page),
         Route("/static/{name:path}", files.__call__),
     ]
-    return [Mount(BASE, routes=[*get, *post]), *others]
+    return [Mount(BASE, app=Router([*get, *post], redirect_slashes=False)), *others]
 
 
 def make(home: Home, rules: Rules) -> tuple[Starlette, Callable[[], None]]:
@@ -137,6 +137,7 @@ def make(home: Home, rules: Rules) -> tuple[Starlette, Callable[[], None]]:
         exception_handlers=handlers,
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False  # an address with a slash too many is none, as every other slip
 
     def end() -> None:
         live.end()

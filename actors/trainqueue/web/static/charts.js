@@ -40,7 +40,9 @@ const BOTTOM = 22;
 const TOP = 8;
 const RIGHT = 10;
 
-/** One metric over its steps, or over time where it has none. */
+const goesOn = (steps) => steps.every((step, at) => step !== null && (at === 0 || step >= steps[at - 1])) && steps[steps.length - 1] > steps[0];
+
+/** One metric over its steps, or over time where it has none that go on. */
 export function lineChart(name, say = figure) {
   const picture = svg("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, class: "chart", role: "img" });
   const table = el("table", { class: "hidden-text" });
@@ -74,7 +76,7 @@ function rows(points, say) {
 }
 
 function drawn(points, say) {
-  const stepped = points.every((point) => point[1] !== null) && points[points.length - 1][1] > points[0][1];
+  const stepped = goesOn(points.map((point) => point[1])); // a count that begins anew in each epoch would go back
   const across = points.map((point) => (stepped ? point[1] : point[0]));
   const values = points.map((point) => point[2]).filter(Number.isFinite);
   const [left, right] = [Math.min(...across), Math.max(...across)];
