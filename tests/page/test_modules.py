@@ -127,6 +127,21 @@ def test_lines_to_copy_make_such_a_job_again(run: Callable[..., Any]) -> None:
         assert f'"{name}":{json.dumps(value, separators=(",", ":"))}' in line
 
 
+@pytest.mark.parametrize(("steps", "stepped"), [([0, 10, 10, 30], True), ([0, 30, 0, 30], False)])
+def test_a_curve_never_goes_back(run: Callable[..., Any], steps: list[int], stepped: bool) -> None:  # noqa: FBT001
+    """Steps that begin anew in each epoch make no axis: it goes over time then."""
+    points = [[1000 + at, step, 0.5 / (at + 1)] for at, step in enumerate(steps)]
+    drawn = """(() => {
+        const chart = lineChart("loss");
+        chart.set(given);
+        const across = [...chart.node.querySelector(".curve").getAttribute("d").matchAll(/[ML]([0-9.]+) /g)];
+        return [across.map((found) => Number(found[1])), chart.node.querySelector("svg").textContent.includes("step")];
+    })()"""
+    across, said = run("charts", drawn, points)
+    assert across == sorted(across)
+    assert said is stepped
+
+
 def test_who_asks_twice_at_once_takes_one_seat(run: Callable[..., Any]) -> None:
     """Else one of the three would stay taken until the tab is closed."""
     taken = """(async () => {
