@@ -142,6 +142,14 @@ def test_a_curve_never_goes_back(run: Callable[..., Any], steps: list[int], step
     assert said is stepped
 
 
+def test_a_curve_that_is_thinned_keeps_its_spikes_and_ends(run: Callable[..., Any]) -> None:
+    points = [[at, at, 1000.0 if at == 171 else -5.0 if at == 330 else 1 / (1 + at)] for at in range(401)]
+    kept = run("jobmetrics", "thinned(given)", points)
+    assert 150 < len(kept) < 210
+    assert kept == sorted(kept)
+    assert all(point in kept for point in (points[0], points[171], points[330], points[-1]))
+
+
 def test_who_asks_twice_at_once_takes_one_seat(run: Callable[..., Any]) -> None:
     """Else one of the three would stay taken until the tab is closed."""
     taken = """(async () => {

@@ -137,6 +137,37 @@ def test_jobs_are_moved_by_button_keyboard_and_drag(gate: Gate, url: str, opened
     wait_until(lambda: [*asked(gate, "/move/20"), *asked(gate, "/move/21")[-1:]] == [{"to": "back"}] * 2)
 
 
+def test_who_stands_in_no_line_takes_no_step_in_it(gate: Gate, url: str, opened: Opened) -> None:
+    page = opened(url)
+    gate.change(24, hold=True)
+    gate.change(23, hold=True)
+    sees(row(page, 23), "Held")
+    sees(row(page, 24), "Held")
+    row(page, 23).focus()
+    page.keyboard.press("Alt+ArrowUp")
+    sees(page.locator("#toasts"), "Job 23 stands in no line now")
+    assert page.get_by_label("Move up: job 23", exact=True).get_attribute("aria-disabled") == "true"
+    drag(page, 23, 21)
+    page.keyboard.press("Alt+Home")
+    sees(page.locator("#toasts"), "Moved job 23")
+    assert [path for path, _ in gate.asked if path.startswith("/move")] == ["/move/23"]
+    assert asked(gate, "/move/23") == [{"to": "front"}]
+
+
+def test_a_cancel_that_nobody_answers_says_that_the_job_is_held(gate: Gate, url: str, opened: Opened) -> None:
+    page = opened(url)
+    page.clock.install()
+    gate.refuse["/cancel/21"] = (503, "unavailable", "no daemon answers; nothing was changed")
+    page.get_by_label("Cancel: job 21", exact=True).click()
+    wait_until(lambda: gate.jobs[21]["hold"])
+    page.clock.run_for(7000)
+    sees(page.locator("#toasts"), "Held and not cancelled: job 21. no daemon answers")
+    del gate.refuse["/cancel/21"]
+    page.get_by_role("button", name="Cancel again").click()
+    page.clock.run_for(7000)
+    wait_until(lambda: gate.jobs[21]["state"] == "cancelled")
+
+
 def test_cancelling_can_be_undone_and_running_jobs_are_asked_about(gate: Gate, url: str, opened: Opened) -> None:
     page = opened(url)
     page.get_by_label("Cancel: job 21", exact=True).click()
@@ -214,6 +245,7 @@ def test_what_must_not_be_missed_stands_on_top(gate: Gate, url: str, opened: Ope
     banners.get_by_text("Draining").wait_for(state="detached")
     gate.disconnect()
     sees(banners, "No daemon answers")
+    sees(page.locator("#live"), "no daemon")
     gate.restart()
     sees(banners, "9 jobs kept")
     banners.get_by_role("button", name="Dismiss").click()

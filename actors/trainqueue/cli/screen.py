@@ -51,7 +51,7 @@ def took(seconds: float | None) -> str:
 def bar(fraction: float | None, width: int = 12) -> str:
     if fraction is None:
         return ""
-    full = int(fraction * width)
+    full = min(round(fraction * width), width - (fraction < 1))
     done, rest = "█░" if encodable("█░") else "#."
     return done * full + rest * (width - full) + f" {percent(fraction):3}%"
 

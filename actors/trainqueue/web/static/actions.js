@@ -56,8 +56,15 @@ export function step(one, id, line, ready = line.length) {
   return {};
 }
 
-/** Whether it stands where one place up or down leads nowhere. */
-export const isEnd = ({ line, ready }, id, name) => line[name === "up" ? 0 : (ready || line.length) - 1] === id || (name === "down" && line.at(-1) === id);
+/** Whether it waits outside the line: held, or for others. It keeps its place, and nobody sees where that is. */
+export const isOutside = ({ line, ready }, id) => line.indexOf(id) >= ready;
+
+/** Why one place up or down leads nowhere, or null. */
+export function noStep(state, id, name) {
+  if (isOutside(state, id)) return `Job ${id} stands in no line now: it is held or waits for others. Move it to the front or the back`;
+  if (name === "up" && state.line[0] === id) return `Job ${id} is the first of the line already`;
+  return name === "down" && state.line[state.ready - 1] === id ? `Job ${id} is the last of the line already` : null;
+}
 
 /** As it is typed in a terminal. */
 export function cliLine(one, ids, line = [], ready = line.length) {

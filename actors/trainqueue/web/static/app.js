@@ -97,7 +97,7 @@ function headline() {
 }
 
 store.subscribe((changes) => {
-  if (changes.connection || changes.whole) badge();
+  if (changes.connection || changes.whole || changes.daemon) badge();
   if (changes.whole || changes.line || changes.running) headline();
   shown.view?.update(changes);
 });

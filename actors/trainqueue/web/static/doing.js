@@ -4,7 +4,7 @@
 // and cancelled when the time is up, and an undo releases it where it stood; cancelling at once and retrying later would
 // lose its place and cancel what waits for it. Who leaves the page within that time has meant it: the request goes out.
 // A job that runs is asked about first, since nobody can undo that.
-import { action, held, isEnd, request } from "/static/actions.js";
+import { action, held, noStep, request } from "/static/actions.js";
 import { ask, choose } from "/static/dialog.js";
 import { outcome } from "/static/api.js";
 import { number, span, title } from "/static/words.js";
@@ -41,14 +41,14 @@ export function createDoer({ store, api, toast, go, grace = GRACE }) {
     return answer.jobs ? outcome(answer) : { done: [answer.job], refused: [], words: null };
   }
 
-  /** Send it and say what became of it. */
-  async function verb(name, ids, words = PAST[name]) {
+  /** Send it and say what became of it; `lost` says that nobody has answered. */
+  async function verb(name, ids, words = PAST[name], lost = refusal) {
     try {
       const { done, refused, words: why } = await post(name, ids);
       if (done.length) toast(`${words} ${names(done.map((job) => job.id))}`);
       if (refused.length) refusal(done.length ? `${number(refused.length, "job")} refused: ${why}` : why);
     } catch (error) {
-      refusal(error.message);
+      lost(error.message);
     }
   }
 
@@ -111,7 +111,9 @@ export function createDoer({ store, api, toast, go, grace = GRACE }) {
   async function finish(batch, notice) {
     batches.delete(batch);
     notice.close();
-    await verb("cancel", batch.ids);
+    const again = { label: "Cancel again", run: () => run("cancel", batch.ids) };
+    const lost = (why) => toast(`Held and not cancelled: ${names(batch.ids)}. ${why}`, { kind: "error", action: again });
+    await verb("cancel", batch.ids, PAST.cancel, lost);
     for (const id of batch.ids) leaving.delete(id);
     touch(batch.ids);
   }
@@ -163,7 +165,8 @@ export function createDoer({ store, api, toast, go, grace = GRACE }) {
   function step(id, name) {
     const { line, ready } = store.state;
     if (!line.includes(id)) return undefined;
-    if (isEnd(store.state, id, name)) return toast(`Job ${id} is the ${name === "up" ? "first" : "last"} of the line already`, { seconds: 3, key: "move" });
+    const nowhere = noStep(store.state, id, name);
+    if (nowhere) return toast(nowhere, { seconds: 3, key: "move" });
     return move([id], request(action(name), [id], line, ready).body);
   }
 

@@ -3,9 +3,19 @@ import { el, keyed, show } from "/static/dom.js";
 import { lineChart } from "/static/charts.js";
 import { clean, percent } from "/static/words.js";
 
-const MOST = 400; // points of a curve; then every second one goes
+const MOST = 400; // points of a curve; then half of them go
 const CHARTS = 20;
 const PROGRESS = "fraction";
+
+/** Of each four neighbours the lowest and the highest, in their order, so that spikes stay; and both ends. Pure. */
+export function thinned(points) {
+  const kept = [points[0]];
+  for (let at = 1; at < points.length - 1; at += 4) {
+    const some = points.slice(at, Math.min(at + 4, points.length - 1)).sort((one, other) => one[2] - other[2]);
+    kept.push(...new Set([some[0], some.at(-1)].sort((one, other) => one[0] - other[0])));
+  }
+  return [...kept, points.at(-1)];
+}
 
 export function metricCharts({ api }) {
   const at = { job: null, attempt: null, round: 0, series: new Map(), updated: 0 };
@@ -46,7 +56,7 @@ export function metricCharts({ api }) {
     const last = points[points.length - 1];
     if (last && last[0] >= point[0]) return;
     points.push(point);
-    at.series.set(name, points.length > MOST ? points.filter((_, index) => index % 2 === 0 || index === points.length - 1) : points);
+    at.series.set(name, points.length > MOST ? thinned(points) : points);
   }
 
   function draw() {

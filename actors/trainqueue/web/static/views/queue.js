@@ -1,6 +1,6 @@
 // The queue: what runs, what waits in start order, what has ended lately. Rows are windowed; filter and order stand in
 // the URL, so that a link shows what its sender saw.
-import { actionsOf, placeAt } from "/static/actions.js";
+import { actionsOf, isOutside, noStep, placeAt } from "/static/actions.js";
 import { el, isTyping, setAttr, setText, show } from "/static/dom.js";
 import { SORTS, chosen } from "/static/filter.js";
 import { openMenu } from "/static/menu.js";
@@ -203,7 +203,7 @@ export function mount(root, { store, go, toast, doer, params }) {
   function rowKey(event, row) {
     const id = Number(row.dataset.id);
     if (event.key === "Enter" && event.target === row) go(`/?job=${id}`);
-    else if (event.key === "x") pick(id, event.shiftKey);
+    else if (event.key === "x" || event.key === "X") pick(id, event.shiftKey);
     else if (event.key === "m") openMenu(row, [id], { store, doer, toast });
     else if (KEYS[event.key]) doer.run(KEYS[event.key], selected.size ? inOrder([...selected]) : [id]);
     else return false;
@@ -226,7 +226,9 @@ export function mount(root, { store, go, toast, doer, params }) {
   const undrag = bindDrag(waiting.body, waiting.rows, (id, before) => {
     const { line, ready } = store.state;
     const ids = selected.has(id) ? inOrder([...selected]).filter((one) => store.job(one).state === "queued") : [id];
-    doer.move(ids, placeAt(line.indexOf(before), line, ready));
+    const outside = ids.every((one) => isOutside(store.state, one));
+    if (outside) toast(noStep(store.state, id), { seconds: 3, key: "move" });
+    else doer.move(ids, placeAt(line.indexOf(before), line, ready));
   });
 
   let frame = 0;

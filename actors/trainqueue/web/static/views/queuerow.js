@@ -1,5 +1,5 @@
 // One row of the queue: made once, filled again and again for whatever job comes into sight.
-import { held, isEnd } from "/static/actions.js";
+import { held, noStep } from "/static/actions.js";
 import { el, setAttr, setText, show } from "/static/dom.js";
 import { icon } from "/static/icons.js";
 import { ENDED } from "/static/store.js";
@@ -69,8 +69,8 @@ export function fillRow(row, id, { store, doer, selected, current, sorted }) {
   setText(parts.priority, priorityOf(job));
   show(parts.grip, waits && !sorted);
   for (const act of ["up", "down"]) show(parts[act], waits);
-  setAttr(parts.up, "aria-disabled", waits && isEnd(store.state, id, "up"));
-  setAttr(parts.down, "aria-disabled", waits && isEnd(store.state, id, "down"));
+  setAttr(parts.up, "aria-disabled", waits && noStep(store.state, id, "up") ? "true" : null);
+  setAttr(parts.down, "aria-disabled", waits && noStep(store.state, id, "down") ? "true" : null);
   show(parts.cancel, !over);
   parts.cancel.disabled = Boolean(job.stopping || doer.leaving(id));
   show(parts.retry, over);
