@@ -10,6 +10,8 @@ LEAST = 5
 """Steps that are looked at, however long they take."""
 PAUSE, ODD = 10.0, 10.0
 """A gap of more seconds, and so many times as long as usual, is a pause: a validation, a suspended job."""
+SPAN = 1.0
+"""Seconds that samples must span before a rate is told: each is read up to half a second after it was written."""
 LONGEST = 100 * 365 * 86400.0
 """Seconds; longer than that nothing takes: its total is no total."""
 SMALL = 0.05
@@ -95,12 +97,14 @@ class Pace:
         (begin, first), (end, last) = samples[0], samples[-1]
         if self._first and last - first > 1 and last - first > SMALL * (total or 0.0):
             return None
+        if end - begin < SPAN:
+            return None
         usual = self.every or 0.0
         now -= self._skipped
         if now - end > max(1.0, 3 * usual):
             end = now
-        rate = (last - first) / (end - begin) if end > begin else None
-        return rate if rate is not None and isfinite(rate) else None
+        rate = (last - first) / (end - begin)
+        return rate if isfinite(rate) else None
 
     def eta(self, now: float, step: float, total: float) -> float | None:
         """Seconds left. Pauses that come again and again will go on to come."""
