@@ -118,7 +118,7 @@ def test_an_earlier_one_that_comes_later_takes_the_room_back() -> None:
     core.handle(ev.Release(2), 1.0)
     core.validate()
     assert line(core) == [2]
-    assert why(core, core.jobs[3], 1.0)[1] == "group g runs at most 1 at a time, none now; 1 of it is before this one"
+    assert why(core, core.jobs[3], 1.0)[1] == "0 of group g run, and its max_running is 1; 1 of it is before this one"
     core.handle(ev.Move(3, position=1), 1.0)
     core.validate()
     assert line(core) == [3]

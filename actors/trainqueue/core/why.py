@@ -65,7 +65,7 @@ def _outside(core: Core, gate: Gate, job: Job) -> tuple[str, str]:
         return "position", f"lane {name} holds {used} of its {number(gate.bound, 'GPU')}{rest}"
     if used >= gate.bound:
         return "position", f"{used} of group {name} run, which is its max_running{rest}"
-    return "position", f"group {name} runs at most {gate.bound} at a time, {used or 'none'} now{rest}"
+    return "position", f"{used} of group {name} run, and its max_running is {gate.bound}{rest}"
 
 
 def awaited(core: Core, job: Job) -> str:
