@@ -18,6 +18,7 @@ from starlette.requests import cookie_parser
 from starlette.responses import RedirectResponse
 
 from trainqueue.web.answers import refused
+from trainqueue.web.queries import TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,10 +103,10 @@ class Guard:
     def _with_token(self, scope: Scope) -> Response:
         """`?token=` becomes a cookie and leaves the address, which people copy and browsers remember."""
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        given = dict(query).get("token", "")
+        given = dict(query).get(TOKEN, "")
         if scope["method"] not in READS or not self._is_token(given):
             return refused("forbidden", "this address needs the token that `trainq-cli web` prints", 401)
-        rest = urlencode([pair for pair in query if pair[0] != "token"])
+        rest = urlencode([pair for pair in query if pair[0] != TOKEN])
         path = "/" + scope["path"].lstrip("/")  # two of them would lead to another host
         answer = RedirectResponse(path + (f"?{rest}" if rest else ""), 303)
         answer.set_cookie(COOKIE, given, httponly=True, samesite="strict", max_age=30 * 86_400)

@@ -30,7 +30,7 @@ class Logs:
         self.calls = calls
 
     async def __call__(self, request: Request, given: Given) -> Response:
-        job, attempt = job_of(request), {name: given[name] for name in ("attempt",) if name in given}
+        job, attempt = job_of(request), {"attempt": given["attempt"]} if "attempt" in given else {}
         now = await self.calls("log", job=job, offset=0, limit=1, **attempt)
         size, attempt = now["size"], {"attempt": now["attempt"]}
         if now.get("removed_at") is not None:

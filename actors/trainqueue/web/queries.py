@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from trainqueue.errors import RequestError
 from trainqueue.jobinfo import ENDED
@@ -23,28 +24,28 @@ Given = dict[str, Any]
 """By name what was asked for; what was not, or is empty, is missing."""
 
 
-class Parameter(Protocol):
-    """One of a route. `read` raises RequestError."""
+@dataclass(frozen=True, slots=True)
+class Parameter(ABC):
+    """One of a route. Its value is a text in the description, unless a kind says else."""
 
-    empty: ClassVar[bool]
+    name: str
+    about: str
+    empty: ClassVar[bool] = False
     """Whether it says something without a value."""
 
     @property
-    def name(self) -> str: ...
-    @property
-    def about(self) -> str: ...
-    @property
-    def schema(self) -> dict[str, Any]: ...
-    def read(self, texts: list[str]) -> object: ...
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string"}
+
+    @abstractmethod
+    def read(self, texts: list[str]) -> object:
+        """Of the values that were given, at least one. Raises RequestError."""
 
 
 @dataclass(frozen=True, slots=True)
-class Number:
-    name: str
-    about: str
+class Number(Parameter):
     least: int = 0
     most: int = MOST
-    empty: ClassVar[bool] = False
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -55,11 +56,8 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
-    name: str
-    about: str
+class Text(Parameter):
     longest: int = 1000
-    empty: ClassVar[bool] = False
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -73,31 +71,17 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Flag:
+class Flag(Parameter):
     """On where it stands there, with whatever value."""
 
-    name: str
-    about: str
     empty: ClassVar[bool] = True
-
-    @property
-    def schema(self) -> dict[str, Any]:
-        return {"type": "string"}
 
     def read(self, texts: list[str]) -> bool:
         return bool(texts)
 
 
 @dataclass(frozen=True, slots=True)
-class EndStates:
-    name: str
-    about: str
-    empty: ClassVar[bool] = False
-
-    @property
-    def schema(self) -> dict[str, Any]:
-        return {"type": "string"}
-
+class EndStates(Parameter):
     def read(self, texts: list[str]) -> list[str]:
         states = [state for text in texts for state in text.split(",") if state]
         for state in states:
@@ -108,12 +92,8 @@ class EndStates:
 
 
 @dataclass(frozen=True, slots=True)
-class Tags:
+class Tags(Parameter):
     """KEY=VALUE, several of them."""
-
-    name: str
-    about: str
-    empty: ClassVar[bool] = False
 
     @property
     def schema(self) -> dict[str, Any]:
