@@ -61,9 +61,7 @@ def _from_table(client: tuple[str, int], server: tuple[str, int]) -> int | None:
 
 def forms(host: str, port: int) -> list[str]:
     """As the tables write an address: words of 32 bits in the machine's own order. An IPv4 one may stand in both."""
-    address = ipaddress.ip_address(host)
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
+    address = sockdiag.address_of(host)
     written = [address.packed]
     if isinstance(address, ipaddress.IPv4Address):
         written.append(bytes(10) + b"\xff\xff" + address.packed)

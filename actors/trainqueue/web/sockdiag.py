@@ -39,10 +39,15 @@ def uid_of(local: tuple[str, int], remote: tuple[str, int]) -> int | None:
     return int(uid) if state == ESTABLISHED else None
 
 
+def address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """An IPv4 one in the clothes of IPv6 as what it is: so the kernel has it."""
+    address = ipaddress.ip_address(host)
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
 def _packed(host: str) -> tuple[int, bytes]:
-    """Family and address, in 16 bytes; an IPv4 address in the clothes of IPv6 is looked for as what it is."""
-    address = ipaddress.ip_address(host.partition("%")[0])
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
+    """Family and address, in 16 bytes."""
+    address = address_of(host)
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     return family, address.packed.ljust(16, b"\0")
