@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from trainqueue.expectations import COLUMNS
 from trainqueue.jobinfo import ENDED, Job
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ ROW, CELL = 4096, 1024
 """Bytes of a job that goes to pages as it is, and (or characters, of a text) of each field of a longer one."""
 MINUTE = 60.0
 HEAD = ("paused", "draining", "pause_reason", "paused_since", "lanes", "counts")
-EXPECTED = ("expected_start_at", "expected_start_range", "expected_end_at", "expected_end_range", "expected_gpu_ids")
 PLACE = re.compile(r"^position \d+ in the line")
 TICKING = dict.fromkeys(("run_time", "gpu_seconds", "waited"))
 """They are other ones whenever one asks; pages count by themselves."""
@@ -59,7 +59,7 @@ def told_of(job: dict[str, Any]) -> dict[str, Any]:
     told = {name: value for name, value in job.items() if value is not None}
     if job["state"] != "queued":
         return told
-    for name in EXPECTED:
+    for name in COLUMNS:
         told.pop(name, None)
     if "position" in told:
         told["position"] = 1
