@@ -57,13 +57,14 @@ export function step(one, id, line, ready = line.length) {
 }
 
 /** Whether it waits outside the line: held, or for others. It keeps its place, and nobody sees where that is. */
-export const isOutside = ({ line, ready }, id) => line.indexOf(id) >= ready;
+export const isOutside = (job) => job.position === null;
 
 /** Why one place up or down leads nowhere, or null. */
-export function noStep(state, id, name) {
-  if (isOutside(state, id)) return `Job ${id} stands in no line now: it is held or waits for others. Move it to the front or the back`;
-  if (name === "up" && state.line[0] === id) return `Job ${id} is the first of the line already`;
-  return name === "down" && state.line[state.ready - 1] === id ? `Job ${id} is the last of the line already` : null;
+export function noStep({ line, ready }, job, name) {
+  const { id } = job;
+  if (isOutside(job)) return `Job ${id} stands in no line now: it is held or waits for others. Move it to the front or the back`;
+  if (name === "up" && line[0] === id) return `Job ${id} is the first of the line already`;
+  return name === "down" && line[ready - 1] === id ? `Job ${id} is the last of the line already` : null;
 }
 
 /** As it is typed in a terminal. */

@@ -165,7 +165,7 @@ export function createDoer({ store, api, toast, go, grace = GRACE }) {
   function step(id, name) {
     const { line, ready } = store.state;
     if (!line.includes(id)) return undefined;
-    const nowhere = noStep(store.state, id, name);
+    const nowhere = noStep(store.state, store.job(id), name);
     if (nowhere) return toast(nowhere, { seconds: 3, key: "move" });
     return move([id], request(action(name), [id], line, ready).body);
   }

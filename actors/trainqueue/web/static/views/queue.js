@@ -226,8 +226,8 @@ export function mount(root, { store, go, toast, doer, params }) {
   const undrag = bindDrag(waiting.body, waiting.rows, (id, before) => {
     const { line, ready } = store.state;
     const ids = selected.has(id) ? inOrder([...selected]).filter((one) => store.job(one).state === "queued") : [id];
-    const outside = ids.every((one) => isOutside(store.state, one));
-    if (outside) toast(noStep(store.state, id), { seconds: 3, key: "move" });
+    const outside = ids.every((one) => isOutside(store.job(one)));
+    if (outside) toast(noStep(store.state, store.job(id)), { seconds: 3, key: "move" });
     else doer.move(ids, placeAt(line.indexOf(before), line, ready));
   });
 

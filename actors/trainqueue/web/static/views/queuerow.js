@@ -69,8 +69,8 @@ export function fillRow(row, id, { store, doer, selected, current, sorted }) {
   setText(parts.priority, priorityOf(job));
   show(parts.grip, waits && !sorted);
   for (const act of ["up", "down"]) show(parts[act], waits);
-  setAttr(parts.up, "aria-disabled", waits && noStep(store.state, id, "up") ? "true" : null);
-  setAttr(parts.down, "aria-disabled", waits && noStep(store.state, id, "down") ? "true" : null);
+  setAttr(parts.up, "aria-disabled", waits && noStep(store.state, job, "up") ? "true" : null);
+  setAttr(parts.down, "aria-disabled", waits && noStep(store.state, job, "down") ? "true" : null);
   show(parts.cancel, !over);
   parts.cancel.disabled = Boolean(job.stopping || doer.leaving(id));
   show(parts.retry, over);
